@@ -1,0 +1,11 @@
+"""What every room stands on, and what knows no feature.
+
+Tables written here: credential, access_token, sign_in_failure, audit_log, outbox,
+idempotency, rulebook, job_slot, instance, schema_migration.
+
+Invariants kept here:
+- a transaction is opened at the edge and committed before the answer leaves;
+- a revoked credential stops working with the next request;
+- audit rows are only ever added;
+- one slot of a job is done once, whatever the number of workers.
+"""

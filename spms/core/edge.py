@@ -1,0 +1,144 @@
+"""What every request passes before any route sees it: size, content type, strict reading.
+
+Litestar and msgspec read generously (the last of two equal keys wins, `1e3` is an integer, deep
+nesting is a 500); a gate between companies that do not trust each other must not.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from spms.core.errors import FieldError, Invalid, Refused, TooLarge, UnsupportedMedia
+from spms.core.http import PROBLEM, problem
+from spms.core.strict import Malformed, parse_query, query_int, scan_json
+
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+WHOLE_NUMBERS: Mapping[str, tuple[int, int]] = {"limit": (1, 100)}
+"""Query parameters that are integers, with their bounds: `1e3` or a full-width １ is refused."""
+
+OWN_TYPES: Mapping[str, tuple[str, ...]] = {
+    "/oauth/token": ("application/x-www-form-urlencoded",),
+    "/charge-files": (
+        "text/csv", "application/x-ndjson", "application/gzip", "application/octet-stream",
+    ),
+}  # fmt: skip
+"""Paths that read something other than JSON; a charge file streams and is read by its room."""
+
+STREAMED = frozenset({"/charge-files"})
+
+
+class Edge:
+    """The outermost ASGI layer."""
+
+    def __init__(self, app: ASGIApp, *, body_limit: int) -> None:
+        """Wrap the application; JSON bodies over `body_limit` bytes get 413."""
+        self.app = app
+        self.body_limit = body_limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check, then hand on with the body already read (or answer the refusal)."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        try:
+            receive = await self._checked(scope, receive)
+        except Malformed as error:
+            await _refuse(send, Invalid(error.detail, code=error.code))
+        except Refused as refusal:
+            await _refuse(send, refusal)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _checked(self, scope: Any, receive: Receive) -> Receive:  # noqa: ANN401 - ASGI's dict
+        path: str = scope["path"]
+        if "\x00" in path or b"%00" in scope.get("raw_path", b""):
+            raise Invalid("the path has a NUL", code="nul_char")
+        _check_query(scope.get("query_string", b""))
+        headers = _headers(scope)
+        if scope["method"] not in WITH_BODY or path in STREAMED:
+            if path in STREAMED and scope["method"] in WITH_BODY:
+                _check_type(path, headers)
+            return receive
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            raise UnsupportedMedia("send the body without Content-Encoding")
+        body = await self._body(receive, headers)
+        if body:
+            media_type = _check_type(path, headers)
+            if media_type == "application/json":
+                scan_json(body)
+        return _replay(body, receive)
+
+    async def _body(self, receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
+        announced = headers.get(b"content-length", b"0")
+        if announced.isdigit() and int(announced) > self.body_limit:
+            raise TooLarge(f"a JSON body has at most {self.body_limit} bytes")
+        chunks, size = [], 0
+        while True:
+            message: Any = await receive()
+            if message["type"] != "http.request":
+                break
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > self.body_limit:
+                raise TooLarge(f"a JSON body has at most {self.body_limit} bytes")
+            if not message.get("more_body", False):
+                break
+        return b"".join(chunks)
+
+
+def _headers(scope: Any) -> dict[bytes, bytes]:  # noqa: ANN401 - ASGI's dict
+    """Return the headers; one that decides about the request may come only once."""
+    found: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        if name in found and name in {b"content-type", b"content-length", b"idempotency-key"}:
+            raise Invalid(f"the header {name.decode()} came twice", code="duplicate_header")
+        found[name] = value
+    return found
+
+
+def _check_type(path: str, headers: Mapping[bytes, bytes]) -> str:
+    allowed = OWN_TYPES.get(path, ("application/json",))
+    value = headers.get(b"content-type", b"").decode("latin-1").lower()
+    media_type, _, parameters = value.partition(";")
+    media_type = media_type.strip()
+    if media_type not in allowed:
+        raise UnsupportedMedia(f"this path reads {' or '.join(allowed)}")
+    if media_type == "application/json" and parameters.strip() not in {"", "charset=utf-8"}:
+        raise UnsupportedMedia("JSON is UTF-8")
+    return media_type
+
+
+def _check_query(raw: bytes) -> None:
+    for name, value in parse_query(raw).items():
+        if name in WHOLE_NUMBERS:
+            low, high = WHOLE_NUMBERS[name]
+            try:
+                query_int(value, low, high)
+            except Malformed as error:
+                fault = FieldError(pointer=f"?{name}", code=error.code, detail=error.detail)
+                raise Invalid(error.detail, errors=[fault]) from error
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Give the route the body that was already read, then whatever the client still says."""
+    sent = False
+
+    async def replayed() -> Any:  # noqa: ANN401 - an ASGI message
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed
+
+
+async def _refuse(send: Send, refusal: Refused) -> None:
+    body = msgspec.json.encode(problem(refusal))
+    headers = [(b"content-type", PROBLEM.encode()), (b"content-length", str(len(body)).encode())]
+    headers += [(k.lower().encode(), v.encode()) for k, v in refusal.headers.items()]
+    start: Message = {"type": "http.response.start", "status": refusal.status, "headers": headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": body, "more_body": False})

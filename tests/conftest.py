@@ -1,0 +1,164 @@
+"""What every test stands on: a real PostgreSQL, migrated once, cloned per test; a clock that moves.
+
+`SPMS_TEST_DATABASE_URL` names a role with CREATEDB and CREATEROLE on a server to use; without it
+the embedded PostgreSQL is started for the session.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import pytest
+
+from spms.app import create_app
+from spms.core import access, db, migrate, roles
+from spms.core.access import Actor
+from spms.core.clock import FixedClock
+from spms.core.settings import Settings
+
+START = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)  # Monday noon in Shanghai
+TEMPLATE = f"spms_template_{os.getpid()}"
+
+
+def with_database(url: str, name: str) -> str:
+    """Return the same URL for another database."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the URL of a server where this role may create databases and roles."""
+    given = os.environ.get("SPMS_TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    from spms.core.embedded import Embedded  # noqa: PLC0415 - only where it is needed
+
+    server = Embedded(tmp_path_factory.mktemp("pg"))
+    runner = asyncio.Runner()
+    runner.run(server.start())
+    try:
+        yield server.owner_url
+    finally:
+        runner.run(server.stop())
+        runner.close()
+
+
+async def _build_template(url: str) -> None:
+    admin = await asyncpg.connect(url)
+    await roles.ensure_app_role(admin, url)
+    await admin.execute(f"DROP DATABASE IF EXISTS {TEMPLATE}")
+    await admin.execute(f"CREATE DATABASE {TEMPLATE} TEMPLATE template0")
+    await admin.close()
+    template_url = with_database(url, TEMPLATE)
+    owner = await asyncpg.connect(template_url)
+    await migrate.migrate(owner)
+    for month in range(1, 9):
+        for table in ("message_in", "message_out", "authorisation", "charge_record"):
+            await owner.execute(
+                "SELECT make_month_partition($1, $2)", table, datetime(2026, month, 1).date()
+            )
+    await roles.check_app_role(roles.app_url(template_url), owner, template_url)
+    await owner.close()
+
+
+async def _drop(url: str, name: str) -> None:
+    admin = await asyncpg.connect(url)
+    await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    await admin.close()
+
+
+@pytest.fixture(scope="session")
+def template(server_url: str) -> Iterator[str]:
+    """Migrate a template database once."""
+    asyncio.run(_build_template(server_url))
+    yield TEMPLATE
+    asyncio.run(_drop(server_url, TEMPLATE))
+
+
+@pytest.fixture
+async def owner_url(server_url: str, template: str) -> AsyncIterator[str]:
+    """Clone the template for one test; the URL is the owner's."""
+    name = f"spms_test_{uuid4().hex[:12]}"
+    admin = await asyncpg.connect(server_url)
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    await admin.close()
+    yield with_database(server_url, name)
+    await _drop(server_url, name)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Return settings fit for a test."""
+    return Settings(data_dir=str(tmp_path), pool_size=20, sandbox=True, command_timeout_seconds=30)
+
+
+@pytest.fixture
+async def pool(owner_url: str, settings: Settings) -> AsyncIterator[db.Pool]:
+    """Open a pool as the application role."""
+    pool = await db.open_pool(roles.app_url(owner_url), settings)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+async def tx(pool: db.Pool) -> AsyncIterator[db.Connection]:
+    """Return an application-role connection outside any transaction: each statement commits."""
+    async with pool.acquire() as connection:
+        yield connection
+
+
+@pytest.fixture
+async def owner(owner_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """Return an owner connection: for arranging what the application may not do."""
+    connection = await db.connect(owner_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    """Return a clock that stands on a Monday noon (Shanghai) in March 2026."""
+    return FixedClock(START)
+
+
+@pytest.fixture
+def now(clock: FixedClock) -> datetime:
+    """Return the instant at which the clock stands when the test starts."""
+    return clock.now()
+
+
+@pytest.fixture
+async def http(
+    pool: db.Pool, clock: FixedClock, settings: Settings
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Return a client of the whole application, on the test's own loop and clock."""
+    app = create_app(pool, clock, settings)
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://spms.test") as client:
+        yield client
+
+
+@pytest.fixture
+def sign_in(pool: db.Pool, clock: FixedClock) -> Callable[[Actor], Awaitable[dict[str, str]]]:
+    """Return a function that stores a credential for an actor and returns its headers."""
+
+    async def signed_in(actor: Actor) -> dict[str, str]:
+        async with db.transaction(pool) as tx:
+            credential_id = await access.add_credential(
+                tx, kind=actor.kind, subject=actor.subject, name=actor.name,
+                roles=tuple(actor.roles), secret_hash="", epoch=actor.epoch, actor=actor,
+                now=clock.now(),
+            )  # fmt: skip
+            token = await access.issue_token(
+                tx, credential_id, lifetime=timedelta(days=365), now=clock.now()
+            )
+        return {"Authorization": f"Bearer {token.access_token}"}
+
+    return signed_in
