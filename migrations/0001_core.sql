@@ -6,12 +6,13 @@ CREATE TABLE instance (
     -- Signs cursors and one-time codes, keys pseudonyms. 244 random bits.
     secret bytea NOT NULL,
     clock_offset_seconds bigint NOT NULL DEFAULT 0,
+    city text CONSTRAINT instance_city CHECK (city IN ('playing', 'played', 'interrupted')),
     created_at timestamptz NOT NULL DEFAULT now()
 );
 INSERT INTO instance (secret)
 VALUES (sha256((gen_random_uuid()::text || gen_random_uuid()::text)::bytea));
 GRANT SELECT ON instance TO spms_app;
-GRANT UPDATE (clock_offset_seconds) ON instance TO spms_app;
+GRANT UPDATE (clock_offset_seconds, city) ON instance TO spms_app;
 
 CREATE TABLE credential (
     id uuid PRIMARY KEY,

@@ -17,12 +17,18 @@ CREATE TABLE subscription (
     requested_at timestamptz NOT NULL,
     requested_by text NOT NULL,
     request_text text,                  -- the keyword as texted, or the request's own reference
-    prompt_code text,
+    request_received_at timestamptz,    -- the message that asked, when it was asked by SMS
+    request_message_id uuid,
+    prompt_code text CONSTRAINT subscription_prompt_code CHECK (prompt_code ~ '^[0-9]{4}$'),
     prompt_text text,
     confirm_by timestamptz,
     active_from timestamptz,
     ended_at timestamptz,
     end_reason text,
+    CONSTRAINT subscription_request_message
+        CHECK ((request_received_at IS NULL) = (request_message_id IS NULL)),
+    CONSTRAINT subscription_waits_for_a_prompt CHECK (status <> 'awaiting' OR
+        (prompt_code IS NOT NULL AND prompt_text IS NOT NULL AND confirm_by IS NOT NULL)),
     CONSTRAINT subscription_live_has_start
         CHECK (status NOT IN ('active', 'suspended') OR active_from IS NOT NULL),
     CONSTRAINT subscription_end_has_time
@@ -32,11 +38,31 @@ CREATE TABLE subscription (
 );
 CREATE UNIQUE INDEX subscription_one_live ON subscription (msisdn, service_id)
     WHERE kind = 'monthly' AND status IN ('awaiting', 'active', 'suspended');
+-- One prompt at a time for a service, and `Y 4821` names exactly one of a number's prompts.
+CREATE UNIQUE INDEX subscription_one_prompt ON subscription (msisdn, service_id)
+    WHERE status = 'awaiting';
+CREATE UNIQUE INDEX subscription_one_code ON subscription (msisdn, prompt_code)
+    WHERE status = 'awaiting';
+CREATE INDEX subscription_id ON subscription (id);
 CREATE INDEX subscription_history ON subscription (msisdn, service_id, active_from DESC);
 CREATE INDEX subscription_waiting ON subscription (confirm_by) WHERE status = 'awaiting';
+CREATE INDEX subscription_orders ON subscription (active_from)
+    WHERE kind = 'on_demand' AND status IN ('active', 'suspended');
 CREATE INDEX subscription_by_sp ON subscription (sp_id, id);
 GRANT SELECT, INSERT ON subscription TO spms_app;
 GRANT UPDATE (status, active_from, ended_at, end_reason) ON subscription TO spms_app;
+
+-- A relation as it is shown: with the names that its codes stand for.
+CREATE VIEW subscription_shown AS
+    SELECT s.msisdn, s.id, s.epoch, s.sp_id, s.service_id, s.kind, s.status, s.tariff_id,
+           s.notice_id, s.price_fen, s.channel, s.requested_at, s.requested_by, s.request_text,
+           s.request_received_at, s.request_message_id, s.prompt_code, s.prompt_text,
+           s.confirm_by, s.active_from, s.ended_at, s.end_reason, p.code AS sp_code,
+           p.name AS sp_name, v.code AS service_code, v.name AS service_name, v.keyword
+      FROM subscription s
+      JOIN service v ON v.id = s.service_id
+      JOIN sp p ON p.id = s.sp_id;
+GRANT SELECT ON subscription_shown TO spms_app;
 
 CREATE TABLE subscription_event (
     msisdn text COLLATE "C" NOT NULL,
@@ -67,6 +93,7 @@ CREATE TABLE consent (
     reply_text text NOT NULL,
     given_at timestamptz NOT NULL,
     CONSTRAINT consent_confirmation_has_prompt CHECK (kind = 'order' OR prompt_text IS NOT NULL),
+    CONSTRAINT consent_given_at_receipt CHECK (given_at = message_received_at),
     PRIMARY KEY (msisdn, subscription_id)
 );
 CREATE UNIQUE INDEX consent_message ON consent (msisdn, message_id);
@@ -82,4 +109,3 @@ CREATE TABLE leave_list (
     PRIMARY KEY (msisdn, id)
 );
 GRANT SELECT, INSERT ON leave_list TO spms_app;
-CREATE INDEX subscription_id ON subscription (id);

@@ -12,13 +12,22 @@ CREATE TABLE claim (
     state text NOT NULL CONSTRAINT claim_state CHECK (state IN ('refunded', 'stands')),
     charged_fen bigint NOT NULL,
     due_fen bigint NOT NULL,
+    turn integer,                   -- of the claims that found this charge right: which one
     opened_at timestamptz NOT NULL,
     opened_by text NOT NULL,
+    CONSTRAINT claim_due CHECK (due_fen BETWEEN 0 AND charged_fen),
+    -- The state follows from the money: a difference is refunded, no difference stands.
+    CONSTRAINT claim_refunds_the_difference CHECK ((state = 'refunded') = (due_fen < charged_fen)),
+    CONSTRAINT claim_stands_in_turn
+        CHECK ((state = 'stands') = (turn IS NOT NULL) AND turn BETWEEN 1 AND 5),
     PRIMARY KEY (msisdn, id)
 );
--- Any number of claims that found the charge right; at most one that refunded it.
+-- At most one claim refunds a charge; at most five find it right.
 CREATE UNIQUE INDEX claim_refunded_once ON claim (msisdn, charge_id) WHERE state = 'refunded';
-CREATE INDEX claim_of_sp ON claim (sp_id, opened_at);
+CREATE UNIQUE INDEX claim_stands_once_a_turn ON claim (msisdn, charge_id, turn)
+    WHERE state = 'stands';
+CREATE INDEX claim_of_sp ON claim (sp_id, opened_at, id);
+CREATE INDEX claim_recent ON claim (opened_at, id);
 GRANT SELECT, INSERT ON claim TO spms_app;
 
 CREATE TABLE refund (

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
 import msgspec
@@ -11,8 +11,12 @@ from asyncpg.pool import PoolConnectionProxy
 from spms.core.errors import Unavailable
 from spms.core.settings import Settings
 
-
-Connection = asyncpg.Connection | PoolConnectionProxy
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection | PoolConnectionProxy
+else:
+    # Litestar checks a handler's arguments by class, and takes one class only. Handlers are
+    # always given a pooled connection; jobs and tests may hand an action a plain one.
+    Connection = PoolConnectionProxy
 """What an action or a query is given; it never opens, commits or closes it."""
 
 Pool = asyncpg.Pool
@@ -27,7 +31,7 @@ SESSION = {
 }
 
 
-def _encode_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
+def _encode_json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 

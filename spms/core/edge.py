@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from spms.core.errors import FieldError, Invalid, Refused, TooLarge, UnsupportedMedia
@@ -39,7 +40,7 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check, then hand on with the body already read (or answer the refusal)."""
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
             return
         try:
@@ -51,7 +52,7 @@ class Edge:
         else:
             await self.app(scope, receive, send)
 
-    async def _checked(self, scope: Any, receive: Receive) -> Receive:  # noqa: ANN401 - ASGI's dict
+    async def _checked(self, scope: Any, receive: Receive) -> Receive:
         path: str = scope["path"]
         if "\x00" in path or b"%00" in scope.get("raw_path", b""):
             raise Invalid("the path has a NUL", code="nul_char")
@@ -88,7 +89,7 @@ class Edge:
         return b"".join(chunks)
 
 
-def _headers(scope: Any) -> dict[bytes, bytes]:  # noqa: ANN401 - ASGI's dict
+def _headers(scope: Any) -> dict[bytes, bytes]:
     """Return the headers; one that decides about the request may come only once."""
     found: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
@@ -125,7 +126,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     """Give the route the body that was already read, then whatever the client still says."""
     sent = False
 
-    async def replayed() -> Any:  # noqa: ANN401 - an ASGI message
+    async def replayed() -> Any:
         nonlocal sent
         if sent:
             return await receive()

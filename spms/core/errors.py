@@ -36,7 +36,7 @@ class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error of ours
-    """Refused"""
+    """Refused."""
 
     status: ClassVar[int] = 400
     code: ClassVar[str] = "refused"

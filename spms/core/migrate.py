@@ -11,6 +11,8 @@ from pathlib import Path
 import asyncpg
 import msgspec
 
+from spms.core.db import Connection
+
 LOCK = 0x53504D53  # "SPMS"
 NAME = re.compile(r"[0-9]{4}_[a-z0-9_]+\.sql")
 
@@ -107,7 +109,7 @@ async def _apply_missing(
     return done
 
 
-async def pending(connection: asyncpg.Connection) -> list[str]:
+async def pending(connection: Connection) -> list[str]:
     """Return the names of migrations that this database still lacks."""
     if not await connection.fetchval("SELECT to_regclass('schema_migration') IS NOT NULL"):
         return [migration.name for migration in read()]
