@@ -1,0 +1,9 @@
+"""What may be sold: services, access numbers, tariff versions, notices.
+
+Tables written here: access_number, service, service_event, tariff, notice.
+
+Invariants kept here:
+- tariff versions are only ever added, and never backdated;
+- nothing is on sale without a notice, for the tariff in force, that another person approved;
+- an access number belongs to one SP, a keyword on it to one service.
+"""
