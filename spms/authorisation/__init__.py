@@ -1,0 +1,16 @@
+"""Authorisation (鉴权): may this message or this charge go?
+
+An SP asks before it sends or charges. The answer is one of two words and a closed list of reasons;
+what was asked, what was answered and every fact that decided it stay on record, and any decision
+can be explained and replayed as of its instant.
+
+Tables written here: authorisation, order_use.
+
+Invariants kept here:
+- every fact about a number is read in the deciding statement; nothing is cached;
+- the allowed charges of a number's month never exceed the caps, whatever runs at once;
+- one order of an on-demand service licenses one charge (key of `order_use`);
+- an SP decides, sees and explains its own only, and learns nothing about a number's relations
+  with others;
+- a decision is only ever added; its facts never hold an MSISDN.
+"""

@@ -1,0 +1,132 @@
+"""What one statement read for a whole batch, laid out for its questions one after another.
+
+Questions of one batch about the same number come in order: what an earlier one was allowed counts
+for the later ones, exactly as if they had come one by one.
+"""
+
+from collections import defaultdict
+from uuid import UUID
+
+import msgspec
+
+from spms.authorisation.model import (
+    CapRules,
+    DecisionRequest,
+    Facts,
+    NumberFact,
+    Purpose,
+    RelationFact,
+    RestrictionFact,
+    ServiceFact,
+)
+from spms.authorisation.rules import choose
+
+
+class NumberRow(NumberFact, frozen=True, kw_only=True):
+    """A number's state, with the number it belongs to."""
+
+    msisdn: str
+
+
+class RelationRow(RelationFact, frozen=True, kw_only=True):
+    """A relation, with what it joins."""
+
+    msisdn: str
+    service_id: UUID
+
+
+class SpentRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a number was charged for one service this month."""
+
+    msisdn: str
+    service_id: UUID
+    spent_fen: int
+
+
+class Gathered(msgspec.Struct, frozen=True, kw_only=True):
+    """What the facts statement returns: one list per kind of fact, all of one instant."""
+
+    sp_status: str | None
+    restrictions: list[RestrictionFact]
+    services: list[ServiceFact]
+    numbers: list[NumberRow]
+    relations: list[RelationRow]
+    spent: list[SpentRow]
+
+
+class Dossier:
+    """The facts of a batch, with running sums."""
+
+    def __init__(
+        self, gathered: Gathered, *, sp_id: UUID, caps: CapRules, rulebook_version: int
+    ) -> None:
+        """Lay out what was read, by number and by service."""
+        self._sp_id = sp_id
+        self._sp_status = gathered.sp_status
+        self._restrictions = gathered.restrictions
+        self._caps = caps
+        self._version = rulebook_version
+        self._services = {service.code: service for service in gathered.services}
+        self._numbers = {
+            row.msisdn: NumberFact(state=row.state, epoch=row.epoch, event_id=row.event_id)
+            for row in gathered.numbers
+        }
+        self._relations: dict[tuple[str, UUID], list[RelationFact]] = defaultdict(list)
+        for relation in gathered.relations:
+            self._relations[relation.msisdn, relation.service_id].append(_relation(relation))
+        self._spent: dict[tuple[str, UUID], int] = {}
+        self._total: dict[str, int] = defaultdict(int)
+        for spent in gathered.spent:
+            self._spent[spent.msisdn, spent.service_id] = spent.spent_fen
+            self._total[spent.msisdn] += spent.spent_fen
+
+    def facts(self, asked: DecisionRequest) -> Facts:
+        """Return what one question rests on, after all that was allowed before it."""
+        service = self._services.get(asked.service_code)
+        number = self._numbers.get(asked.msisdn)
+        service_id = None if service is None else service.id
+        return Facts(
+            purpose=asked.purpose,
+            price_fen=asked.price_fen,
+            sp_id=self._sp_id,
+            access_number=asked.access_number,
+            sp_status=self._sp_status,
+            restrictions=tuple(
+                held for held in self._restrictions if held.service_id in {None, service_id}
+            ),
+            service=service,
+            number=number,
+            relation=None if service_id is None or number is None else choose(
+                self._relations.get((asked.msisdn, service_id), ()), epoch=number.epoch
+            ),
+            spent_service_fen=0 if service_id is None
+            else self._spent.get((asked.msisdn, service_id), 0),
+            spent_total_fen=self._total.get(asked.msisdn, 0),
+            caps=self._caps,
+            rulebook_version=self._version,
+        )  # fmt: skip
+
+    def count(self, asked: DecisionRequest, facts: Facts) -> bool:
+        """Count an allowed charge for the questions that follow; say whether it used an order."""
+        if asked.purpose != Purpose.CHARGE or facts.service is None or facts.relation is None:
+            return False
+        key = (asked.msisdn, facts.service.id)
+        self._spent[key] = self._spent.get(key, 0) + asked.price_fen
+        self._total[asked.msisdn] += asked.price_fen
+        if facts.service.kind != "on_demand":
+            return False
+        self._relations[key] = [
+            msgspec.structs.replace(relation, used=True)
+            if relation.id == facts.relation.id else relation
+            for relation in self._relations[key]
+        ]  # fmt: skip
+        return True
+
+
+def _relation(row: RelationRow) -> RelationFact:
+    """Leave the number behind: facts never hold it."""
+    return RelationFact(
+        id=row.id, epoch=row.epoch, price_fen=row.price_fen, live=row.live,
+        active_from=row.active_from, consent_kind=row.consent_kind,
+        consent_price_fen=row.consent_price_fen, used=row.used,
+    )  # fmt: skip

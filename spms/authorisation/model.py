@@ -1,0 +1,224 @@
+"""The nouns: what is asked, what is answered, and the facts in between."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+from spms.core.phone import AccessNumber, Msisdn
+
+BATCH_MAX = 1000
+"""Most questions in one batch."""
+
+ServiceCode = Annotated[
+    str,
+    msgspec.Meta(
+        pattern="^[0-9A-Za-z]{1,16}$(?!\\n)",
+        description="业务代码. One that does not exist is answered with `service_unknown`.",
+        examples=["100001"],
+    ),
+]
+
+AskedPrice = Annotated[
+    int,
+    msgspec.Meta(
+        ge=0, le=1_000_000, description="Fen. What will be charged; 0 for a message", examples=[800]
+    ),
+]
+
+
+class Purpose(StrEnum):
+    """What the SP wants to do."""
+
+    CHARGE = "charge"
+    """Charge the person for a month or a use."""
+    MESSAGE = "message"
+    """Send a message of a service the person has, free of charge."""
+
+
+class Reason(StrEnum):
+    """Why not. Closed, and in the order in which an answer lists them."""
+
+    SP_NOT_ACTIVE = "sp_not_active"
+    SP_OFFLINE = "sp_offline"
+    SERVICE_UNKNOWN = "service_unknown"
+    SERVICE_NOT_OF_SP = "service_not_of_sp"
+    SERVICE_NOT_ONLINE = "service_not_online"
+    SERVICE_SHIELDED = "service_shielded"
+    NO_NOTICE = "no_notice"
+    ACCESS_NUMBER_WRONG = "access_number_wrong"
+    PRICE_MISMATCH = "price_mismatch"
+    NUMBER_UNKNOWN = "number_unknown"
+    NUMBER_SUSPENDED = "number_suspended"
+    NUMBER_TERMINATED = "number_terminated"
+    NO_CONSENT = "no_consent"
+    CONSENT_PENDING = "consent_pending"
+    ORDER_USED = "order_used"
+    CAP_SERVICE = "cap_service"
+    CAP_TOTAL = "cap_total"
+
+
+class CapRules(msgspec.Struct, frozen=True, kw_only=True):
+    """Monthly caps in fen, per business month (rulebook section `cap`)."""
+
+    service_month_fen: int = 3000
+    """Per number and service: 30 yuan."""
+    total_month_fen: int = 10_000
+    """Per number over all SPs: 100 yuan."""
+
+
+class DecisionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """May I …?"""
+
+    purpose: Purpose
+    msisdn: Msisdn
+    service_code: ServiceCode
+    price_fen: AskedPrice = 0
+    access_number: AccessNumber | None = None
+    """The number the message will show or the order came to; checked when given."""
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer."""
+
+    id: UUID
+    allowed: bool
+    reasons: tuple[Reason, ...]
+    """Every reason that applies, in a fixed order; empty when allowed."""
+    subscription_id: UUID | None
+    """The relation (订购关系) that was judged."""
+    decided_at: datetime
+
+
+class RestrictionFact(msgspec.Struct, frozen=True, kw_only=True):
+    """A restriction of the asking SP in force at the instant, with its cause."""
+
+    id: UUID
+    measure: str
+    cause_kind: str
+    cause_id: str
+    service_id: UUID | None = None
+    """None: the whole SP."""
+
+
+class ServiceFact(msgspec.Struct, frozen=True, kw_only=True):
+    """A service as of the instant: status, tariff in force, and the notice approved for it."""
+
+    id: UUID
+    code: str
+    sp_id: UUID
+    kind: str
+    status: str
+    access_number: str
+    access_number_sp_id: UUID | None = None
+    tariff_id: UUID | None = None
+    tariff_version: int | None = None
+    tariff_price_fen: int | None = None
+    notice_id: UUID | None = None
+    notice_version: int | None = None
+
+
+class NumberFact(msgspec.Struct, frozen=True, kw_only=True):
+    """A number as of the instant, by the event that made it so."""
+
+    state: str
+    epoch: int
+    event_id: UUID
+
+
+class RelationFact(msgspec.Struct, frozen=True, kw_only=True):
+    """A relation of the number with the service: live, or waiting for the person's second yes."""
+
+    id: UUID
+    epoch: int
+    price_fen: int
+    live: bool
+    active_from: datetime | None = None
+    consent_kind: str | None = None
+    consent_price_fen: int | None = None
+    used: bool = False
+    """An earlier allowed charge cited this order."""
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Everything one decision rests on. Recorded with it; never holds an MSISDN."""
+
+    purpose: Purpose
+    price_fen: int
+    sp_id: UUID
+    access_number: str | None = None
+    sp_status: str | None = None
+    restrictions: tuple[RestrictionFact, ...] = ()
+    service: ServiceFact | None = None
+    number: NumberFact | None = None
+    relation: RelationFact | None = None
+    spent_service_fen: int = 0
+    """Allowed charges of the number for the service in the business month so far."""
+    spent_total_fen: int | None = 0
+    """The same over all services; None where the reader may not know it."""
+    caps: CapRules
+    rulebook_version: int = 0
+
+
+class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision as it is shown later."""
+
+    id: UUID
+    decided_at: datetime
+    purpose: Purpose
+    sp_id: UUID
+    service_id: UUID | None
+    service_code: str
+    access_number: str | None
+    price_fen: int
+    allowed: bool
+    reasons: tuple[Reason, ...]
+    subscription_id: UUID | None
+    rulebook_version: int
+    subscriber: str
+    """To the SP its own pseudonym of the person; to staff the masked number."""
+
+
+class Verdict(StrEnum):
+    """How one check came out."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_JUDGED = "not_judged"
+    """It does not apply, or what it would need is missing."""
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One check of a decision, in words."""
+
+    reason: Reason
+    """The reason the answer carries when the check fails."""
+    verdict: Verdict
+    sentence: str
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """The decision made again from the dated facts and the rulebook in force at its instant."""
+
+    allowed: bool
+    reasons: tuple[Reason, ...]
+    facts: Facts
+    rulebook_version: int
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a decision came out as it did."""
+
+    decision: DecisionRecord
+    facts: Facts
+    """As recorded when it was made."""
+    checks: tuple[Check, ...]
+    """Every check of the recorded facts, in order."""
+    replay: Replay
+    agrees: bool
+    """Whether recorded facts and replay both lead to the recorded answer."""
+    differences: tuple[Reason, ...]
+    """The checks that come out differently in the replay: a fact dated before the decision became
+    known only after it (an unsubscribe counts from its receipt, even before it is handled)."""

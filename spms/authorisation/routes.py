@@ -1,0 +1,98 @@
+"""HTTP: an SP's questions, single and in batches; decisions listed and explained."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from litestar import Router, get, post
+
+from spms.authorisation import actions
+from spms.authorisation.model import (
+    BATCH_MAX,
+    Decision,
+    DecisionRecord,
+    DecisionRequest,
+    Explanation,
+)
+from spms.core.access import Actor, Role, only
+from spms.core.db import Connection
+from spms.core.errors import NotFound
+from spms.core.http import refusals
+from spms.core.once import IdempotencyKey, KeyReused, once
+from spms.core.paging import Cursor, CursorInvalid, Limit, Page
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Several questions at once."""
+
+    items: Annotated[list[DecisionRequest], msgspec.Meta(min_length=1, max_length=BATCH_MAX)]
+
+
+class Decisions(msgspec.Struct, frozen=True, kw_only=True):
+    """The answers, in the order of the questions."""
+
+    items: list[Decision]
+
+
+@post("/", status_code=200, guards=[only(Role.SP)], responses=refusals(KeyReused))
+async def authorise(
+    data: DecisionRequest,
+    tx: Connection,
+    actor: Actor,
+    now: datetime,
+    idempotency_key: IdempotencyKey = None,
+) -> Decision:
+    """Ask whether one message or charge may go (鉴权).
+
+    Both answers are 200; a denial names every reason. Send an Idempotency-Key: an order licenses
+    one charge, so repeating a question whose answer was lost would find the order used.
+    """
+
+    async def work() -> Decision:
+        return (await actions.decide(tx, [data], sp_id=actor.sp_id, actor=actor, now=now))[0]
+
+    return await once(tx, Decision, idempotency_key, data, work, actor=actor, now=now)
+
+
+@post("/batch", status_code=200, guards=[only(Role.SP)], responses=refusals(KeyReused))
+async def authorise_batch(
+    data: Batch,
+    tx: Connection,
+    actor: Actor,
+    now: datetime,
+    idempotency_key: IdempotencyKey = None,
+) -> Decisions:
+    """Ask about up to 1000 messages and charges; each is answered for itself, in order."""
+
+    async def work() -> Decisions:
+        items = await actions.decide(tx, data.items, sp_id=actor.sp_id, actor=actor, now=now)
+        return Decisions(items=items)
+
+    return await once(tx, Decisions, idempotency_key, data, work, actor=actor, now=now)
+
+
+@get("/", status_code=200, guards=[only(Role.SP)], responses=refusals(CursorInvalid))
+async def find(
+    read: Connection, actor: Actor, after: Cursor = None, limit: Limit = 50
+) -> Page[DecisionRecord]:
+    """List the SP's own decisions, newest first."""
+    return await actions.of_sp(read, actor.sp_id, cursor=after, limit=limit, actor=actor)
+
+
+@get(
+    "/{authorisation_id:uuid}/explanation",
+    status_code=200,
+    guards=[only(Role.SP, Role.AGENT, Role.COMPLIANCE)],
+    responses=refusals(NotFound),
+)
+async def explanation(authorisation_id: UUID, read: Connection, actor: Actor) -> Explanation:
+    """Explain a decision: its facts, each check in words, and its replay as of its instant."""
+    return await actions.explain(read, authorisation_id, actor=actor)
+
+
+router = Router(
+    "/authorisations",
+    route_handlers=[authorise, authorise_batch, find, explanation],
+    tags=["authorisation"],
+)

@@ -1,0 +1,264 @@
+"""Decisions on real rows: each reason as the rooms below would cause it, races, whole batches."""
+
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+
+from spms.authorisation import actions
+from spms.authorisation.model import BATCH_MAX, Decision, Purpose, Reason
+from spms.core import db
+from spms.core.db import Connection
+from spms.core.errors import TooLarge
+from tests import make
+from tests.authorisation import arrange
+from tests.authorisation.arrange import DAY, HOUR, Cause, World
+
+SECOND = timedelta(seconds=1)
+
+
+async def _sp_closed(world: World, owner: Connection) -> None:
+    await owner.execute("UPDATE sp SET status = 'closed' WHERE id = $1", world.sp_id)
+
+
+async def _sp_offline(world: World, owner: Connection) -> None:
+    await arrange.restriction(owner, world.sp_id, "offline", world.now - HOUR)
+
+
+async def _service_offline(world: World, owner: Connection) -> None:
+    await arrange.service_event(owner, world.service_id, "online", "offline", world.now - HOUR)
+
+
+async def _sp_shielded(world: World, owner: Connection) -> None:
+    await arrange.restriction(owner, world.sp_id, "shielded", world.now - HOUR)
+
+
+async def _service_shielded(world: World, owner: Connection) -> None:
+    await arrange.restriction(
+        owner, world.sp_id, "shielded", world.now - HOUR, service_id=world.service_id
+    )
+
+
+async def _new_tariff_without_notice(world: World, owner: Connection) -> None:
+    await arrange.tariff(owner, world.service_id, 1000, world.now - HOUR)
+
+
+async def _suspended(world: World, owner: Connection) -> None:
+    await arrange.number_event(owner, world.msisdn, "suspended", "suspended", world.now - HOUR)
+
+
+async def _terminated(world: World, owner: Connection) -> None:
+    await arrange.number_event(owner, world.msisdn, "terminated", "terminated", world.now - HOUR)
+
+
+async def _transferred(world: World, owner: Connection) -> None:
+    await arrange.number_event(
+        owner, world.msisdn, "transferred", "active", world.now - HOUR, epoch_after=2
+    )
+
+
+async def _left(world: World, owner: Connection) -> None:
+    await owner.execute(
+        "UPDATE subscription SET status = 'ended', ended_at = $2 WHERE id = $1",
+        world.subscription_id, world.now,
+    )  # fmt: skip
+
+
+async def _not_confirmed(world: World, owner: Connection) -> None:
+    await owner.execute("DELETE FROM consent WHERE subscription_id = $1", world.subscription_id)
+    await owner.execute(
+        "UPDATE subscription SET status = 'awaiting', active_from = NULL, confirm_by = $2"
+        " WHERE id = $1",
+        world.subscription_id, world.now + SECOND,
+    )  # fmt: skip
+
+
+async def _window_over(world: World, owner: Connection) -> None:
+    await _not_confirmed(world, owner)
+    await owner.execute("UPDATE subscription SET confirm_by = $1", world.now)
+
+
+async def _consent_missing(world: World, owner: Connection) -> None:
+    await owner.execute("DELETE FROM consent WHERE subscription_id = $1", world.subscription_id)
+
+
+async def _nothing(_world: World, _owner: Connection) -> None:
+    pass
+
+
+async def _spent_here(world: World, _owner: Connection) -> None:
+    for _ in range(3):
+        assert await world.ask() == []
+
+
+async def _spent_elsewhere(world: World, owner: Connection) -> None:
+    for price_fen in (2900, 2900, 2900, 1000):
+        service_id = await make.service(owner, world.now, world.sp_id, price_fen=price_fen)
+        code = await owner.fetchval("SELECT code FROM service WHERE id = $1", service_id)
+        await make.subscription(owner, world.now - DAY, world.msisdn, service_id)
+        assert await world.ask(service_code=code, price_fen=price_fen) == []
+
+
+CAUSES = [
+    (["sp_not_active"], _sp_closed, {}),
+    (["sp_offline"], _sp_offline, {}),
+    (["service_unknown"], _nothing, {"service_code": "99999999"}),
+    (["service_not_online"], _service_offline, {}),
+    (["service_shielded"], _sp_shielded, {}),
+    (["service_shielded"], _service_shielded, {}),
+    (["no_notice"], _new_tariff_without_notice, {}),
+    (["access_number_wrong"], _nothing, {"access_number": "10699999"}),
+    (["price_mismatch"], _nothing, {"price_fen": 801}),
+    (["number_unknown"], _nothing, {"msisdn": "8613700000000"}),
+    (["number_suspended"], _suspended, {}),
+    (["number_terminated"], _terminated, {}),
+    (["no_consent"], _transferred, {}),
+    (["no_consent"], _left, {}),
+    (["no_consent"], _window_over, {}),
+    (["no_consent"], _consent_missing, {}),
+    (["consent_pending"], _not_confirmed, {}),
+    (["cap_service"], _spent_here, {}),
+    (["cap_total"], _spent_elsewhere, {}),
+    (["number_suspended"], _suspended, {"purpose": Purpose.MESSAGE, "price_fen": 0}),
+    (["price_mismatch"], _nothing, {"purpose": Purpose.MESSAGE, "price_fen": 800}),
+    (["no_consent"], _left, {"purpose": Purpose.MESSAGE, "price_fen": 0}),
+    ([], _spent_here, {"purpose": Purpose.MESSAGE, "price_fen": 0}),
+    ([], _nothing, {}),
+]
+
+
+@pytest.mark.parametrize(("reasons", "cause", "question"), CAUSES)
+async def test_real_rows_cause_the_reason(
+    world: World, owner: Connection, reasons: list[str], cause: Cause, question: dict[str, Any]
+) -> None:
+    await cause(world, owner)
+    assert await world.ask(**question) == reasons
+
+
+def test_every_reason_is_caused_by_real_rows() -> None:
+    met = {reason for reasons, _, _ in CAUSES for reason in reasons}
+    assert set(Reason) - met == {Reason.SERVICE_NOT_OF_SP, Reason.ORDER_USED}  # each by its own
+
+
+async def test_another_sps_service_is_denied_whatever_the_person_has(
+    world: World, owner: Connection
+) -> None:
+    other = await make.sp(owner, world.now)
+    (decision,) = await world.decide(sp_id=other)
+    assert decision.reasons == (Reason.SERVICE_NOT_OF_SP,)
+    assert decision.subscription_id is None
+
+
+async def test_an_access_number_that_moved_to_another_sp_is_wrong(
+    world: World, owner: Connection
+) -> None:
+    assert await world.ask(access_number=world.access_number) == []
+    other = await make.sp(owner, world.now)
+    await owner.execute(
+        "UPDATE access_number SET sp_id = $2 WHERE number = $1", world.access_number, other
+    )
+    assert await world.ask(access_number=world.access_number) == ["access_number_wrong"]
+
+
+async def test_the_next_decision_obeys_a_restriction_and_its_end(
+    world: World, owner: Connection
+) -> None:
+    assert await world.ask() == []
+    await arrange.restriction(owner, world.sp_id, "offline", world.now)
+    assert await world.ask() == ["sp_offline"]
+    lifted = world.now + HOUR
+    await owner.execute("UPDATE restriction SET ends_at = $1", lifted)
+    assert await world.ask(at=lifted - SECOND) == ["sp_offline"]
+    assert await world.ask(at=lifted) == []
+
+
+async def test_a_tariff_takes_over_at_its_instant_and_the_agreed_price_stays(
+    world: World, owner: Connection
+) -> None:
+    change = world.now + HOUR
+    tariff_id = await arrange.tariff(owner, world.service_id, 1000, change)
+    assert await world.ask(at=change - SECOND) == []
+    assert await world.ask(at=change) == ["no_notice"]
+    await arrange.notice(owner, world.service_id, tariff_id, change + SECOND)
+    assert await world.ask(at=change + SECOND) == []
+    assert await world.ask(at=change + SECOND, price_fen=1000) == ["price_mismatch"]
+
+
+async def test_an_unsubscribe_stops_charging_at_its_instant(
+    world: World, owner: Connection
+) -> None:
+    await owner.execute("UPDATE subscription SET status = 'ended', ended_at = $1", world.now + HOUR)
+    assert await world.ask(at=world.now + HOUR - SECOND) == []
+    assert await world.ask(at=world.now + HOUR) == ["no_consent"]
+
+
+async def test_a_large_mixed_batch_is_answered_in_order_and_recorded_whole(
+    world: World, owner: Connection
+) -> None:
+    suspended = await make.number(owner, world.now)
+    await arrange.number_event(owner, suspended, "suspended", "suspended", world.now - HOUR)
+    await make.subscription(owner, world.now - DAY, suspended, world.service_id)
+    kinds = [
+        (world.question(purpose=Purpose.MESSAGE, price_fen=0), ()),
+        (world.question(service_code="99999999"), ("service_unknown",)),
+        (world.question(msisdn=suspended), ("number_suspended",)),
+        (world.question(msisdn="8613700000000"), ("number_unknown",)),
+        (world.question(price_fen=1), ("price_mismatch",)),
+        (world.question(), None),
+    ]
+    batch = [kinds[n % len(kinds)] for n in range(BATCH_MAX)]
+    decisions = await world.decide(*[asked for asked, _ in batch])
+    charges = []
+    for (asked, reasons), decision in zip(batch, decisions, strict=True):
+        if reasons is None:
+            charges.append(decision.reasons)
+        else:
+            assert decision.reasons == reasons, asked.purpose
+    assert charges == [()] * 3 + [("cap_service",)] * (len(charges) - 3)
+    rows = await owner.fetch("SELECT id, reasons FROM authorisation ORDER BY id")
+    assert [(row["id"], tuple(row["reasons"])) for row in rows] == [
+        (decision.id, decision.reasons) for decision in decisions
+    ]
+
+
+async def test_a_batch_has_a_limit_and_may_be_empty(world: World) -> None:
+    assert await _none(world) == []
+    with pytest.raises(TooLarge):
+        await world.decide(*[world.question()] * (BATCH_MAX + 1))
+
+
+async def _none(world: World) -> list[Decision]:
+    async with db.transaction(world.pool) as tx:
+        return await actions.decide(
+            tx, [], sp_id=world.sp_id, actor=make.sp_actor(world.sp_id), now=world.now
+        )
+
+
+async def test_the_record_names_the_versions_it_rests_on_and_no_number(
+    world: World, owner: Connection
+) -> None:
+    restriction_id = await arrange.restriction(
+        owner, world.sp_id, "no_new_subscriptions", world.now - HOUR, cause_id="b-17"
+    )
+    (decision,) = await world.decide(world.question(access_number=world.access_number))
+    row = await owner.fetchrow("SELECT * FROM authorisation WHERE id = $1", decision.id)
+    assert row is not None
+    facts = row["facts"]
+    assert world.msisdn[2:] not in msgspec.json.encode(facts).decode()
+    assert facts["service"]["tariff_version"] == facts["service"]["notice_version"] == 1
+    assert facts["relation"]["id"] == str(world.subscription_id) == str(row["subscription_id"])
+    assert facts["restrictions"][0]["id"] == str(restriction_id)
+    assert facts["restrictions"][0]["cause_id"] == "b-17"
+    assert facts["number"]["state"] == "active"
+    assert row["rulebook_version"] == facts["rulebook_version"] == 1
+    assert row["requested_by"] == make.sp_actor(world.sp_id).label
+
+
+async def test_the_application_cannot_rewrite_a_decision(world: World, tx: Connection) -> None:
+    await world.decide()
+    for statement in ("UPDATE authorisation SET allowed = false", "DELETE FROM authorisation",
+                      "DELETE FROM order_use"):  # fmt: skip
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await tx.execute(statement)

@@ -1,0 +1,187 @@
+"""A past decision explained and made again as of its instant, whatever has happened since."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from spms.authorisation import actions
+from spms.authorisation.model import Decision, Explanation, Reason, Verdict
+from spms.core.access import Actor
+from spms.core.db import Connection
+from spms.core.errors import NotFound
+from tests import make
+from tests.authorisation import arrange
+from tests.authorisation.arrange import DAY, HOUR, Cause, World
+
+SECOND = timedelta(seconds=1)
+
+
+async def explain(world: World, decision: Decision, actor: Actor = make.AGENT) -> Explanation:
+    return await actions.explain(world.tx, decision.id, actor=actor)
+
+
+async def decided(world: World, **values: Any) -> Decision:
+    (decision,) = await world.decide(world.question(**values))
+    return decision
+
+
+async def test_a_denial_is_explained_as_of_then_after_its_cause_is_lifted(
+    world: World, owner: Connection
+) -> None:
+    await arrange.restriction(owner, world.sp_id, "shielded", world.now - HOUR, cause_id="b-17")
+    decision = await decided(world)
+    await owner.execute("UPDATE restriction SET ends_at = $1", world.now + HOUR)
+    told = await explain(world, decision)
+    assert told.decision.reasons == told.replay.reasons == (Reason.SERVICE_SHIELDED,)
+    assert told.agrees
+    assert told.differences == ()
+    (check,) = [check for check in told.checks if check.verdict is Verdict.FAILED]
+    assert check.reason is Reason.SERVICE_SHIELDED
+    assert "b-17" in check.sentence
+
+
+async def _restricted(world: World, owner: Connection) -> None:
+    await arrange.restriction(owner, world.sp_id, "offline", world.now + SECOND)
+
+
+async def _tariff(world: World, owner: Connection) -> None:
+    await arrange.tariff(owner, world.service_id, 1000, world.now + SECOND)
+
+
+async def _terminated_with_effect_before(world: World, owner: Connection) -> None:
+    await arrange.number_event(
+        owner, world.msisdn, "terminated", "terminated", world.now - HOUR,
+        recorded_at=world.now + HOUR,
+    )  # fmt: skip
+
+
+async def _left(world: World, owner: Connection) -> None:
+    await owner.execute(
+        "UPDATE subscription SET status = 'ended', ended_at = $1", world.now + SECOND
+    )
+
+
+async def _withdrawn(world: World, owner: Connection) -> None:
+    await arrange.service_event(owner, world.service_id, "online", "offline", world.now + HOUR)
+    await arrange.service_event(owner, world.service_id, "offline", "withdrawn", world.now + DAY)
+
+
+async def _sp_closed(world: World, owner: Connection) -> None:
+    await owner.execute("UPDATE sp SET status = 'closed'")
+    await arrange.insert(
+        owner, "sp_event", sp_id=world.sp_id, action="close", from_status="active",
+        to_status="closed", at=world.now + HOUR, actor="test",
+    )  # fmt: skip
+
+
+async def _spent(world: World, _owner: Connection) -> None:
+    assert await world.ask(at=world.now + HOUR) == []
+    assert await world.ask(at=world.now + HOUR) == []
+    assert await world.ask(at=world.now + HOUR) == ["cap_service"]
+
+
+async def _caps_lowered(world: World, owner: Connection) -> None:
+    await arrange.insert(
+        owner, "rulebook", version=2, effective_from=world.now + SECOND,
+        rules={"cap": {"service_month_fen": 100}}, reason="test", created_at=world.now,
+        created_by="test",
+    )  # fmt: skip
+
+
+LATER = [
+    _restricted, _tariff, _terminated_with_effect_before, _left, _withdrawn, _sp_closed, _spent,
+    _caps_lowered,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("later", LATER)
+async def test_what_happens_later_changes_the_next_answer_and_not_the_past_one(
+    world: World, owner: Connection, later: Cause
+) -> None:
+    decision = await decided(world)
+    assert decision.allowed
+    await later(world, owner)
+    told = await explain(world, decision)
+    assert told.replay.allowed
+    assert told.agrees
+    assert told.replay.facts == told.facts
+    (next_one,) = await world.decide(at=world.now + 2 * DAY)
+    assert not next_one.allowed
+
+
+async def test_each_decision_of_a_batch_is_replayed_after_those_before_it(
+    world: World, orders: World
+) -> None:
+    decisions = await world.decide(*[world.question()] * 5)
+    assert [d.allowed for d in decisions] == [True, True, True, False, False]
+    used = await orders.decide(*[orders.question()] * 2)
+    for asked_in, decision in [(world, d) for d in decisions] + [(orders, d) for d in used]:
+        told = await explain(asked_in, decision)
+        assert told.agrees
+        assert told.replay.facts == told.facts
+
+
+async def test_an_order_handled_after_the_question_is_not_known_to_the_replay_either(
+    orders: World, owner: Connection
+) -> None:
+    await owner.execute("UPDATE message_in SET handled_at = $1", orders.now + HOUR)
+    told = await explain(orders, await decided(orders))
+    assert told.replay.reasons == (Reason.NO_CONSENT,)
+    assert told.agrees
+
+
+async def test_an_unsubscribe_received_before_and_handled_after_shows_as_a_difference(
+    world: World, owner: Connection
+) -> None:
+    decision = await decided(world)
+    await owner.execute(
+        "UPDATE subscription SET status = 'ended', ended_at = $1", world.now - SECOND
+    )
+    told = await explain(world, decision)
+    assert told.decision.allowed
+    assert told.replay.reasons == (Reason.NO_CONSENT,)
+    assert not told.agrees
+    assert Reason.NO_CONSENT in told.differences
+
+
+async def test_every_check_is_told_in_order(world: World) -> None:
+    told = await explain(world, await decided(world))
+    assert [check.reason for check in told.checks] == list(Reason)
+    assert not [check for check in told.checks if check.verdict is Verdict.FAILED]
+
+
+async def test_staff_see_a_masked_number_and_the_sp_its_pseudonym(
+    world: World, owner: Connection
+) -> None:
+    other = await make.sp(owner, world.now)
+    service_id = await make.service(owner, world.now, other, price_fen=1234)
+    code = await owner.fetchval("SELECT code FROM service WHERE id = $1", service_id)
+    await make.subscription(owner, world.now - DAY, world.msisdn, service_id)
+    await world.decide(world.question(service_code=code, price_fen=1234), sp_id=other)
+    decision = await decided(world)
+
+    staff = await explain(world, decision)
+    assert staff.decision.subscriber == f"{world.msisdn[2:5]}****{world.msisdn[-4:]}"
+    assert staff.facts.spent_total_fen == 1234
+
+    sp = await explain(world, decision, make.sp_actor(world.sp_id))
+    assert sp.agrees
+    assert sp.decision.subscriber.startswith("n_")
+    assert sp.facts.spent_total_fen is sp.replay.facts.spent_total_fen is None
+    whole = msgspec.json.encode(sp).decode()
+    assert world.msisdn[2:] not in whole
+    assert "12.34" not in whole
+
+
+async def test_another_sps_decision_and_no_decision_are_the_same_404(
+    world: World, owner: Connection
+) -> None:
+    decision = await decided(world)
+    stranger = make.sp_actor(await make.sp(owner, world.now))
+    for authorisation_id in (decision.id, uuid4()):
+        with pytest.raises(NotFound) as refused:
+            await actions.explain(world.tx, authorisation_id, actor=stranger)
+        assert refused.value.detail is None

@@ -1,0 +1,280 @@
+"""The decision without a database: each reason alone, several at once, and what is not judged."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spms.authorisation.explanation import checks, differences, for_sp
+from spms.authorisation.model import (
+    CapRules,
+    Facts,
+    NumberFact,
+    Purpose,
+    Reason,
+    RelationFact,
+    RestrictionFact,
+    ServiceFact,
+    Verdict,
+)
+from spms.authorisation.rules import CHECKS, choose, judge, outcomes
+
+CAPS = CapRules()
+SP, OTHER = uuid4(), uuid4()
+SINCE = datetime(2026, 3, 1, tzinfo=UTC)
+
+SERVICE = ServiceFact(
+    id=uuid4(), code="100001", sp_id=SP, kind="monthly", status="online", access_number="106900",
+    access_number_sp_id=SP, tariff_id=uuid4(), tariff_version=1, tariff_price_fen=800,
+    notice_id=uuid4(), notice_version=1,
+)  # fmt: skip
+ON_DEMAND = msgspec.structs.replace(SERVICE, kind="on_demand")
+NUMBER = NumberFact(state="active", epoch=1, event_id=uuid4())
+RELATION = RelationFact(
+    id=uuid4(), epoch=1, price_fen=800, live=True, active_from=SINCE,
+    consent_kind="confirmation", consent_price_fen=800,
+)  # fmt: skip
+ORDER = msgspec.structs.replace(RELATION, consent_kind="order")
+WAITING = msgspec.structs.replace(
+    RELATION, live=False, active_from=None, consent_kind=None, consent_price_fen=None
+)
+
+
+def some_facts(**values: Any) -> Facts:
+    """Return facts of a charge that may go, but for `values`."""
+    usual: dict[str, Any] = {
+        "purpose": Purpose.CHARGE, "price_fen": 800, "sp_id": SP, "sp_status": "active",
+        "service": SERVICE, "number": NUMBER, "relation": RELATION, "caps": CAPS,
+    }  # fmt: skip
+    return Facts(**(usual | values))
+
+
+def service(**values: Any) -> ServiceFact:
+    return msgspec.structs.replace(SERVICE, **values)
+
+
+def relation(**values: Any) -> RelationFact:
+    return msgspec.structs.replace(RELATION, **values)
+
+
+def held(measure: str, service_id: UUID | None = None) -> tuple[RestrictionFact, ...]:
+    fact = RestrictionFact(
+        id=uuid4(), measure=measure, cause_kind="breach", cause_id="b1", service_id=service_id
+    )
+    return (fact,)
+
+
+ALLOWED = {
+    "a confirmed monthly charge": {},
+    "a message to a live relation": {"purpose": Purpose.MESSAGE, "price_fen": 0},
+    "a message beyond every cap": {
+        "purpose": Purpose.MESSAGE, "price_fen": 0, "spent_service_fen": 3000,
+        "spent_total_fen": 10_000,
+    },
+    "an order": {"service": ON_DEMAND, "relation": ORDER},
+    "a confirmed on-demand relation": {"service": ON_DEMAND},
+    "a message for a used order": {
+        "service": ON_DEMAND, "relation": msgspec.structs.replace(ORDER, used=True),
+        "purpose": Purpose.MESSAGE, "price_fen": 0,
+    },
+    "the right access number": {"access_number": "106900"},
+    "the agreed price after the tariff rose": {"service": service(tariff_price_fen=1000)},
+    "the last fen under the service cap": {"spent_service_fen": 2200, "spent_total_fen": 2200},
+    "the last fen under the total cap": {"spent_total_fen": 9200},
+    "a measure that does not stop charges": {"restrictions": held("no_new_subscriptions")},
+    "settlement held": {"restrictions": held("settlement_held")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("values", ALLOWED.values(), ids=ALLOWED)
+def test_it_is_allowed(values: dict[str, Any]) -> None:
+    assert judge(some_facts(**values), CAPS) == ()
+
+
+ALONE = [
+    ("sp_not_active", {"sp_status": "closed"}),
+    ("sp_not_active", {"sp_status": None}),
+    ("sp_offline", {"restrictions": held("offline")}),
+    ("service_unknown", {"service": None, "relation": None}),
+    ("service_not_of_sp", {"service": service(sp_id=OTHER), "relation": None}),
+    ("service_not_online", {"service": service(status="offline")}),
+    ("service_not_online", {"service": service(status="withdrawn")}),
+    ("service_shielded", {"restrictions": held("shielded")}),
+    ("service_shielded", {"restrictions": held("shielded", SERVICE.id)}),
+    ("service_shielded", {"restrictions": held("offline", SERVICE.id)}),
+    ("no_notice", {"service": service(notice_id=None, notice_version=None)}),
+    ("no_notice", {"service": service(tariff_id=None, tariff_price_fen=None)}),
+    ("access_number_wrong", {"access_number": "106901"}),
+    (
+        "access_number_wrong",
+        {"access_number": "106900", "service": service(access_number_sp_id=OTHER)},
+    ),
+    ("price_mismatch", {"price_fen": 801}),
+    ("price_mismatch", {"price_fen": 799}),
+    ("price_mismatch", {"relation": relation(price_fen=500, consent_price_fen=500)}),
+    ("price_mismatch", {"relation": relation(consent_price_fen=500)}),
+    ("price_mismatch", {"purpose": Purpose.MESSAGE, "price_fen": 800}),
+    ("number_unknown", {"number": None, "relation": None}),
+    ("number_suspended", {"number": NumberFact(state="suspended", epoch=1, event_id=uuid4())}),
+    ("number_terminated", {"number": NumberFact(state="terminated", epoch=1, event_id=uuid4())}),
+    ("no_consent", {"relation": None}),
+    ("no_consent", {"relation": relation(consent_kind=None, consent_price_fen=None)}),
+    ("no_consent", {"relation": ORDER}),  # an order is not enough for a monthly service
+    ("no_consent", {"relation": None, "purpose": Purpose.MESSAGE, "price_fen": 0}),
+    ("consent_pending", {"relation": WAITING}),
+    (
+        "order_used",
+        {"service": ON_DEMAND, "relation": msgspec.structs.replace(ORDER, used=True)},
+    ),
+    ("cap_service", {"spent_service_fen": 2201, "spent_total_fen": 2201}),
+    ("cap_total", {"spent_total_fen": 9201}),
+]
+
+
+@pytest.mark.parametrize(("reason", "values"), ALONE)
+def test_one_thing_is_wrong_and_only_that_is_named(reason: str, values: dict[str, Any]) -> None:
+    assert judge(some_facts(**values), CAPS) == (reason,)
+
+
+def test_every_reason_is_met_alone() -> None:
+    assert {reason for reason, _ in ALONE} == set(Reason)
+
+
+TOGETHER = [
+    (
+        ["sp_not_active", "sp_offline", "service_not_online", "number_suspended"],
+        {
+            "sp_status": "closed", "restrictions": held("offline"),
+            "service": service(status="draft"),
+            "number": NumberFact(state="suspended", epoch=1, event_id=uuid4()),
+        },
+    ),
+    (
+        ["service_shielded", "access_number_wrong", "price_mismatch", "no_consent"],
+        {
+            "restrictions": held("shielded"), "access_number": "106901", "price_fen": 900,
+            "relation": None,
+        },
+    ),
+    (["cap_service", "cap_total"], {"spent_service_fen": 3000, "spent_total_fen": 10_000}),
+    (
+        ["order_used", "cap_service"],
+        {
+            "service": ON_DEMAND, "relation": msgspec.structs.replace(ORDER, used=True),
+            "spent_service_fen": 3000, "spent_total_fen": 3000,
+        },
+    ),
+    (
+        ["service_unknown", "number_unknown"],
+        {"service": None, "number": None, "relation": None, "price_fen": 1},
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("reasons", "values"), TOGETHER)
+def test_everything_that_is_wrong_is_named_in_order(
+    reasons: list[str], values: dict[str, Any]
+) -> None:
+    assert judge(some_facts(**values), CAPS) == tuple(reasons)
+
+
+def test_prices_cannot_be_tried_to_learn_what_a_person_spends() -> None:
+    facts = some_facts(price_fen=900, spent_service_fen=3000, spent_total_fen=10_000)
+    assert judge(facts, CAPS) == ("price_mismatch",)
+
+
+def test_nothing_is_told_about_relations_with_another_sp() -> None:
+    facts = some_facts(service=service(sp_id=OTHER), price_fen=1)
+    assert judge(facts, CAPS) == ("service_not_of_sp",)
+
+
+def test_the_rules_in_force_decide_about_caps() -> None:
+    facts = some_facts(spent_service_fen=200, spent_total_fen=200)
+    assert judge(facts, CapRules(service_month_fen=1000)) == ()
+    assert judge(facts, CapRules(service_month_fen=999)) == ("cap_service",)
+
+
+def test_checks_come_in_the_order_of_the_closed_list() -> None:
+    assert list(CHECKS) == list(Reason)
+
+
+def test_the_oldest_unused_order_is_judged_first() -> None:
+    old, new = relation(id=uuid4()), relation(id=uuid4())
+    used = relation(id=uuid4(), used=True)
+    assert choose([used, old, new], epoch=1) is old
+    assert choose([used], epoch=1) is used
+    assert choose([WAITING, old], epoch=1) is old
+    assert choose([WAITING], epoch=1) is WAITING
+    assert choose([], epoch=1) is None
+
+
+def test_a_relation_of_the_numbers_earlier_owner_does_not_count() -> None:
+    assert choose([relation(epoch=1)], epoch=2) is None
+
+
+FACTS = st.builds(
+    some_facts,
+    purpose=st.sampled_from(Purpose),
+    price_fen=st.sampled_from([0, 1, 800, 1_000_000]),
+    access_number=st.sampled_from([None, "106900", "106901"]),
+    sp_status=st.sampled_from([None, "active", "closed"]),
+    restrictions=st.sampled_from([(), held("offline"), held("shielded", SERVICE.id)]),
+    service=st.sampled_from([None, SERVICE, ON_DEMAND, service(sp_id=OTHER), service(
+        tariff_id=None, tariff_price_fen=None, tariff_version=None, notice_id=None)]),
+    number=st.sampled_from([None, NUMBER, NumberFact(
+        state="terminated", epoch=1, event_id=uuid4())]),
+    relation=st.sampled_from([None, RELATION, ORDER, WAITING, relation(used=True)]),
+    spent_service_fen=st.integers(0, 4000),
+    spent_total_fen=st.integers(0, 11_000),
+)  # fmt: skip
+
+
+@given(FACTS)
+def test_an_allowed_charge_has_a_consent_a_notice_and_an_agreed_price(facts: Facts) -> None:
+    if judge(facts, CAPS) == () and facts.purpose is Purpose.CHARGE:
+        assert facts.relation is not None
+        assert facts.relation.consent_kind is not None
+        assert facts.service is not None
+        assert facts.service.notice_id is not None
+        assert facts.price_fen == facts.relation.price_fen
+        assert (facts.spent_total_fen or 0) + facts.price_fen <= CAPS.total_month_fen
+
+
+@given(FACTS)
+def test_every_decision_can_be_told_in_sentences_that_match_its_answer(facts: Facts) -> None:
+    told = checks(facts, show_total=True)
+    assert [check.reason for check in told] == list(Reason)
+    assert all(check.sentence.endswith(".") for check in told)
+    failed = tuple(check.reason for check in told if check.verdict is Verdict.FAILED)
+    assert failed == judge(facts, facts.caps)
+
+
+@given(FACTS)
+def test_recorded_facts_are_read_back_as_they_were(facts: Facts) -> None:
+    assert msgspec.json.decode(msgspec.json.encode(facts), type=Facts) == facts
+
+
+def test_an_sp_is_not_told_what_the_person_spends_elsewhere() -> None:
+    facts = some_facts(spent_total_fen=9337)
+    told = " ".join(check.sentence for check in checks(facts, show_total=False))
+    assert "93.37" not in told
+    assert "93.37" in " ".join(check.sentence for check in checks(facts, show_total=True))
+    assert b"9337" not in msgspec.json.encode(for_sp(facts))
+
+
+def test_differences_name_the_checks_that_came_out_otherwise() -> None:
+    before, after = some_facts(), some_facts(relation=None, sp_status="closed")
+    assert differences(before, before) == ()
+    assert set(differences(before, after)) == {
+        Reason.SP_NOT_ACTIVE, Reason.NO_CONSENT, Reason.CAP_SERVICE, Reason.CAP_TOTAL,
+    }  # fmt: skip
+
+
+def test_a_check_that_does_not_apply_is_not_called_passed() -> None:
+    verdicts = dict(outcomes(some_facts(service=None, relation=None), CAPS))
+    assert verdicts[Reason.PRICE_MISMATCH] is None
+    assert verdicts[Reason.NO_CONSENT] is None
