@@ -10,6 +10,7 @@ from litestar.openapi.spec import License
 from litestar.types import ASGIApp
 
 from spms.core import reference, sandbox_clock
+from spms.core.body import StrictRequest
 from spms.core.clock import Clock, SystemClock
 from spms.core.db import Pool
 from spms.core.edge import Edge
@@ -51,6 +52,7 @@ def _litestar(state: dict[str, Any], *, sandbox: bool) -> Litestar:
             path="/-/framework",
             render_plugins=[],
         ),
+        request_class=StrictRequest,
         request_max_body_size=None,
         logging_config=None,
     )

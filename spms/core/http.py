@@ -22,6 +22,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from spms.core import access, db
+from spms.core.body import without_value
 from spms.core.clock import Clock
 from spms.core.errors import (
     FieldError,
@@ -106,7 +107,8 @@ def _invalid(_: Request[Any, Any, Any], error: ValidationException) -> Response[
     for entry in error.extra if isinstance(error.extra, list) else []:
         key = str(entry.get("key", ""))
         pointer = f"?{key}" if entry.get("source") == "query" else "/" + key.replace(".", "/")
-        errors.append(FieldError(pointer=pointer, code="invalid", detail=entry.get("message")))
+        detail = without_value(str(entry.get("message", "")))
+        errors.append(FieldError(pointer=pointer, code="invalid", detail=detail))
     return answer(Invalid("a value does not fit its field", errors=errors))
 
 
