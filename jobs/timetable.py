@@ -6,12 +6,12 @@ from typing import Protocol
 
 import msgspec
 from spms.inspections.prober import Prober
-from spms.messaging.links import Link
 
 from spms.core.access import Actor
 from spms.core.clock import Clock
 from spms.core.db import Connection, Pool
 from spms.core.settings import Settings
+from spms.messaging.links import Link
 
 
 class House(msgspec.Struct, frozen=True, kw_only=True):

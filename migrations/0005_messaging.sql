@@ -14,7 +14,10 @@ CREATE TABLE message_in (
     outcome text,                   -- what came of it
     PRIMARY KEY (msisdn, received_at, id)
 ) PARTITION BY RANGE (received_at);
-CREATE INDEX message_in_pending ON message_in (received_at) WHERE handled_at IS NULL;
+-- What waits to be handled: the oldest of all, and whether a number has an older one.
+CREATE INDEX message_in_pending ON message_in (received_at, id) WHERE handled_at IS NULL;
+CREATE INDEX message_in_pending_number ON message_in (msisdn, received_at, id)
+    WHERE handled_at IS NULL;
 GRANT SELECT, INSERT ON message_in TO spms_app;
 GRANT UPDATE (handled_at, reading, outcome) ON message_in TO spms_app;
 
@@ -41,8 +44,10 @@ CREATE TABLE message_out (
     state text NOT NULL CONSTRAINT message_out_state
         CHECK (state IN ('queued', 'sending', 'sent', 'delivered', 'failed', 'unknown')),
     due_at timestamptz NOT NULL,
-    lease_until timestamptz,
-    attempts integer NOT NULL DEFAULT 0,
+    lease_until timestamptz,        -- nobody touches it before: being sent, or tried again then
+    -- How often it may have reached the network. Never more than twice: that is this constraint.
+    attempts integer NOT NULL DEFAULT 0 CONSTRAINT message_out_at_most_twice
+        CHECK (attempts BETWEEN 0 AND 2),
     link text,
     link_message_id text,
     sent_at timestamptz,
@@ -50,12 +55,23 @@ CREATE TABLE message_out (
     error text,
     PRIMARY KEY (msisdn, queued_at, id)
 ) PARTITION BY RANGE (queued_at);
-CREATE INDEX message_out_due ON message_out (due_at) WHERE state IN ('queued', 'sending');
+CREATE INDEX message_out_due ON message_out ((coalesce(lease_until, due_at)), id)
+    WHERE state IN ('queued', 'sending', 'unknown');
 CREATE INDEX message_out_receipt ON message_out (link, link_message_id);
 CREATE INDEX message_out_kind ON message_out (msisdn, kind, queued_at);
 GRANT SELECT, INSERT ON message_out TO spms_app;
-GRANT UPDATE (state, due_at, lease_until, attempts, link, link_message_id, sent_at, delivered_at, error)
+GRANT UPDATE (state, lease_until, attempts, link, link_message_id, sent_at, delivered_at, error)
     ON message_out TO spms_app;
+
+-- Delivery receipts; a fast network sends one before we have recorded what it is about.
+CREATE TABLE message_receipt (
+    link text NOT NULL,
+    link_message_id text NOT NULL,
+    delivered boolean NOT NULL,
+    received_at timestamptz NOT NULL,
+    PRIMARY KEY (link, link_message_id)
+);
+GRANT SELECT, INSERT, DELETE ON message_receipt TO spms_app;
 
 CREATE TABLE one_time_code (
     msisdn text COLLATE "C" NOT NULL,
@@ -71,6 +87,16 @@ CREATE INDEX one_time_code_recent ON one_time_code (msisdn, issued_at);
 GRANT SELECT, INSERT ON one_time_code TO spms_app;
 GRANT UPDATE (tries, used_at) ON one_time_code TO spms_app;
 
+-- Who asked for a code, known number or not: a limit for known ones only would tell them apart.
+CREATE TABLE one_time_code_request (
+    msisdn_hmac bytea NOT NULL,
+    id uuid NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (msisdn_hmac, id)
+);
+CREATE INDEX one_time_code_request_age ON one_time_code_request (at);
+GRANT SELECT, INSERT, DELETE ON one_time_code_request TO spms_app;
+
 -- The sandbox handset: demonstration phones and what their screens show.
 CREATE TABLE sandbox_phone (
     msisdn text COLLATE "C" PRIMARY KEY,
@@ -82,10 +108,13 @@ GRANT SELECT, INSERT, UPDATE ON sandbox_phone TO spms_app;
 CREATE TABLE sandbox_sms (
     msisdn text COLLATE "C" NOT NULL,
     id uuid NOT NULL,
-    direction text NOT NULL CONSTRAINT sandbox_sms_direction CHECK (direction IN ('to_phone', 'from_phone')),
+    seq bigint GENERATED ALWAYS AS IDENTITY,    -- in the order in which one phone's screen shows it
+    direction text NOT NULL CONSTRAINT sandbox_sms_direction
+        CHECK (direction IN ('to_phone', 'from_phone')),
     other text NOT NULL,
     text text NOT NULL,
     at timestamptz NOT NULL,
     PRIMARY KEY (msisdn, id)
 );
+CREATE INDEX sandbox_sms_screen ON sandbox_sms (msisdn, seq);
 GRANT SELECT, INSERT ON sandbox_sms TO spms_app;

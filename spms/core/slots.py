@@ -5,7 +5,6 @@ a moved or wrong clock of one worker can neither steal nor lose a slot.
 """
 
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
@@ -104,11 +103,3 @@ RECENT = """
 async def recent(read: Connection, jobs: list[str]) -> list[Slot]:
     """Return each job's latest slot."""
     return many(Slot, await read.fetch(RECENT, jobs))
-
-
-FORGET = "DELETE FROM job_slot WHERE state = 'done' AND finished_at < $1"
-
-
-async def forget(tx: Connection, *, before: datetime) -> Any:
-    """Drop finished slots of long ago, all but the latest of each job matter to nobody."""
-    return changed(await tx.execute(FORGET, before))

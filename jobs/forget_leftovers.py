@@ -1,0 +1,17 @@
+"""Drops what nobody needs any more: expired tokens, old idempotency keys, finished slots.
+
+Runs once a day. History, evidence and money are never touched: the application's role could not.
+"""
+
+from datetime import datetime, timedelta
+
+from spms.core import leftovers
+from spms.core.access import Actor
+from spms.core.db import Connection
+
+KEEP = timedelta(days=7)
+
+
+async def work(tx: Connection, *, actor: Actor, now: datetime) -> str:  # noqa: ARG001
+    """Drop what is older than a week."""
+    return f"{await leftovers.forget(tx, before=now - KEEP)} rows dropped"

@@ -1,0 +1,299 @@
+"""The verbs. Each runs inside the caller's transaction and never ends it.
+
+A promise here never rests on what was read before: whether a charge is refunded is decided by the
+key of the claim when it is written. An answer that was lost (a connection cut at COMMIT) is got
+by claiming again, never by guessing.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from spms.charging import actions as charging
+from spms.compensation import queries
+from spms.compensation.model import (
+    Account,
+    Claim,
+    ClaimEntry,
+    ClaimRow,
+    ClaimState,
+    CompensationRules,
+    Disputed,
+    Opening,
+    Refund,
+    Source,
+    Verdict,
+)
+from spms.compensation.queries import Before
+from spms.compensation.rules import (
+    STANDS_MAX,
+    DisputedOften,
+    check_age,
+    is_holders,
+    is_told,
+    judge,
+    refund_lines,
+    refund_text,
+)
+from spms.core import audit, rulebook
+from spms.core.access import Actor, ActorKind, job_actor
+from spms.core.db import Connection
+from spms.core.errors import NotFound
+from spms.core.ids import new_id
+from spms.core.paging import Page, instance_secret, read_cursor, write_cursor
+from spms.core.phone import mask
+from spms.messaging import actions as messaging
+from spms.messaging.model import MessageKind
+from spms.subscribers import actions as subscribers
+
+BATCH_MAX = 1000
+T = TypeVar("T")
+
+
+async def claim(
+    tx: Connection,
+    *,
+    msisdn: str,
+    charge_id: UUID,
+    source: Source,
+    reason: str,
+    actor: Actor,
+    now: datetime,
+) -> Claim:
+    """Ask whether a charge was right, and refund it double at once when it was not.
+
+    The charge is audited again first, so that facts which arrived late count. Returns the claim
+    that refunded the charge, which may be an earlier one by whatever entrance: claiming again is
+    harmless and gets the same answer. A charge without a difference stands, and the claim carries
+    the consent that licensed it.
+
+    Raises `NotFound` for a charge that is not the present holder's, `ClaimTooOld` behind the time
+    bar (a refund given before it stays visible), `DisputedOften` after five claims that found the
+    same charge right.
+    """
+    charge = await _charge_of_holder(tx, msisdn, charge_id, actor)
+    known = await _refunded(tx, charge, reason=reason, actor=actor, now=now)
+    if known is not None:
+        return known
+    check_age(charge, now, await rulebook.section(tx, CompensationRules, at=now))
+    await charging.reaudit(tx, msisdn, charge_id, now=now, actor=actor)
+    charge = await _charge_of_holder(tx, msisdn, charge_id, actor)
+    verdict = judge(charge)
+    if verdict.state is ClaimState.STANDS:
+        return await _stand(tx, charge, source=source, reason=reason, actor=actor, now=now)
+    opening = _opening(charge, verdict, reason)
+    await _refund(tx, [opening], source=source, actor=actor, now=now)
+    known = await _refunded(tx, charge, reason=reason, actor=actor, now=now)
+    if known is None:
+        raise RuntimeError("a claim was refused as a repeat, but there is no first one")
+    return known
+
+
+async def refund_findings(tx: Connection, *, now: datetime, limit: int = BATCH_MAX) -> int:
+    """Refund up to `limit` charges that the audit found wrong; return how many were refunded here.
+
+    The entrance of the job. Any number of workers may run it at once: the later one waits for the
+    earlier one's keys and finds them taken. Owners and ages do not matter: a wrong charge is
+    refunded also when its number has another holder by now, but only the one who was charged is
+    told by SMS.
+    """
+    actor = job_actor("refund_findings")
+    charges = await queries.open_findings(tx, min(limit, BATCH_MAX))
+    openings = [_opening(charge, judge(charge)) for charge in charges]
+    opened = await _refund(tx, openings, source=Source.AUDIT, actor=actor, now=now)
+    if opened:
+        detail = {
+            "claims": len(opened),
+            "refunded_fen": sum(line.amount_fen for each in opened for line in each.lines),
+        }
+        await audit.note(
+            tx, "findings.refunded", "claim", "audit", actor=actor, now=now, detail=detail
+        )
+    return len(opened)
+
+
+async def receivable(read: Connection, sp_id: UUID) -> int:
+    """Return what the SP owes for wrong charges and has not been settled, in fen."""
+    return await queries.balance(read, sp_id, Account.SP_RECEIVABLE)
+
+
+async def claims_of_holder(
+    read: Connection, *, actor: Actor, cursor: str | None, limit: int
+) -> Page[Claim]:
+    """List the claims of the signed-in subscriber, newest first; none of an earlier holder's."""
+    before = await read_cursor(read, actor, "claims", cursor, Before)
+    rows = await queries.claims(
+        read, actor.msisdn, epoch=actor.epoch, before=before, limit=limit + 1
+    )
+    return await _page(
+        read, "claims", rows, limit, key=lambda row: [row.opened_at, row.id], actor=actor
+    )
+
+
+async def refunds_of_holder(
+    read: Connection, *, actor: Actor, cursor: str | None, limit: int
+) -> Page[Refund]:
+    """List what the signed-in subscriber got back, newest first."""
+    return await _refunds(
+        read, actor.msisdn, epoch=actor.epoch, actor=actor, cursor=cursor, limit=limit
+    )
+
+
+async def search_refunds(
+    tx: Connection,
+    msisdn: str,
+    *,
+    reason: str,
+    actor: Actor,
+    now: datetime,
+    cursor: str | None,
+    limit: int,
+) -> Page[Refund]:
+    """List what the present holder of a number got back; who looked and why is recorded first.
+
+    A number that nobody ever had gets an empty list, so that asking for it is on record too.
+    """
+    name = subscribers.audit_name(await instance_secret(tx), msisdn)
+    await audit.note(tx, "refunds.looked_up", "number", name, actor=actor, now=now, reason=reason)
+    return await _refunds(tx, msisdn, epoch=None, actor=actor, cursor=cursor, limit=limit)
+
+
+async def claims_of_sp(
+    read: Connection, sp_id: UUID | None, *, actor: Actor, cursor: str | None, limit: int
+) -> Page[ClaimEntry]:
+    """List claims of one SP, or of all, newest first, as this actor may see them.
+
+    The SP sees a pseudonym for the number and not the claimant's words; an officer sees both the
+    words and the number masked.
+    """
+    before = await read_cursor(read, actor, "sp-claims", cursor, Before)
+    rows = await queries.claim_rows(read, sp_id=sp_id, before=before, limit=limit + 1)
+    secret = await instance_secret(read)
+    entries = [_entry(row, secret, to_sp=actor.kind is ActorKind.SP) for row in rows]
+    return await _page(
+        read, "sp-claims", entries, limit, key=lambda row: [row.opened_at, row.id], actor=actor
+    )
+
+
+def _entry(row: ClaimRow, secret: bytes, *, to_sp: bool) -> ClaimEntry:
+    """Show a claim to its SP, or to an officer."""
+    values = msgspec.structs.asdict(row)
+    msisdn = values.pop("msisdn")
+    if to_sp:
+        values["number"] = subscribers.pseudonym(secret, row.sp_id, msisdn)
+        values["reason"] = row.reason if row.source is Source.AUDIT else None
+    else:
+        values["number"] = mask(msisdn)
+    return ClaimEntry(**values)
+
+
+async def _refunds(
+    read: Connection,
+    msisdn: str,
+    *,
+    epoch: int | None,
+    actor: Actor,
+    cursor: str | None,
+    limit: int,
+) -> Page[Refund]:
+    """Load one page of a number's refunds; a cursor continues only the list it came from."""
+    name = "refunds" + subscribers.audit_name(await instance_secret(read), msisdn)
+    before = await read_cursor(read, actor, name, cursor, Before)
+    rows = await queries.refunds(read, msisdn, epoch=epoch, before=before, limit=limit + 1)
+    return await _page(
+        read, name, rows, limit, key=lambda row: [row.refunded_at, row.claim_id], actor=actor
+    )
+
+
+async def _page(
+    read: Connection,
+    name: str,
+    rows: list[T],
+    limit: int,
+    *,
+    key: Callable[[T], list[Any]],
+    actor: Actor,
+) -> Page[T]:
+    """Cut one row more than the limit down to a page that knows whether it is the last."""
+    more = len(rows) > limit
+    after = await write_cursor(read, actor, name, key(rows[limit - 1])) if more else None
+    return Page(items=rows[:limit], next=after)
+
+
+async def _charge_of_holder(
+    read: Connection, msisdn: str, charge_id: UUID, actor: Actor
+) -> Disputed:
+    """Load a charge; `NotFound` unless it is the present holder's, and the subscriber is them."""
+    charge = await queries.disputed(read, msisdn, charge_id)
+    if charge is None or not is_holders(charge):
+        raise NotFound
+    if actor.kind is ActorKind.SUBSCRIBER and actor.epoch != charge.epoch:
+        raise NotFound
+    return charge
+
+
+async def _refunded(
+    tx: Connection, charge: Disputed, *, reason: str, actor: Actor, now: datetime
+) -> Claim | None:
+    """Load the claim that refunded the charge, if one did, and record who was shown it and why."""
+    found = await queries.claims(tx, charge.msisdn, refunded_charge_id=charge.charge_id)
+    if not found:
+        return None
+    await audit.note(
+        tx, "claim.refunded", "claim", found[0].id, actor=actor, now=now, reason=reason
+    )
+    return found[0]
+
+
+def _opening(charge: Disputed, verdict: Verdict, reason: str | None = None) -> Opening:
+    """Prepare the claim that refunds a charge; without words, the finding is the reason."""
+    claim_id = new_id()
+    return Opening(
+        id=claim_id,
+        disputed=charge,
+        due_fen=verdict.due_fen,
+        reason=reason or str(verdict.decided_by),
+        lines=refund_lines(
+            claim_id, charge.charge_id, charged_fen=charge.charged_fen, due_fen=verdict.due_fen
+        ),
+    )
+
+
+async def _refund(
+    tx: Connection, openings: list[Opening], *, source: Source, actor: Actor, now: datetime
+) -> list[Opening]:
+    """Write the claims, tell those who were charged, and return the claims that were the first."""
+    firsts = await queries.refund(tx, openings, source=source, now=now, actor=actor.label)
+    opened = [opening for opening in openings if opening.id in firsts]
+    for opening in opened:
+        if is_told(opening.disputed):
+            await messaging.send(
+                tx,
+                msisdn=opening.disputed.msisdn,
+                text=refund_text(opening.disputed, opening.lines),
+                kind=MessageKind.REFUND,
+                about_kind="claim",
+                about_id=str(opening.id),
+                now=now,
+            )
+    return opened
+
+
+async def _stand(
+    tx: Connection, charge: Disputed, *, source: Source, reason: str, actor: Actor, now: datetime
+) -> Claim:
+    """Write a claim that found the charge right, in the first free turn."""
+    claim_id = new_id()
+    for turn in range(1, STANDS_MAX + 1):
+        if await queries.stand(
+            tx, claim_id, charge, turn=turn, source=source, reason=reason, now=now,
+            actor=actor.label,
+        ):  # fmt: skip
+            await audit.note(
+                tx, "claim.stands", "claim", claim_id, actor=actor, now=now, reason=reason
+            )
+            return (await queries.claims(tx, charge.msisdn, claim_id=claim_id))[0]
+    raise DisputedOften(f"a charge can be disputed {STANDS_MAX} times")

@@ -1,0 +1,248 @@
+"""The nouns: a claim and what proves its outcome, refunds, postings, what an SP owes."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+from spms.charging.model import Finding
+from spms.core.phone import Msisdn
+from spms.subscribers.model import Language, NumberState
+
+Words = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=500,
+        pattern=r"\S",
+        description="Why: kept with the claim or the access record; no telephone numbers in here",
+    ),
+]
+
+
+class Source(StrEnum):
+    """Through which entrance a claim came."""
+
+    AUDIT = "audit"
+    """The audit of charge records found something wrong."""
+    SUBSCRIBER = "subscriber"
+    AGENT = "agent"
+
+
+class ClaimState(StrEnum):
+    """How a claim ended; it ends in the transaction that opens it."""
+
+    REFUNDED = "refunded"
+    STANDS = "stands"
+    """The charge was found right."""
+
+
+class RefundKind(StrEnum):
+    """The two multiples of a double refund."""
+
+    PRINCIPAL = "principal"
+    """What was charged too much."""
+    COMPENSATION = "compensation"
+    """The same amount again."""
+
+
+class Account(StrEnum):
+    """Accounts of the journal."""
+
+    SP_RECEIVABLE = "sp_receivable"
+    """What SPs owe for wrong charges, until settlement recovers it."""
+    SUBSCRIBER_PAYABLE = "subscriber_payable"
+    """What subscribers get back."""
+
+
+class PostingReason(StrEnum):
+    """Why money moved."""
+
+    REFUND_PRINCIPAL = "refund_principal"
+    REFUND_COMPENSATION = "refund_compensation"
+
+
+class CompensationRules(msgspec.Struct, frozen=True, kw_only=True):
+    """Rulebook section `compensation`."""
+
+    dispute_months: Annotated[int, msgspec.Meta(ge=5, le=12)] = 5
+    """How far back a subscriber may dispute a charge, in calendar months (Asia/Shanghai).
+    Source: rulebook, "disputes up to 5 months back"; charge records are kept at least as long."""
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """One finding about a charge and what it leaves due."""
+
+    kind: Finding
+    due_fen: int
+
+
+class Disputed(msgspec.Struct, frozen=True, kw_only=True):
+    """A charge with what has been found about it, and the number as it is held now."""
+
+    msisdn: str
+    charge_id: UUID
+    charged_at: datetime
+    sp_id: UUID
+    service_name: str
+    charged_fen: int
+    faults: list[Fault]
+    epoch: int | None
+    """Of the number now; null when the number is not in the registry."""
+    epoch_since: datetime | None
+    number_state: NumberState | None
+    language: Language | None
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a charge was right, and how much of it was due."""
+
+    state: ClaimState
+    due_fen: int
+    decided_by: Finding | None
+    """The finding that leaves least due; null when nothing is wrong."""
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One refund of a claim together with the posting that books it."""
+
+    claim_id: UUID
+    kind: RefundKind
+    amount_fen: int
+    posting_id: UUID
+    """Follows from charge and kind, so that the same refund can never be booked twice."""
+    debit: Account
+    credit: Account
+    reason: PostingReason
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """A claim about to be written as refunded, with its lines."""
+
+    id: UUID
+    disputed: Disputed
+    due_fen: int
+    reason: str
+    lines: list[Line]
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """The consent that licensed a charge which stands."""
+
+    subscription_id: UUID
+    requested_at: datetime
+    request_text: str | None
+    """The keyword as texted, or the request's own reference."""
+    prompt_text: str | None
+    """What the person was told and asked to answer; null for a live order."""
+    reply_text: str
+    confirmed_at: datetime
+    agreed_fen: int
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """A claim and its outcome, as the subscriber or the agent on the line sees it."""
+
+    id: UUID
+    charge_id: UUID
+    charged_at: datetime
+    service_name: str
+    sp_name: str
+    source: Source
+    reason: str
+    """The finding that decided, or what the claimant said."""
+    state: ClaimState
+    charged_fen: int
+    due_fen: int
+    refunded_fen: int
+    """Both multiples together: 2 × (charged − due), or 0."""
+    findings: list[Finding]
+    """What is known to be wrong with the charge."""
+    proof: Proof | None
+    """Only of a charge that stands."""
+    opened_at: datetime
+
+
+class Refund(msgspec.Struct, frozen=True, kw_only=True):
+    """Both refunds of one charge: a line of the bill that gives money back."""
+
+    claim_id: UUID
+    charge_id: UUID
+    charged_at: datetime
+    service_name: str
+    sp_name: str
+    source: Source
+    findings: list[Finding]
+    charged_fen: int
+    due_fen: int
+    principal_fen: int
+    compensation_fen: int
+    refunded_at: datetime
+
+
+class ClaimRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A claim as the list for SPs and officers loads it."""
+
+    id: UUID
+    msisdn: str
+    charge_id: UUID
+    record_id: str
+    charged_at: datetime
+    sp_id: UUID
+    service_id: UUID
+    source: Source
+    reason: str
+    state: ClaimState
+    charged_fen: int
+    due_fen: int
+    refunded_fen: int
+    findings: list[Finding]
+    opened_at: datetime
+
+
+class ClaimEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A claim as an SP or an officer sees it."""
+
+    id: UUID
+    number: str
+    """A pseudonym for the SP, masked for an officer."""
+    charge_id: UUID
+    record_id: str
+    """The SP's own id of the charge."""
+    charged_at: datetime
+    sp_id: UUID
+    service_id: UUID
+    source: Source
+    reason: str | None
+    """The claimant's own words are not shown to the SP."""
+    state: ClaimState
+    charged_fen: int
+    due_fen: int
+    refunded_fen: int
+    findings: list[Finding]
+    opened_at: datetime
+
+
+class Receivable(msgspec.Struct, frozen=True, kw_only=True):
+    """What an SP owes for wrong charges and has not yet been settled."""
+
+    sp_id: UUID
+    receivable_fen: int
+
+
+class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A dispute of one charge."""
+
+    charge_id: UUID
+    reason: Words
+    msisdn: Msisdn | None = None
+    """The subscriber's number: an agent must name it, a subscriber leaves it out."""
+
+
+class RefundSearch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An agent's look-up of one number's refunds, with the reason for it."""
+
+    msisdn: Msisdn
+    reason: Words

@@ -1,0 +1,312 @@
+"""Every statement this room runs. Writes `claim`, `refund`, `refund_total` and `posting` only."""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from spms.compensation.model import (
+    Account,
+    Claim,
+    ClaimRow,
+    Disputed,
+    Opening,
+    Refund,
+    Source,
+)
+from spms.core.db import Connection, many, one
+
+
+class Before(NamedTuple):
+    """Sort key of the last row seen, newest first."""
+
+    at: datetime
+    id: UUID
+
+
+DISPUTED = """
+    SELECT c.msisdn, c.id AS charge_id, c.charged_at, c.sp_id, s.name AS service_name,
+           c.price_fen AS charged_fen, n.epoch, n.epoch_since, n.state AS number_state, n.language,
+           COALESCE((SELECT jsonb_agg(jsonb_build_object('kind', f.kind, 'due_fen', f.due_fen))
+                       FROM charge_finding f
+                      WHERE f.msisdn = c.msisdn AND f.charge_id = c.id), '[]') AS faults
+      FROM charge_record c
+      JOIN service s ON s.id = c.service_id
+      LEFT JOIN number n ON n.msisdn = c.msisdn
+     WHERE c.msisdn = $1 AND c.id = $2
+"""
+
+
+async def disputed(read: Connection, msisdn: str, charge_id: UUID) -> Disputed | None:
+    """Load one number's charge with everything found about it so far."""
+    return one(Disputed, await read.fetchrow(DISPUTED, msisdn, charge_id))
+
+
+# Walks findings and claims side by side in the order of their keys. Each charge is fetched by its
+# own key (OFFSET keeps the planner from joining all charges first), so a batch stops at its limit.
+OPEN_FINDINGS = """
+    SELECT open.msisdn, open.charge_id, open.charged_at, c.sp_id, s.name AS service_name,
+           c.price_fen AS charged_fen, n.epoch, n.epoch_since, n.state AS number_state, n.language,
+           open.faults
+      FROM (SELECT f.msisdn, f.charge_id, min(f.charged_at) AS charged_at,
+                   min(f.due_fen) AS due_fen,
+                   jsonb_agg(jsonb_build_object('kind', f.kind, 'due_fen', f.due_fen)) AS faults
+              FROM charge_finding f
+             WHERE NOT EXISTS (
+                       SELECT FROM claim k
+                        WHERE k.msisdn = f.msisdn AND k.charge_id = f.charge_id
+                          AND k.state = 'refunded')
+             GROUP BY f.msisdn, f.charge_id
+             ORDER BY f.msisdn, f.charge_id) open
+     CROSS JOIN LATERAL (
+           SELECT sp_id, service_id, price_fen FROM charge_record
+            WHERE msisdn = open.msisdn AND charged_at = open.charged_at AND id = open.charge_id
+              AND price_fen > open.due_fen
+           OFFSET 0) c
+     CROSS JOIN LATERAL (SELECT name FROM service WHERE id = c.service_id OFFSET 0) s
+      LEFT JOIN LATERAL (
+           SELECT epoch, epoch_since, state, language FROM number
+            WHERE msisdn = open.msisdn OFFSET 0) n ON true
+     ORDER BY open.msisdn, open.charge_id
+     LIMIT $1
+"""
+
+
+async def open_findings(read: Connection, limit: int) -> list[Disputed]:
+    """Load charges that were found wrong and are not refunded, in the order of their keys.
+
+    The state of the rows decides, not a mark of how far the last run came: a finding whose
+    transaction committed late is not passed over.
+    """
+    return many(Disputed, await read.fetch(OPEN_FINDINGS, limit))
+
+
+REFUND = """
+    WITH wanted AS (
+        SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::uuid[],
+                             $6::text[], $7::bigint[], $8::bigint[])
+            AS w (msisdn, id, charge_id, charged_at, sp_id, reason, charged_fen, due_fen)
+    ), line AS (
+        SELECT * FROM unnest($9::uuid[], $10::text[], $11::bigint[], $12::uuid[], $13::text[],
+                             $14::text[], $15::text[])
+            AS l (claim_id, kind, amount_fen, posting_id, debit, credit, reason)
+    ), opened AS (
+        INSERT INTO claim (msisdn, id, charge_id, charged_at, sp_id, source, reason, state,
+                           charged_fen, due_fen, opened_at, opened_by)
+        SELECT msisdn, id, charge_id, charged_at, sp_id, $16, reason, 'refunded',
+               charged_fen, due_fen, $17, $18
+          FROM wanted ORDER BY msisdn, charge_id
+        ON CONFLICT DO NOTHING
+        RETURNING msisdn, id, charge_id, sp_id, charged_fen
+    ), totalled AS (
+        INSERT INTO refund_total AS t (msisdn, charge_id, charged_fen, refunded_fen)
+        SELECT o.msisdn, o.charge_id, o.charged_fen, sum(l.amount_fen)
+          FROM opened o JOIN line l ON l.claim_id = o.id
+         GROUP BY o.msisdn, o.charge_id, o.charged_fen
+        ON CONFLICT (msisdn, charge_id)
+        DO UPDATE SET refunded_fen = t.refunded_fen + EXCLUDED.refunded_fen
+    ), paid AS (
+        INSERT INTO refund (msisdn, charge_id, kind, claim_id, sp_id, amount_fen, at)
+        SELECT o.msisdn, o.charge_id, l.kind, o.id, o.sp_id, l.amount_fen, $17
+          FROM opened o JOIN line l ON l.claim_id = o.id
+    ), booked AS (
+        INSERT INTO posting (msisdn, id, entry_id, debit, credit, sp_id, amount_fen, reason,
+                             charge_id, at, actor)
+        SELECT o.msisdn, l.posting_id, o.id, l.debit, l.credit, o.sp_id, l.amount_fen, l.reason,
+               o.charge_id, $17, $18
+          FROM opened o JOIN line l ON l.claim_id = o.id
+    )
+    SELECT id FROM opened
+"""
+
+
+async def refund(
+    tx: Connection, openings: list[Opening], *, source: Source, now: datetime, actor: str
+) -> set[UUID]:
+    """Write claims with their refunds and postings; return the ids of those that are the first.
+
+    A charge that a claim has refunded before, or refunds at this moment, is left alone: the key
+    of the claim decides, and waits for the other's transaction to end. Keys are taken in order,
+    so that two batches cannot block each other. The keys of refund and posting and the CHECK on
+    the total have nothing to refuse then; they refuse loudly if that should ever be wrong.
+    """
+    about = [opening.disputed for opening in openings]
+    lines = [line for opening in openings for line in opening.lines]
+    rows = await tx.fetch(
+        REFUND,
+        [charge.msisdn for charge in about],
+        [opening.id for opening in openings],
+        [charge.charge_id for charge in about],
+        [charge.charged_at for charge in about],
+        [charge.sp_id for charge in about],
+        [opening.reason for opening in openings],
+        [charge.charged_fen for charge in about],
+        [opening.due_fen for opening in openings],
+        [line.claim_id for line in lines],
+        [line.kind for line in lines],
+        [line.amount_fen for line in lines],
+        [line.posting_id for line in lines],
+        [line.debit for line in lines],
+        [line.credit for line in lines],
+        [line.reason for line in lines],
+        source,
+        now,
+        actor,
+    )
+    return {row["id"] for row in rows}
+
+
+STAND = """
+    INSERT INTO claim (msisdn, id, charge_id, charged_at, sp_id, source, reason, state,
+                       charged_fen, due_fen, turn, opened_at, opened_by)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, 'stands', $8, $8, $9, $10, $11)
+    ON CONFLICT DO NOTHING RETURNING id
+"""
+
+
+async def stand(
+    tx: Connection,
+    claim_id: UUID,
+    charge: Disputed,
+    *,
+    turn: int,
+    source: Source,
+    reason: str,
+    now: datetime,
+    actor: str,
+) -> bool:
+    """Write a claim that found the charge right; False when that turn is taken."""
+    made = await tx.fetchval(
+        STAND, charge.msisdn, claim_id, charge.charge_id, charge.charged_at, charge.sp_id, source,
+        reason, charge.charged_fen, turn, now, actor,
+    )  # fmt: skip
+    return made is not None
+
+
+CLAIMS = """
+    SELECT k.id, k.charge_id, k.charged_at, s.name AS service_name, sp.name AS sp_name, k.source,
+           k.reason, k.state, k.charged_fen, k.due_fen, k.opened_at,
+           COALESCE((SELECT sum(r.amount_fen) FROM refund r
+                      WHERE r.msisdn = k.msisdn AND r.charge_id = k.charge_id
+                        AND r.claim_id = k.id), 0)::bigint AS refunded_fen,
+           ARRAY(SELECT f.kind FROM charge_finding f
+                  WHERE f.msisdn = k.msisdn AND f.charge_id = k.charge_id
+                  ORDER BY f.kind) AS findings,
+           CASE WHEN k.state = 'stands' AND v.subscription_id IS NOT NULL THEN
+               jsonb_build_object(
+                   'subscription_id', v.subscription_id, 'requested_at', b.requested_at,
+                   'request_text', b.request_text,
+                   'prompt_text', v.prompt_text, 'reply_text', v.reply_text,
+                   'confirmed_at', v.given_at, 'agreed_fen', v.price_fen)
+           END AS proof
+      FROM claim k
+      JOIN number n ON n.msisdn = k.msisdn AND k.charged_at >= n.epoch_since
+      JOIN charge_record c
+        ON c.msisdn = k.msisdn AND c.charged_at = k.charged_at AND c.id = k.charge_id
+      JOIN service s ON s.id = c.service_id
+      JOIN sp ON sp.id = k.sp_id
+      LEFT JOIN consent v ON v.msisdn = c.msisdn AND v.subscription_id = c.consent_id
+      LEFT JOIN subscription b ON b.msisdn = v.msisdn AND b.id = v.subscription_id
+     WHERE k.msisdn = $1
+       AND ($2::uuid IS NULL OR k.id = $2)
+       AND ($3::uuid IS NULL OR (k.charge_id = $3 AND k.state = 'refunded'))
+       AND ($4::integer IS NULL OR n.epoch = $4)
+       AND ($5::timestamptz IS NULL OR (k.opened_at, k.id) < ($5, $6::uuid))
+     ORDER BY k.opened_at DESC, k.id DESC
+     LIMIT $7
+"""
+
+
+async def claims(
+    read: Connection,
+    msisdn: str,
+    *,
+    claim_id: UUID | None = None,
+    refunded_charge_id: UUID | None = None,
+    epoch: int | None = None,
+    before: Before | None = None,
+    limit: int = 1,
+) -> list[Claim]:
+    """Load claims about charges of the number's present holder, newest first.
+
+    Narrowed to one claim, to the claim that refunded one charge, or to nothing at all when the
+    number has moved on from `epoch`.
+    """
+    at, last = before or (None, None)
+    rows = await read.fetch(CLAIMS, msisdn, claim_id, refunded_charge_id, epoch, at, last, limit)
+    return many(Claim, rows)
+
+
+REFUNDS = """
+    SELECT k.id AS claim_id, k.charge_id, k.charged_at, s.name AS service_name,
+           sp.name AS sp_name, k.source, k.charged_fen, k.due_fen,
+           p.amount_fen AS principal_fen, d.amount_fen AS compensation_fen,
+           k.opened_at AS refunded_at,
+           ARRAY(SELECT f.kind FROM charge_finding f
+                  WHERE f.msisdn = k.msisdn AND f.charge_id = k.charge_id
+                  ORDER BY f.kind) AS findings
+      FROM claim k
+      JOIN number n ON n.msisdn = k.msisdn AND k.charged_at >= n.epoch_since
+      JOIN refund p ON p.msisdn = k.msisdn AND p.charge_id = k.charge_id AND p.kind = 'principal'
+      JOIN refund d
+        ON d.msisdn = k.msisdn AND d.charge_id = k.charge_id AND d.kind = 'compensation'
+      JOIN charge_record c
+        ON c.msisdn = k.msisdn AND c.charged_at = k.charged_at AND c.id = k.charge_id
+      JOIN service s ON s.id = c.service_id
+      JOIN sp ON sp.id = k.sp_id
+     WHERE k.msisdn = $1 AND k.state = 'refunded'
+       AND ($2::integer IS NULL OR n.epoch = $2)
+       AND ($3::timestamptz IS NULL OR (k.opened_at, k.id) < ($3, $4::uuid))
+     ORDER BY k.opened_at DESC, k.id DESC
+     LIMIT $5
+"""
+
+
+async def refunds(
+    read: Connection, msisdn: str, *, epoch: int | None, before: Before | None, limit: int
+) -> list[Refund]:
+    """Load the refunds of charges of the number's present holder, newest first."""
+    at, last = before or (None, None)
+    return many(Refund, await read.fetch(REFUNDS, msisdn, epoch, at, last, limit))
+
+
+CLAIM_ROWS = """
+    SELECT k.id, k.msisdn, k.charge_id, c.record_id, k.charged_at, k.sp_id, c.service_id,
+           k.source, k.reason, k.state, k.charged_fen, k.due_fen, k.opened_at,
+           COALESCE((SELECT sum(r.amount_fen) FROM refund r
+                      WHERE r.msisdn = k.msisdn AND r.charge_id = k.charge_id
+                        AND r.claim_id = k.id), 0)::bigint AS refunded_fen,
+           ARRAY(SELECT f.kind FROM charge_finding f
+                  WHERE f.msisdn = k.msisdn AND f.charge_id = k.charge_id
+                  ORDER BY f.kind) AS findings
+      FROM (SELECT * FROM claim
+             WHERE ($1::uuid IS NULL OR sp_id = $1)
+               AND ($2::timestamptz IS NULL OR (opened_at, id) < ($2, $3::uuid))
+             ORDER BY opened_at DESC, id DESC
+             LIMIT $4) k
+     CROSS JOIN LATERAL (
+           SELECT record_id, service_id FROM charge_record
+            WHERE msisdn = k.msisdn AND charged_at = k.charged_at AND id = k.charge_id
+           OFFSET 0) c
+     ORDER BY k.opened_at DESC, k.id DESC
+"""
+
+
+async def claim_rows(
+    read: Connection, *, sp_id: UUID | None, before: Before | None, limit: int
+) -> list[ClaimRow]:
+    """Load claims of one SP, or of all, newest first."""
+    at, last = before or (None, None)
+    return many(ClaimRow, await read.fetch(CLAIM_ROWS, sp_id, at, last, limit))
+
+
+BALANCE = """
+    SELECT COALESCE(sum(CASE WHEN debit = $2 THEN amount_fen ELSE -amount_fen END), 0)::bigint
+      FROM posting
+     WHERE sp_id = $1 AND (debit = $2 OR credit = $2)
+"""
+
+
+async def balance(read: Connection, sp_id: UUID, account: Account) -> int:
+    """Return debits less credits of one SP on an account, in fen."""
+    fen: int = await read.fetchval(BALANCE, sp_id, account)
+    return fen

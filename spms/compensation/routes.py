@@ -1,0 +1,131 @@
+"""HTTP: disputes by subscribers and agents, refunds on the bill, what SPs owe."""
+
+from datetime import datetime
+from uuid import UUID
+
+from litestar import Router, get, post
+
+from spms.compensation import actions
+from spms.compensation.model import (
+    Claim,
+    ClaimEntry,
+    ClaimRequest,
+    Receivable,
+    Refund,
+    RefundSearch,
+    Source,
+)
+from spms.compensation.rules import ClaimTooOld, DisputedOften
+from spms.core.access import Actor, ActorKind, Role, only
+from spms.core.db import Connection
+from spms.core.errors import NotFound, Unprocessable
+from spms.core.http import refusals
+from spms.core.once import IdempotencyKey, KeyReused, once
+from spms.core.paging import Cursor, CursorInvalid, Limit, Page
+from spms.partners import actions as partners
+
+
+class NumberMissing(Unprocessable):
+    """Say whose number it is; a subscriber's is her own and is not said."""
+
+    code = "number_missing"
+
+
+@post(
+    "/claims",
+    status_code=200,
+    guards=[only(Role.SUBSCRIBER, Role.AGENT)],
+    responses=refusals(NotFound, ClaimTooOld, NumberMissing, KeyReused, DisputedOften),
+)
+async def claim(
+    data: ClaimRequest,
+    tx: Connection,
+    actor: Actor,
+    now: datetime,
+    idempotency_key: IdempotencyKey = None,
+) -> Claim:
+    """Dispute a charge: refunded double at once when it was wrong, or shown to be right.
+
+    A charge that was refunded before, by whatever entrance, answers with that first claim.
+    """
+    by_subscriber = actor.kind is ActorKind.SUBSCRIBER
+    msisdn = data.msisdn or (actor.msisdn if by_subscriber else None)
+    if msisdn is None or (by_subscriber and msisdn != actor.msisdn):
+        raise NumberMissing
+
+    async def work() -> Claim:
+        return await actions.claim(
+            tx,
+            msisdn=msisdn,
+            charge_id=data.charge_id,
+            source=Source.SUBSCRIBER if by_subscriber else Source.AGENT,
+            reason=data.reason,
+            actor=actor,
+            now=now,
+        )
+
+    return await once(tx, Claim, idempotency_key, data, work, actor=actor, now=now)
+
+
+@get("/my/claims", status_code=200, guards=[only(Role.SUBSCRIBER)],
+     responses=refusals(CursorInvalid))  # fmt: skip
+async def my_claims(
+    read: Connection, actor: Actor, after: Cursor = None, limit: Limit = 50
+) -> Page[Claim]:
+    """List the signed-in subscriber's claims, newest first."""
+    return await actions.claims_of_holder(read, actor=actor, cursor=after, limit=limit)
+
+
+@get("/my/refunds", status_code=200, guards=[only(Role.SUBSCRIBER)],
+     responses=refusals(CursorInvalid))  # fmt: skip
+async def my_refunds(
+    read: Connection, actor: Actor, after: Cursor = None, limit: Limit = 50
+) -> Page[Refund]:
+    """List what the signed-in subscriber got back, newest first."""
+    return await actions.refunds_of_holder(read, actor=actor, cursor=after, limit=limit)
+
+
+@post("/refunds/search", status_code=200, guards=[only(Role.AGENT)],
+      responses=refusals(CursorInvalid))  # fmt: skip
+async def search_refunds(
+    data: RefundSearch,
+    tx: Connection,
+    actor: Actor,
+    now: datetime,
+    *,
+    after: Cursor = None,
+    limit: Limit = 50,
+) -> Page[Refund]:
+    """List what the holder of a number got back; the look-up and its reason are recorded."""
+    return await actions.search_refunds(
+        tx, data.msisdn, reason=data.reason, actor=actor, now=now, cursor=after, limit=limit
+    )
+
+
+@get("/claims", status_code=200, guards=[only(Role.SP, Role.COMPLIANCE)],
+     responses=refusals(CursorInvalid))  # fmt: skip
+async def claims(
+    read: Connection, actor: Actor, after: Cursor = None, limit: Limit = 50
+) -> Page[ClaimEntry]:
+    """List claims, newest first: an SP those about its own charges, an officer all."""
+    sp_id = actor.sp_id if actor.kind is ActorKind.SP else None
+    return await actions.claims_of_sp(read, sp_id, actor=actor, cursor=after, limit=limit)
+
+
+@get("/sps/{sp_id:uuid}/receivable", status_code=200, guards=[only(Role.SP, Role.COMPLIANCE)],
+     responses=refusals(NotFound))  # fmt: skip
+async def receivable(sp_id: UUID, read: Connection, actor: Actor) -> Receivable:
+    """Tell what an SP owes for wrong charges, in fen; an SP only its own."""
+    if actor.kind is ActorKind.SP and actor.sp_id != sp_id:
+        raise NotFound
+    await partners.get(read, sp_id)
+    return Receivable(sp_id=sp_id, receivable_fen=await actions.receivable(read, sp_id))
+
+
+router = Router(
+    "/",
+    route_handlers=[
+        claim, my_claims, my_refunds, search_refunds, claims, receivable,
+    ],
+    tags=["compensation"],
+)  # fmt: skip

@@ -1,0 +1,148 @@
+"""What a claim comes to: pure decisions and the table of postings. Nothing here touches the world.
+
+Source of the double refund: twice the difference between what was charged and what was due
+(双倍返还, reference domain §1.7 F1), paid first and at the SP's cost (先退费后查证, F3).
+"""
+
+import calendar
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from spms.compensation.model import (
+    Account,
+    ClaimState,
+    CompensationRules,
+    Disputed,
+    Line,
+    PostingReason,
+    RefundKind,
+    Verdict,
+)
+from spms.core.clock import SHANGHAI
+from spms.core.errors import TooManyRequests, Unprocessable
+from spms.core.ids import derived_id
+from spms.core.money import yuan
+from spms.subscribers.model import Language, NumberState
+
+STANDS_MAX = 5
+"""How often one charge is found right before disputing it again is refused; also a CHECK."""
+
+
+class ClaimTooOld(Unprocessable):
+    """The charge is too old to be disputed."""
+
+    code = "claim_too_old"
+
+
+class DisputedOften(TooManyRequests):
+    """This charge was disputed and found right too often."""
+
+    code = "disputed_often"
+
+
+class Booking(msgspec.Struct, frozen=True, kw_only=True):
+    """From which account to which one kind of refund is booked, and why."""
+
+    debit: Account
+    credit: Account
+    reason: PostingReason
+
+
+BOOKINGS: Mapping[RefundKind, Booking] = {
+    RefundKind.PRINCIPAL: Booking(
+        debit=Account.SP_RECEIVABLE,
+        credit=Account.SUBSCRIBER_PAYABLE,
+        reason=PostingReason.REFUND_PRINCIPAL,
+    ),
+    RefundKind.COMPENSATION: Booking(
+        debit=Account.SP_RECEIVABLE,
+        credit=Account.SUBSCRIBER_PAYABLE,
+        reason=PostingReason.REFUND_COMPENSATION,
+    ),
+}
+"""Each kind is one multiple of the difference, so what is listed here is what is paid."""
+
+
+def judge(disputed: Disputed) -> Verdict:
+    """Decide by the finding that leaves least due; a charge without a difference stands."""
+    least = min(disputed.faults, key=lambda fault: (fault.due_fen, fault.kind), default=None)
+    due_fen = disputed.charged_fen if least is None else min(least.due_fen, disputed.charged_fen)
+    wrong = due_fen < disputed.charged_fen
+    return Verdict(
+        state=ClaimState.REFUNDED if wrong else ClaimState.STANDS,
+        due_fen=due_fen,
+        decided_by=None if least is None else least.kind,
+    )
+
+
+def refund_lines(claim_id: UUID, charge_id: UUID, *, charged_fen: int, due_fen: int) -> list[Line]:
+    """Return both refunds of a charge with their postings, each over the whole difference in fen.
+
+    Raises `ValueError` when there is no difference: such a charge stands.
+    """
+    difference_fen = charged_fen - due_fen
+    if difference_fen <= 0:
+        raise ValueError("only a difference can be refunded")
+    return [
+        Line(
+            claim_id=claim_id,
+            kind=kind,
+            amount_fen=difference_fen,
+            posting_id=derived_id("posting", charge_id, kind),
+            debit=booking.debit,
+            credit=booking.credit,
+            reason=booking.reason,
+        )
+        for kind, booking in BOOKINGS.items()
+    ]
+
+
+def oldest_disputable(now: datetime, rules: CompensationRules) -> datetime:
+    """Return the earliest instant of a charge that may still be disputed.
+
+    The same day and time some calendar months back in Asia/Shanghai, or the last day of that month
+    where it is shorter (from 31 July five months back is 28 February).
+    """
+    local = now.astimezone(SHANGHAI)
+    months = local.year * 12 + local.month - 1 - rules.dispute_months
+    year, month = divmod(months, 12)
+    day = min(local.day, calendar.monthrange(year, month + 1)[1])
+    return local.replace(year=year, month=month + 1, day=day).astimezone(now.tzinfo)
+
+
+def check_age(disputed: Disputed, now: datetime, rules: CompensationRules) -> None:
+    """Raise `ClaimTooOld` for a charge from before the time bar; the bar itself is in time."""
+    if disputed.charged_at < oldest_disputable(now, rules):
+        raise ClaimTooOld(f"a charge can be disputed for {rules.dispute_months} months")
+
+
+def is_holders(disputed: Disputed) -> bool:
+    """Whether the present owner of the number is the one who was charged."""
+    return disputed.epoch_since is not None and disputed.charged_at >= disputed.epoch_since
+
+
+def is_told(disputed: Disputed) -> bool:
+    """Whether a refund is announced by SMS: never to the next owner, nor to a dead number."""
+    return is_holders(disputed) and disputed.number_state is not NumberState.TERMINATED
+
+
+def refund_text(disputed: Disputed, lines: list[Line]) -> str:
+    """Write the SMS that tells the subscriber what comes back and why."""
+    amounts = {line.kind: line.amount_fen for line in lines}
+    charged = yuan(disputed.charged_fen)
+    principal = yuan(amounts[RefundKind.PRINCIPAL])
+    compensation = yuan(amounts[RefundKind.COMPENSATION])
+    total = yuan(sum(amounts.values()))
+    day = disputed.charged_at.astimezone(SHANGHAI)
+    if disputed.language is Language.EN:
+        return (
+            f"Your charge of {charged} yuan on {day:%Y-%m-%d} for {disputed.service_name} was "
+            f"wrong. Refund {principal} + compensation {compensation} = {total} yuan."
+        )
+    return (
+        f"您{day.month}月{day.day}日“{disputed.service_name}”收费{charged}元有误，"
+        f"现退还{principal}元并补偿{compensation}元，共{total}元。"
+    )

@@ -1,0 +1,13 @@
+"""SMS in and out between the platform and subscribers, and sign-in by one-time code.
+
+Owns `message_in`, `message_in_key`, `message_out`, `message_receipt`, `one_time_code`,
+`one_time_code_request`, and the sandbox's `sandbox_phone` and `sandbox_sms`. What it keeps:
+
+- A message out is a row before anything leaves the process. It may reach the network at most
+  twice, and twice only when we cannot know whether the first time succeeded
+  (`message_out_at_most_twice`).
+- A message in is committed before the link is told that we have it; delivered again, it is the
+  same message. The messages of one number are handled one at a time, in the order received.
+- A one-time code works once, for ten minutes and five tries, for the holder it was sent to; the
+  answers do not tell whether a number exists.
+"""

@@ -1,0 +1,225 @@
+"""The verbs about messages and codes. Each runs inside the caller's transaction, never ends it."""
+
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from spms.core import access, audit
+from spms.core.access import Actor, ActorKind, Role, Token
+from spms.core.db import Connection
+from spms.core.errors import TooManyRequests
+from spms.core.ids import new_id
+from spms.core.paging import instance_secret
+from spms.core.rulebook import section
+from spms.messaging import codes, queries
+from spms.messaging.model import (
+    IncomingSms,
+    MessageIn,
+    MessageKind,
+    MessageOut,
+    MessageState,
+    MessagingRules,
+)
+from spms.subscribers import actions as subscribers
+from spms.subscribers.model import Number, NumberState
+
+LEASE: Final = timedelta(seconds=30)
+"""How long a courier has a message for itself; it must be done with it well before."""
+
+TEXT_MAX: Final = 1000
+"""Characters: about fifteen parts of a long SMS. A longer text is a mistake of ours."""
+
+
+async def send(
+    tx: Connection,
+    *,
+    msisdn: str,
+    text: str,
+    kind: MessageKind,
+    about_kind: str,
+    about_id: object,
+    now: datetime,
+    sender: str | None = None,
+    due_at: datetime | None = None,
+) -> UUID:
+    """Queue a message to a subscriber and return its id; it leaves after the commit.
+
+    `sender` is the operator's number unless said, `due_at` is now. `about_kind` and `about_id`
+    name the thing it is about. Raises `ValueError` for an empty text or one over `TEXT_MAX`.
+    """
+    if not 0 < len(text) <= TEXT_MAX:
+        raise ValueError(f"a message has 1 to {TEXT_MAX} characters")
+    if sender is None:
+        sender = (await section(tx, MessagingRules, at=now)).operator_number
+    message = MessageOut(
+        msisdn=msisdn, queued_at=now, id=new_id(), sender=sender, text=text, kind=kind,
+        about_kind=about_kind, about_id=str(about_id), state=MessageState.QUEUED, attempts=0,
+    )  # fmt: skip
+    await queries.enqueue(tx, message, due_at=due_at or now)
+    return message.id
+
+
+async def count_sent(
+    read: Connection, msisdn: str, kind: MessageKind, *, since: datetime
+) -> int:  # fmt: skip
+    """Count messages of a kind to one number since an instant, also failed and waiting ones."""
+    return await queries.count_sent(read, msisdn, kind, since)
+
+
+async def take_due(tx: Connection, *, now: datetime, limit: int = 50) -> list[MessageOut]:
+    """Lease due messages to the caller for `LEASE`, oldest first.
+
+    A message whose lease ended unanswered comes once more, with the same text; after that it is
+    given up, as is one that could not be handed over for a day (`MessagingRules.validity_hours`).
+    """
+    rules = await section(tx, MessagingRules, at=now)
+    validity = timedelta(hours=rules.validity_hours)
+    return await queries.take_due(tx, now=now, limit=limit, validity=validity, lease=LEASE)
+
+
+async def mark_submitted(
+    tx: Connection, message: MessageOut, *, link: str, link_message_id: str, now: datetime
+) -> None:
+    """Record that the network has the message; a receipt that came first is applied now."""
+    await queries.lock_link_message(tx, link, link_message_id)
+    await queries.submitted(tx, message, link=link, link_message_id=link_message_id, now=now)
+    await queries.apply_receipt(tx, link, link_message_id)
+
+
+async def mark_failed(tx: Connection, message: MessageOut, *, error: str) -> bool:
+    """Record that the network will never take it; False when another courier has it by now."""
+    return await queries.let_go(
+        tx, message, state=MessageState.FAILED, attempts=message.attempts, until=None, error=error
+    )
+
+
+async def mark_unknown(
+    tx: Connection, message: MessageOut, *, error: str, now: datetime
+) -> bool:  # fmt: skip
+    """Record that it may have been sent: once more after the lease, if it was the first time."""
+    return await queries.let_go(
+        tx, message, state=MessageState.UNKNOWN, attempts=message.attempts, until=now + LEASE,
+        error=error,
+    )  # fmt: skip
+
+
+async def put_back(
+    tx: Connection, message: MessageOut, *, error: str, not_before: datetime
+) -> bool:  # fmt: skip
+    """Record that it was certainly not sent: again from an instant on, as if nothing had been."""
+    return await queries.let_go(
+        tx, message, state=MessageState.QUEUED, attempts=message.attempts - 1, until=not_before,
+        error=error,
+    )  # fmt: skip
+
+
+async def record_receipt(
+    tx: Connection, link: str, link_message_id: str, *, delivered: bool, now: datetime
+) -> None:
+    """Keep a delivery receipt, also one that comes before its message is recorded as sent."""
+    await queries.lock_link_message(tx, link, link_message_id)
+    await queries.add_receipt(tx, link, link_message_id, delivered=delivered, now=now)
+    await queries.apply_receipt(tx, link, link_message_id)
+
+
+async def receive(tx: Connection, sms: IncomingSms, *, now: datetime) -> MessageIn | None:
+    """Store a message from a subscriber; None when the link delivered it before.
+
+    The link may be told that we have it only after this transaction has committed. Another
+    content under a name that is taken is kept out as well, and the audit log says so.
+    """
+    message = MessageIn(
+        msisdn=sms.msisdn, received_at=now, id=new_id(), called=sms.called, text=sms.text,
+        link=sms.link, link_message_id=sms.link_message_id,
+    )  # fmt: skip
+    if await queries.claim_key(tx, sms, message_id=message.id, now=now):
+        await queries.store(tx, message, sms.raw)
+        return message
+    known = await queries.known(tx, sms)
+    if known is not None and not known[1]:
+        actor = Actor(kind=ActorKind.NETWORK, name=sms.link)
+        await audit.note(
+            tx, "message.name_reused", "message_in", known[0], actor=actor, now=now,
+            reason="other content under a name that the link had used; kept out",
+        )  # fmt: skip
+    return None
+
+
+async def take_pending(tx: Connection, *, limit: int = 1) -> list[MessageIn]:
+    """Take unhandled messages for as long as the transaction lasts: of each number the oldest.
+
+    Safe for any number of workers: no two ever have messages of one number at the same time.
+    """
+    return await queries.take_pending(tx, limit)
+
+
+async def mark_handled(
+    tx: Connection, message: MessageIn, *, reading: str | None, outcome: str, now: datetime
+) -> bool:
+    """Record how a message was understood and what came of it; False when it was done already."""
+    return await queries.handled(tx, message, reading=reading, outcome=outcome, now=now)
+
+
+async def request_code(tx: Connection, msisdn: str, *, now: datetime) -> None:
+    """Send a one-time code to a number that somebody holds; do nothing for any other.
+
+    The caller's answer must be the same for both. Raises `TooManyRequests` after three in an
+    hour, counted for unknown numbers alike.
+    """
+    secret = await instance_secret(tx)
+    requester = codes.requester(secret, msisdn)
+    asked = await queries.requests(tx, requester, now - codes.WINDOW)
+    if len(asked) >= codes.REQUESTS_MAX:
+        wait = int((asked[0] + codes.WINDOW - now).total_seconds()) + 1
+        raise TooManyRequests(
+            "three codes an hour were sent already", headers={"Retry-After": str(wait)}
+        )
+    await queries.add_request(tx, requester, new_id(), now)
+    number = await subscribers.hold(tx, msisdn)
+    if number is None or number.state is NumberState.TERMINATED:
+        return
+    code, code_id = codes.draw(), new_id()
+    digest = codes.digest(secret, msisdn, code_id, code)
+    expires = now + codes.LIFETIME
+    await queries.add_code(tx, msisdn, code_id, digest, now=now, expires=expires)
+    await send(
+        tx, msisdn=msisdn, text=codes.text(code, number.language), kind=MessageKind.CODE,
+        about_kind="one_time_code", about_id=code_id, now=now,
+    )  # fmt: skip
+
+
+async def redeem_code(
+    tx: Connection, msisdn: str, code: str, *, lifetime: timedelta, now: datetime
+) -> Token | None:
+    """Take a code and return an access token, or None when the code is not right.
+
+    A wrong code is a value and not an exception, because the try must be counted: the caller
+    commits first and refuses then. None also stands for an unknown number, a code that is used,
+    superseded, too old or tried five times, and one that was sent to an earlier holder.
+    """
+    attempt = await queries.count_try(tx, msisdn, tries_max=codes.TRIES_MAX, now=now)
+    if attempt is None:
+        return None
+    given = codes.digest(await instance_secret(tx), msisdn, attempt.id, code)
+    if not codes.matches(attempt.code_hmac, given):
+        return None
+    number = await subscribers.hold(tx, msisdn)
+    if number is None or number.state is NumberState.TERMINATED:
+        return None
+    if attempt.issued_at < number.epoch_since:
+        return None
+    await queries.use_code(tx, msisdn, attempt.id, now)
+    credential_id = await _credential(tx, number, now=now)
+    return await access.issue_token(tx, credential_id, lifetime=lifetime, now=now)
+
+
+async def _credential(tx: Connection, number: Number, *, now: datetime) -> UUID:
+    """Find the holder's credential or make one; one of an earlier holder is never taken."""
+    found = await access.credential_of(tx, ActorKind.SUBSCRIBER, number.msisdn)
+    if found is not None and found.epoch == number.epoch:
+        return found.id
+    return await access.add_credential(
+        tx, kind=ActorKind.SUBSCRIBER, subject=number.msisdn, name="subscriber",
+        roles=(Role.SUBSCRIBER,), secret_hash="", epoch=number.epoch,
+        actor=access.subscriber_by_sms(number.msisdn, number.epoch), now=now,
+    )  # fmt: skip

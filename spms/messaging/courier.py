@@ -1,0 +1,98 @@
+"""Carries queued messages to the network: takes, submits without a transaction, records.
+
+Whatever happens between taking and recording, a crash of the process included, leaves a lease that
+ends; the message is then sent once more. So it may reach the handset twice, never a third time.
+"""
+
+import asyncio
+from collections import defaultdict
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from spms.core import db
+from spms.core.clock import Clock
+from spms.core.db import Pool
+from spms.messaging import actions
+from spms.messaging.links import Link, LinkBusy, LinkDown, LinkRefused
+from spms.messaging.model import MessageOut
+
+SUBMIT_SECONDS: Final = 20.0
+"""For everything one round took: well inside the lease, so that nobody else takes it meanwhile."""
+
+PARALLEL: Final = 4
+"""Numbers served at the same time by one pump."""
+
+log = structlog.get_logger()
+
+
+async def pump_out(pool: Pool, link: Link, clock: Clock, *, limit: int = 50) -> int:
+    """Carry due messages to the network once and return how many were taken.
+
+    The messages of one number go one after the other; any number of pumps may run. An error of
+    the database is raised after the whole round was tried; leases take care of what it left.
+    """
+    deadline = asyncio.get_running_loop().time() + SUBMIT_SECONDS
+    async with db.transaction(pool) as tx:
+        taken = await actions.take_due(tx, now=clock.now(), limit=limit)
+    numbers: dict[str, list[MessageOut]] = defaultdict(list)
+    for message in taken:
+        numbers[message.msisdn].append(message)
+    gate = asyncio.Semaphore(PARALLEL)
+
+    async def serve(messages: list[MessageOut]) -> None:
+        async with gate:
+            await _carry(pool, link, clock, messages, deadline)
+
+    served = await asyncio.gather(
+        *[serve(messages) for messages in numbers.values()], return_exceptions=True
+    )
+    for result in served:
+        if isinstance(result, BaseException):
+            raise result
+    return len(taken)
+
+
+async def _carry(
+    pool: Pool, link: Link, clock: Clock, messages: list[MessageOut], deadline: float
+) -> None:
+    """Send one number's messages in order; when the network cannot now, put the rest back too."""
+    for position, message in enumerate(messages):
+        retry = await _send(pool, link, clock, message, deadline)
+        if retry is None:
+            continue
+        not_before = clock.now() + timedelta(seconds=retry)
+        async with db.transaction(pool) as tx:
+            for waiting in messages[position:]:
+                await actions.put_back(tx, waiting, error="link busy", not_before=not_before)
+        return
+
+
+async def _send(
+    pool: Pool, link: Link, clock: Clock, message: MessageOut, deadline: float
+) -> float | None:
+    """Submit one message and record what is known then; seconds to wait if it was not sent."""
+    if asyncio.get_running_loop().time() >= deadline:
+        return 0.0
+    try:
+        async with asyncio.timeout_at(deadline):
+            submitted = await link.submit(message)
+    except (LinkBusy, LinkDown) as answer:
+        return answer.retry_seconds
+    except LinkRefused as refusal:
+        async with db.transaction(pool) as tx:
+            await actions.mark_failed(tx, message, error=refusal.reason)
+        return None
+    except Exception as error:  # noqa: BLE001 - any other error leaves it open whether it was sent
+        kind = type(error).__name__
+        log.warning("message_unknown", message=str(message.id), link=link.name, error=kind)
+        async with db.transaction(pool) as tx:
+            await actions.mark_unknown(tx, message, error=kind, now=clock.now())
+        return None
+    async with db.transaction(pool) as tx:
+        await actions.mark_submitted(
+            tx, message, link=link.name, link_message_id=submitted.link_message_id,
+            now=clock.now(),
+        )  # fmt: skip
+    return None

@@ -1,0 +1,386 @@
+"""Every statement this room runs. Writes its own tables only (see the room's docstring)."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from spms.core.db import Connection, changed, many, one
+from spms.messaging.model import (
+    Direction,
+    IncomingSms,
+    MessageIn,
+    MessageKind,
+    MessageOut,
+    MessageState,
+    Phone,
+    ScreenSms,
+)
+
+# --- out -------------------------------------------------------------------------------------
+
+ENQUEUE = """
+    WITH queued AS (
+        INSERT INTO message_out
+            (msisdn, queued_at, id, sender, text, kind, about_kind, about_id, state, due_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', $9)
+    )
+    SELECT pg_notify('spms_work', '')
+"""
+
+
+async def enqueue(tx: Connection, message: MessageOut, *, due_at: datetime) -> None:
+    """Queue a message; at commit, listening pumps wake."""
+    await tx.execute(
+        ENQUEUE, message.msisdn, message.queued_at, message.id, message.sender, message.text,
+        message.kind, message.about_kind, message.about_id, due_at,
+    )  # fmt: skip
+
+
+# A lease that ended means a courier died, or could not know: once more if it is the first time.
+TAKE_DUE = """
+    WITH due AS (
+        SELECT msisdn, queued_at, id,
+               CASE WHEN attempts >= 2 THEN 'unknown twice'
+                    WHEN due_at <= $1::timestamptz - $3::interval THEN 'too late' END AS fault
+          FROM message_out
+         WHERE state IN ('queued', 'sending', 'unknown')
+           AND coalesce(lease_until, due_at) <= $1::timestamptz
+         ORDER BY coalesce(lease_until, due_at), id
+         LIMIT $2 FOR UPDATE SKIP LOCKED
+    )
+    UPDATE message_out m
+       SET state = CASE WHEN d.fault IS NULL THEN 'sending' ELSE 'failed' END,
+           attempts = m.attempts + CASE WHEN d.fault IS NULL THEN 1 ELSE 0 END,
+           lease_until = CASE WHEN d.fault IS NULL THEN $1::timestamptz + $4::interval END,
+           error = d.fault
+      FROM due d
+     WHERE m.msisdn = d.msisdn AND m.queued_at = d.queued_at AND m.id = d.id
+    RETURNING m.msisdn, m.queued_at, m.id, m.sender, m.text, m.kind, m.about_kind, m.about_id,
+              m.state, m.attempts
+"""
+
+
+async def take_due(
+    tx: Connection, *, now: datetime, limit: int, validity: timedelta, lease: timedelta
+) -> list[MessageOut]:
+    """Lease due messages to the caller, oldest first; give up those without a chance left."""
+    rows = many(MessageOut, await tx.fetch(TAKE_DUE, now, limit, validity, lease))
+    taken = [message for message in rows if message.state is MessageState.SENDING]
+    return sorted(taken, key=lambda message: (message.queued_at, message.id))
+
+
+LOCK_LINK_MESSAGE = "SELECT pg_advisory_xact_lock(hashtextextended($1 || chr(31) || $2, 5))"
+
+
+async def lock_link_message(tx: Connection, link: str, link_message_id: str) -> None:
+    """Let a receipt and the record of what it is about come one after the other."""
+    await tx.execute(LOCK_LINK_MESSAGE, link, link_message_id)
+
+
+# That it was sent is a fact, whoever took the message over in the meantime.
+SUBMITTED = """
+    UPDATE message_out SET state = 'sent', sent_at = $4, lease_until = NULL, error = NULL,
+                           link = $5, link_message_id = $6
+     WHERE msisdn = $1 AND queued_at = $2 AND id = $3 AND state NOT IN ('sent', 'delivered')
+"""
+
+
+async def submitted(
+    tx: Connection, message: MessageOut, *, link: str, link_message_id: str, now: datetime
+) -> None:
+    """Record that the network has it."""
+    key = (message.msisdn, message.queued_at, message.id)
+    await tx.execute(SUBMITTED, *key, now, link, link_message_id)
+
+
+# Only whoever still has the lease may say anything but 'sent'.
+LET_GO = """
+    UPDATE message_out SET state = $5, attempts = $6, lease_until = $7, error = $8
+     WHERE msisdn = $1 AND queued_at = $2 AND id = $3 AND state = 'sending' AND attempts = $4
+"""
+
+
+async def let_go(
+    tx: Connection,
+    message: MessageOut,
+    *,
+    state: MessageState,
+    attempts: int,
+    until: datetime | None,
+    error: str | None,
+) -> bool:
+    """Give a lease back with what is known; False when it had ended and another has the message."""
+    key = (message.msisdn, message.queued_at, message.id)
+    done = await tx.execute(LET_GO, *key, message.attempts, state, attempts, until, error)
+    return changed(done) == 1
+
+
+ADD_RECEIPT = """
+    INSERT INTO message_receipt (link, link_message_id, delivered, received_at)
+    VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
+"""
+
+
+async def add_receipt(
+    tx: Connection, link: str, link_message_id: str, *, delivered: bool, now: datetime
+) -> None:
+    """Keep a receipt; the first one for a message stands."""
+    await tx.execute(ADD_RECEIPT, link, link_message_id, delivered, now)
+
+
+APPLY_RECEIPT = """
+    UPDATE message_out m
+       SET state = CASE WHEN r.delivered THEN 'delivered' ELSE 'failed' END,
+           delivered_at = CASE WHEN r.delivered THEN r.received_at END,
+           error = CASE WHEN NOT r.delivered THEN 'undelivered' END
+      FROM message_receipt r
+     WHERE r.link = $1 AND r.link_message_id = $2
+       AND m.link = $1 AND m.link_message_id = $2 AND m.state = 'sent'
+"""
+
+
+async def apply_receipt(tx: Connection, link: str, link_message_id: str) -> None:
+    """Bring a sent message and its receipt together, if both are there."""
+    await tx.execute(APPLY_RECEIPT, link, link_message_id)
+
+
+COUNT_SENT = """
+    SELECT count(*) FROM message_out WHERE msisdn = $1 AND kind = $2 AND queued_at >= $3
+"""
+
+
+async def count_sent(read: Connection, msisdn: str, kind: MessageKind, since: datetime) -> int:
+    """Count the messages of a kind to one number since an instant, whatever became of them."""
+    count: int = await read.fetchval(COUNT_SENT, msisdn, kind, since)
+    return count
+
+
+# --- in --------------------------------------------------------------------------------------
+
+CLAIM_KEY = """
+    INSERT INTO message_in_key (link, link_message_id, msisdn, received_at, message_id)
+    VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
+"""
+
+
+async def claim_key(tx: Connection, sms: IncomingSms, *, message_id: UUID, now: datetime) -> bool:
+    """Claim the link's name for a message; False when it came before."""
+    done = await tx.execute(
+        CLAIM_KEY, sms.link, sms.link_message_id, sms.msisdn, now, message_id
+    )  # fmt: skip
+    return changed(done) == 1
+
+
+KNOWN = """
+    SELECT m.id, m.msisdn = $3 AND m.called = $4 AND m.raw = $5 AS same
+      FROM message_in_key k
+      JOIN message_in m ON m.msisdn = k.msisdn AND m.received_at = k.received_at
+                       AND m.id = k.message_id
+     WHERE k.link = $1 AND k.link_message_id = $2
+"""
+
+
+async def known(read: Connection, sms: IncomingSms) -> tuple[UUID, bool] | None:
+    """Return the message that has this link's name, and whether it is word for word this one."""
+    row = await read.fetchrow(
+        KNOWN, sms.link, sms.link_message_id, sms.msisdn, sms.called, sms.raw
+    )  # fmt: skip
+    return None if row is None else (row["id"], row["same"])
+
+
+STORE = """
+    WITH stored AS (
+        INSERT INTO message_in (msisdn, received_at, id, called, text, raw, link, link_message_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    )
+    SELECT pg_notify('spms_work', '')
+"""
+
+
+async def store(tx: Connection, message: MessageIn, raw: bytes) -> None:
+    """Store a message; at commit, listening pumps wake."""
+    await tx.execute(
+        STORE, message.msisdn, message.received_at, message.id, message.called, message.text, raw,
+        message.link, message.link_message_id,
+    )  # fmt: skip
+
+
+# The row lock alone would let a second worker take the next message of the same number while the
+# first is at work on one that became visible late; the advisory lock is per number. It is asked
+# for only on rows that were locked (MATERIALIZED), not on everything the scan passes.
+TAKE_PENDING = """
+    WITH oldest AS MATERIALIZED (
+        SELECT m.msisdn, m.received_at, m.id, m.called, m.text, m.link, m.link_message_id
+          FROM message_in m
+         WHERE m.handled_at IS NULL
+           AND NOT EXISTS (
+                SELECT FROM message_in o
+                 WHERE o.msisdn = m.msisdn AND o.handled_at IS NULL
+                   AND (o.received_at, o.id) < (m.received_at, m.id))
+         ORDER BY m.received_at, m.id
+         LIMIT $1 FOR UPDATE OF m SKIP LOCKED
+    )
+    SELECT * FROM oldest
+     WHERE pg_try_advisory_xact_lock(hashtextextended(msisdn, 4))
+     ORDER BY received_at, id
+"""
+
+
+async def take_pending(tx: Connection, limit: int) -> list[MessageIn]:
+    """Take unhandled messages, of each number the oldest, until the transaction ends."""
+    return many(MessageIn, await tx.fetch(TAKE_PENDING, limit))
+
+
+HANDLED = """
+    UPDATE message_in SET handled_at = $4, reading = $5, outcome = $6
+     WHERE msisdn = $1 AND received_at = $2 AND id = $3 AND handled_at IS NULL
+"""
+
+
+async def handled(
+    tx: Connection, message: MessageIn, *, reading: str | None, outcome: str, now: datetime
+) -> bool:
+    """Record how a message was understood and what came of it; False when that was done already."""
+    key = (message.msisdn, message.received_at, message.id)
+    return changed(await tx.execute(HANDLED, *key, now, reading, outcome)) == 1
+
+
+# --- one-time codes --------------------------------------------------------------------------
+
+REQUESTS = """
+    SELECT at FROM one_time_code_request WHERE msisdn_hmac = $1 AND at > $2 ORDER BY at
+"""
+LOCK_REQUESTER = "SELECT pg_advisory_xact_lock(hashtextextended(encode($1, 'hex'), 6))"
+
+
+async def requests(tx: Connection, requester: bytes, since: datetime) -> Sequence[datetime]:
+    """Return when codes were asked for; nobody else may ask for this number until the end."""
+    await tx.execute(LOCK_REQUESTER, requester)
+    return [row["at"] for row in await tx.fetch(REQUESTS, requester, since)]
+
+
+ADD_REQUEST = "INSERT INTO one_time_code_request (msisdn_hmac, id, at) VALUES ($1, $2, $3)"
+
+
+async def add_request(tx: Connection, requester: bytes, request_id: UUID, now: datetime) -> None:
+    """Count a request."""
+    await tx.execute(ADD_REQUEST, requester, request_id, now)
+
+
+ADD_CODE = """
+    INSERT INTO one_time_code (msisdn, id, code_hmac, issued_at, expires_at)
+    VALUES ($1, $2, $3, $4, $5)
+"""
+
+
+async def add_code(
+    tx: Connection, msisdn: str, code_id: UUID, digest: bytes, *, now: datetime, expires: datetime
+) -> None:
+    """Store what is needed to recognise a code."""
+    await tx.execute(ADD_CODE, msisdn, code_id, digest, now, expires)
+
+
+class Try(msgspec.Struct, frozen=True, kw_only=True):
+    """The code that a try counts against."""
+
+    id: UUID
+    code_hmac: bytes
+    issued_at: datetime
+
+
+# Only the newest code counts: asking again makes the one before it worthless.
+COUNT_TRY = """
+    UPDATE one_time_code SET tries = tries + 1
+     WHERE msisdn = $1 AND used_at IS NULL AND expires_at > $2 AND tries < $3
+       AND id = (SELECT id FROM one_time_code WHERE msisdn = $1
+                  ORDER BY issued_at DESC, id DESC LIMIT 1)
+    RETURNING id, code_hmac, issued_at
+"""
+
+
+async def count_try(tx: Connection, msisdn: str, *, tries_max: int, now: datetime) -> Try | None:
+    """Count a try against the newest code; None when that one is used up, too old or missing."""
+    return one(Try, await tx.fetchrow(COUNT_TRY, msisdn, now, tries_max))
+
+
+USE_CODE = "UPDATE one_time_code SET used_at = $3 WHERE msisdn = $1 AND id = $2"
+
+
+async def use_code(tx: Connection, msisdn: str, code_id: UUID, now: datetime) -> None:
+    """Mark a code as used; the caller holds its row."""
+    await tx.execute(USE_CODE, msisdn, code_id, now)
+
+
+# --- sandbox ---------------------------------------------------------------------------------
+
+PHONES = """
+    SELECT p.msisdn, p.label, p.reachable, s.seq AS last_seq, s.at AS last_at, s.text AS last_text
+      FROM sandbox_phone p
+      LEFT JOIN LATERAL (
+            SELECT seq, at, text FROM sandbox_sms s WHERE s.msisdn = p.msisdn
+             ORDER BY seq DESC LIMIT 1) AS s ON true
+     ORDER BY p.label, p.msisdn LIMIT $1
+"""
+
+
+async def phones(read: Connection, limit: int) -> list[Phone]:
+    """List demonstration phones with the newest message on each screen."""
+    return many(Phone, await read.fetch(PHONES, limit))
+
+
+REACHABLE = "SELECT reachable FROM sandbox_phone WHERE msisdn = $1"
+
+
+async def reachable(read: Connection, msisdn: str) -> bool:
+    """Whether a phone is switched on; one nobody has listed is."""
+    answer: bool | None = await read.fetchval(REACHABLE, msisdn)
+    return answer is not False
+
+
+PUT_PHONE = """
+    INSERT INTO sandbox_phone (msisdn, label, reachable) VALUES ($1, $2, $3)
+    ON CONFLICT (msisdn) DO UPDATE SET label = excluded.label, reachable = excluded.reachable
+"""
+
+
+async def put_phone(tx: Connection, msisdn: str, label: str, *, reachable: bool) -> None:
+    """Add or change a demonstration phone."""
+    await tx.execute(PUT_PHONE, msisdn, label, reachable)
+
+
+# The lock makes `seq` grow in the order of commits, so that a reader who has seen n misses none.
+LOCK_SCREEN = "SELECT pg_advisory_xact_lock(hashtextextended($1, 7))"
+SHOW = """
+    INSERT INTO sandbox_sms (msisdn, id, direction, other, text, at)
+    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (msisdn, id) DO NOTHING
+"""
+
+
+async def show(
+    tx: Connection,
+    msisdn: str,
+    sms_id: UUID,
+    *,
+    direction: Direction,
+    other: str,
+    text: str,
+    at: datetime,
+) -> None:
+    """Put a message on a phone's screen, once."""
+    await tx.execute(LOCK_SCREEN, msisdn)
+    await tx.execute(SHOW, msisdn, sms_id, direction, other, text, at)
+
+
+SCREEN = """
+    SELECT seq, direction, other, text, at FROM sandbox_sms
+     WHERE msisdn = $1 AND seq > $2 ORDER BY seq DESC LIMIT $3
+"""
+
+
+async def screen(read: Connection, msisdn: str, *, after: int, limit: int) -> list[ScreenSms]:
+    """Return the newest messages on a screen that came after one of them, oldest first."""
+    rows: list[asyncpg.Record] = await read.fetch(SCREEN, msisdn, after, limit)
+    return many(ScreenSms, reversed(rows))

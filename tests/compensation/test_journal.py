@@ -1,0 +1,156 @@
+"""What the database itself refuses, whoever asks: rewriting, and more than double."""
+
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from spms.compensation import actions
+from tests import make
+from tests.compensation.conftest import PRICE
+
+REWRITING = [
+    *[
+        f"{verb}{table}{rest}"
+        for table in ("claim", "refund", "refund_total", "posting")
+        for verb, rest in (("DELETE FROM ", ""), ("TRUNCATE ", " CASCADE"))
+    ],
+    "UPDATE claim SET state = 'stands', due_fen = charged_fen, turn = 1",
+    "UPDATE claim SET reason = 'else'",
+    "UPDATE refund SET amount_fen = 1",
+    "UPDATE refund SET at = now()",
+    "UPDATE posting SET amount_fen = 1",
+    "UPDATE posting SET debit = 'goodwill'",
+    "UPDATE refund_total SET charged_fen = 1000000",
+    "ALTER TABLE refund_total DROP CONSTRAINT refund_total_at_most_double",
+    "DROP INDEX claim_refunded_once",
+]
+
+
+@pytest.fixture
+async def refunded(world, claim):
+    charge_id = await world.wrong()
+    return await claim(world.msisdn, charge_id)
+
+
+async def test_the_application_cannot_rewrite_what_was_decided(tx, refunded):
+    for attack in REWRITING:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await tx.execute(attack)
+
+
+REFUSED = (asyncpg.IntegrityConstraintViolationError, asyncpg.InsufficientPrivilegeError)
+FORBIDDEN_ROWS = {
+    "one fen more than double": "UPDATE refund_total SET refunded_fen = refunded_fen + 1",
+    "a negative total": "UPDATE refund_total SET refunded_fen = -1",
+    "a total far over double from the start": """
+        INSERT INTO refund_total (msisdn, charge_id, charged_fen, refunded_fen)
+        SELECT msisdn, gen_random_uuid(), 800, 1601 FROM refund_total""",
+    "a second principal": """
+        INSERT INTO refund SELECT msisdn, charge_id, 'principal', claim_id, sp_id, 1, at
+          FROM refund LIMIT 1""",
+    "a third kind of refund": """
+        INSERT INTO refund SELECT msisdn, charge_id, 'goodwill', claim_id, sp_id, 1, at
+          FROM refund LIMIT 1""",
+    "a refund without a claim": """
+        INSERT INTO refund SELECT msisdn, charge_id, 'principal', gen_random_uuid(), sp_id, 1, at
+          FROM refund ON CONFLICT (msisdn, charge_id, kind) DO UPDATE SET amount_fen = 1""",
+    "a refund of nothing": """
+        INSERT INTO refund SELECT msisdn, charge_id, 'principal', claim_id, sp_id, 0, at
+          FROM refund LIMIT 1""",
+    "a second claim that refunds the charge": """
+        INSERT INTO claim SELECT msisdn, gen_random_uuid(), charge_id, charged_at, sp_id, source,
+               reason, state, charged_fen, due_fen, turn, opened_at, opened_by FROM claim""",
+    "a claim that refunds no difference": """
+        INSERT INTO claim SELECT msisdn, gen_random_uuid(), charge_id, charged_at, sp_id, source,
+               reason, 'refunded', charged_fen, charged_fen, NULL, opened_at, opened_by
+          FROM claim""",
+    "a claim that lets a difference stand": """
+        INSERT INTO claim SELECT msisdn, gen_random_uuid(), charge_id, charged_at, sp_id, source,
+               reason, 'stands', charged_fen, due_fen, 1, opened_at, opened_by FROM claim""",
+    "a sixth claim that finds the charge right": """
+        INSERT INTO claim SELECT msisdn, gen_random_uuid(), charge_id, charged_at, sp_id, source,
+               reason, 'stands', charged_fen, charged_fen, 6, opened_at, opened_by FROM claim""",
+    "a claim about a charge that never was": """
+        INSERT INTO claim SELECT msisdn, gen_random_uuid(), gen_random_uuid(), charged_at, sp_id,
+               source, reason, state, charged_fen, due_fen, turn, opened_at, opened_by
+          FROM claim""",
+    "a posting from an account to itself": """
+        INSERT INTO posting SELECT msisdn, gen_random_uuid(), entry_id, debit, debit, sp_id,
+               amount_fen, reason, charge_id, NULL, at, actor FROM posting LIMIT 1""",
+    "a posting of a negative amount": """
+        INSERT INTO posting SELECT msisdn, gen_random_uuid(), entry_id, debit, credit, sp_id,
+               -amount_fen, reason, charge_id, NULL, at, actor FROM posting LIMIT 1""",
+    "the same posting again": "INSERT INTO posting SELECT * FROM posting LIMIT 1",
+}
+
+
+async def test_the_database_refuses_what_would_break_a_promise(tx, refunded):
+    before = await _rows(tx)
+    for name, attack in FORBIDDEN_ROWS.items():
+        with pytest.raises(REFUSED):
+            await tx.execute(attack)
+        assert await _rows(tx) == before, name
+
+
+async def _rows(tx):
+    tables = ("claim", "refund", "refund_total", "posting")
+    return [[tuple(row) for row in await tx.fetch(f"TABLE {table}")] for table in tables]
+
+
+async def test_the_journal_of_each_sp_is_what_its_charges_were_refunded(tx, now, world, audit):
+    fen = {world.sp_id: 0}
+    for price in (800, 500, 1):
+        await world.wrong(price_fen=price)
+        fen[world.sp_id] += 2 * price
+    other = await world.another_sp()
+    await other.wrong()
+    fen[other.sp_id] = 2 * PRICE
+    clean_sp = await make.sp(tx, now)
+    fen[clean_sp] = 0
+    await audit()
+    for sp_id, owed in fen.items():
+        assert await actions.receivable(tx, sp_id) == owed
+    rows = await tx.fetch(
+        """SELECT p.sp_id, p.reason, sum(p.amount_fen)::bigint AS booked,
+                  sum(r.amount_fen)::bigint AS refunded
+             FROM posting p JOIN refund r
+               ON r.msisdn = p.msisdn AND r.charge_id = p.charge_id
+              AND p.reason = 'refund_' || r.kind AND p.entry_id = r.claim_id
+            GROUP BY p.sp_id, p.reason"""
+    )
+    assert len(rows) == 4
+    assert all(row["booked"] == row["refunded"] == fen[row["sp_id"]] // 2 for row in rows)
+
+
+async def test_a_reversal_lowers_what_the_sp_owes_and_a_posting_is_reversed_once(tx, refunded):
+    reverse = """
+        INSERT INTO posting
+        SELECT msisdn, $1, entry_id, credit, debit, sp_id, amount_fen, 'correction', charge_id,
+               id, at, 'test' FROM posting WHERE reason = 'refund_compensation'"""
+    sp_id = await tx.fetchval("SELECT sp_id FROM posting LIMIT 1")
+    await tx.execute(reverse, uuid4())
+    assert await actions.receivable(tx, sp_id) == PRICE
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await tx.execute(reverse, uuid4())
+
+
+async def test_a_refund_that_fails_half_way_leaves_nothing(tx, owner, world, audit):
+    await world.wrong()
+    await owner.execute("REVOKE INSERT ON posting FROM spms_app")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await audit()
+    assert await _rows(tx) == [[], [], [], []]
+    assert await tx.fetchval("SELECT count(*) FROM message_out") == 0
+    await owner.execute("GRANT INSERT ON posting TO spms_app")
+    assert await audit() == 1
+
+
+async def test_a_caller_that_rolls_back_takes_the_refund_with_it(pool, tx, now, world):
+    await world.wrong()
+    async with pool.acquire() as connection:
+        outer = connection.transaction()
+        await outer.start()
+        assert await actions.refund_findings(connection, now=now, limit=10) == 1
+        await outer.rollback()
+    assert await _rows(tx) == [[], [], [], []]
