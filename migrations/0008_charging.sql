@@ -2,13 +2,13 @@
 
 CREATE TABLE charge_file (
     id uuid PRIMARY KEY,
-    sp_id uuid,                     -- null: a file of the network's, with a column `sp_code`
-    owner text NOT NULL,            -- the actor that sent it; the same bytes again are the same file
-    sha256 bytea NOT NULL,
+    sp_id uuid NOT NULL,
+    owner text NOT NULL,            -- the party that sent it; the same bytes again are the same file
+    sha256 bytea NOT NULL,          -- after decompression
     format text NOT NULL CONSTRAINT charge_file_format CHECK (format IN ('csv', 'ndjson')),
     state text NOT NULL CONSTRAINT charge_file_state
-        CHECK (state IN ('received', 'landing', 'done', 'refused')),
-    refused_reason text,
+        CHECK (state IN ('landing', 'done')),
+    -- Lines of data that are through; moved in the transaction that lands them.
     lines bigint NOT NULL DEFAULT 0,
     landed bigint NOT NULL DEFAULT 0,
     quarantined bigint NOT NULL DEFAULT 0,
@@ -16,17 +16,17 @@ CREATE TABLE charge_file (
     received_at timestamptz NOT NULL,
     finished_at timestamptz,
     CONSTRAINT charge_file_identity
-        CHECK (state <> 'done' OR landed + quarantined + duplicates = lines)
+        CHECK (landed + quarantined + duplicates = lines),
+    CONSTRAINT charge_file_done_has_time CHECK ((state = 'done') = (finished_at IS NOT NULL))
 );
 CREATE UNIQUE INDEX charge_file_once ON charge_file (owner, sha256);
 GRANT SELECT, INSERT ON charge_file TO spms_app;
-GRANT UPDATE (state, refused_reason, lines, landed, quarantined, duplicates, finished_at)
-    ON charge_file TO spms_app;
+GRANT UPDATE (state, lines, landed, quarantined, duplicates, finished_at) ON charge_file TO spms_app;
 
 CREATE TABLE charge_quarantine (
     id uuid PRIMARY KEY,
     file_id uuid,                   -- null: came by the API
-    sp_id uuid,
+    sp_id uuid NOT NULL,
     line_no bigint NOT NULL,        -- line of the file, or place in the batch, from 1
     reason text NOT NULL,           -- closed list in spms.charging.model
     raw bytea NOT NULL,
@@ -88,3 +88,7 @@ CREATE TABLE charge_finding (
 );
 CREATE INDEX charge_finding_recent ON charge_finding (found_at);
 GRANT SELECT, INSERT ON charge_finding TO spms_app;
+
+-- Charges are judged again when a fact of their time is recorded late: found by when it was told.
+CREATE INDEX number_event_told ON number_event USING brin (recorded_at);
+CREATE INDEX subscription_event_told ON subscription_event USING brin (at);

@@ -69,8 +69,16 @@ async def _build_template(url: str) -> None:
 
 
 async def _drop(url: str, name: str) -> None:
+    """Drop a database; a session that is just going away gets a moment."""
     admin = await asyncpg.connect(url)
-    await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    for attempt in range(100):
+        try:
+            await admin.execute(f"DROP DATABASE IF EXISTS {name}")
+            break
+        except asyncpg.ObjectInUseError:
+            if attempt == 99:
+                raise
+            await asyncio.sleep(0.05)
     await admin.close()
 
 

@@ -1,0 +1,151 @@
+"""The itemised bill: what a person was charged for, and why each line is there.
+
+A bill shows the present holder's own charges only, whoever asks: nothing of a former holder is
+hers, and an agent speaks for the person on the line.
+"""
+
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+from spms.charging import bill_queries
+from spms.charging.bill_model import Bill, BillTotals, LineExplained
+from spms.charging.model import OwnCharge
+from spms.core import audit
+from spms.core.access import Actor
+from spms.core.clock import month_range
+from spms.core.db import Connection
+from spms.core.errors import NotFound
+from spms.core.paging import Page, instance_secret, read_cursor, write_cursor
+from spms.core.phone import mask
+from spms.subscribers import actions as subscribers
+from spms.subscribers.model import Number
+
+LAST_ID = UUID(int=2**128 - 1)
+END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+async def own_bill(
+    read: Connection, month: str, *, actor: Actor, cursor: str | None, limit: int
+) -> Bill:
+    """Return the signed-in subscriber's bill of a month (`YYYY-MM`)."""
+    number = await subscribers.held(read, actor)
+    return await _bill(read, number, number.msisdn, month, actor=actor, cursor=cursor, limit=limit)
+
+
+async def searched_bill(
+    tx: Connection,
+    msisdn: str,
+    month: str,
+    *,
+    reason: str,
+    cursor: str | None,
+    limit: int,
+    actor: Actor,
+    now: datetime,
+) -> Bill:
+    """Return a number's bill to an agent; who looked and why is recorded first.
+
+    A number that nobody holds has an empty bill, so that the look-up stays on record.
+    """
+    await _note(tx, "bill.looked_up", msisdn, month, reason=reason, actor=actor, now=now)
+    number = await subscribers.get(tx, msisdn)
+    return await _bill(tx, number, msisdn, month, actor=actor, cursor=cursor, limit=limit)
+
+
+async def own_line(read: Connection, charge_id: UUID, *, actor: Actor) -> LineExplained:
+    """Explain one line of the signed-in subscriber's bill; raise `NotFound`."""
+    return await _explain(read, await subscribers.held(read, actor), charge_id)
+
+
+async def searched_line(
+    tx: Connection, msisdn: str, charge_id: UUID, *, reason: str, actor: Actor, now: datetime
+) -> LineExplained:
+    """Explain one line of a number's bill to an agent; recorded first. Raises `NotFound`."""
+    about = str(charge_id)
+    await _note(tx, "bill.line_looked_up", msisdn, about, reason=reason, actor=actor, now=now)
+    return await _explain(tx, await subscribers.get(tx, msisdn), charge_id)
+
+
+async def sp_charges(
+    read: Connection, *, actor: Actor, cursor: str | None, limit: int
+) -> Page[OwnCharge]:
+    """Return an SP's own charges, newest first; the person is the SP's pseudonym."""
+    key = await read_cursor(read, actor, "charge-records", cursor, tuple[datetime, UUID])
+    before = key or (END_OF_TIME, LAST_ID)
+    rows = await bill_queries.of_sp(read, actor.sp_id, before=before, limit=limit + 1)
+    secret = await instance_secret(read)
+    items = [
+        OwnCharge(
+            id=row.id, record_id=row.record_id, service_code=row.service_code, kind=row.kind,
+            pseudonym=subscribers.pseudonym(secret, actor.sp_id, row.msisdn),
+            charged_at=row.charged_at, received_at=row.received_at, price_fen=row.price_fen,
+            due_fen=row.due_fen, delivery=row.delivery, findings=list(row.findings),
+            file_id=row.file_id,
+        )
+        for row in rows[:limit]
+    ]  # fmt: skip
+    following = None
+    if len(rows) > limit:
+        last = [items[-1].charged_at, items[-1].id]
+        following = await write_cursor(read, actor, "charge-records", last)
+    return Page(items=items, next=following)
+
+
+async def _bill(
+    read: Connection,
+    number: Number | None,
+    msisdn: str,
+    month: str,
+    *,
+    actor: Actor,
+    cursor: str | None,
+    limit: int,
+) -> Bill:
+    name = f"bill {month} {msisdn}"
+    key = await read_cursor(read, actor, name, cursor, tuple[datetime, UUID])
+    if number is None:
+        none = BillTotals(lines=0, charged_fen=0, due_fen=0)
+        return Bill(month=month, number=mask(msisdn), totals=none, items=[])
+    first, end = month_range(date.fromisoformat(f"{month}-01"))
+    period = (max(first, number.epoch_since), end)
+    before = key or (end, LAST_ID)
+    items = await bill_queries.lines(read, msisdn, period, before=before, limit=limit + 1)
+    following = None
+    if len(items) > limit:
+        items = items[:limit]
+        following = await write_cursor(read, actor, name, [items[-1].charged_at, items[-1].id])
+    return Bill(
+        month=month,
+        number=mask(msisdn),
+        totals=await bill_queries.totals(read, msisdn, period),
+        items=items,
+        next=following,
+    )
+
+
+async def _explain(read: Connection, number: Number | None, charge_id: UUID) -> LineExplained:
+    if number is None:
+        raise NotFound
+    msisdn = number.msisdn
+    line = await bill_queries.line(read, msisdn, charge_id, since=number.epoch_since)
+    if line is None:
+        raise NotFound
+    key = (msisdn, charge_id, line.charged_at)
+    return LineExplained(
+        line=line,
+        number=mask(msisdn),
+        right=not line.findings,
+        findings=await bill_queries.findings(read, msisdn, charge_id),
+        decisions=await bill_queries.decisions(read, *key),
+        tariff=await bill_queries.tariff(read, *key),
+        relation=await bill_queries.relation(read, *key),
+    )
+
+
+async def _note(
+    tx: Connection, act: str, msisdn: str, what: str, *, reason: str, actor: Actor, now: datetime
+) -> None:
+    name = subscribers.audit_name(await instance_secret(tx), msisdn)
+    await audit.note(
+        tx, act, "number", name, actor=actor, now=now, reason=reason, detail={"about": what}
+    )

@@ -1,0 +1,219 @@
+"""What the bill and its explanations are read with. Writes nothing."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from spms.charging.bill_model import (
+    BillLine,
+    BillTotals,
+    ConsentShown,
+    DecisionShown,
+    FindingShown,
+    NoticeShown,
+    RelationShown,
+    RequestShown,
+    TariffShown,
+)
+from spms.charging.model import Delivery, Finding, Kind
+from spms.core.db import Connection, many, one
+
+_LINE_COLUMNS = """
+           c.id, c.charged_at, c.received_at, p.code AS sp_code, p.name AS sp_name,
+           s.code AS service_code, s.name AS service_name, c.kind, s.access_number, c.price_fen,
+           LEAST(c.due_fen, f.due_fen) AS due_fen, COALESCE(f.kinds, '{}') AS findings, c.delivery,
+           c.consent_id"""
+_FINDINGS_OF_LINE = """
+      CROSS JOIN LATERAL (
+           SELECT min(due_fen) AS due_fen, array_agg(kind ORDER BY found_at, kind) AS kinds
+             FROM charge_finding WHERE msisdn = c.msisdn AND charge_id = c.id) f"""
+
+LINES = f"""
+    SELECT {_LINE_COLUMNS}
+      FROM charge_record c
+      JOIN sp p ON p.id = c.sp_id
+      JOIN service s ON s.id = c.service_id {_FINDINGS_OF_LINE}
+     WHERE c.msisdn = $1 AND c.charged_at >= $2 AND c.charged_at < $3
+       AND (c.charged_at, c.id) < ($4, $5)
+     ORDER BY c.charged_at DESC, c.id DESC LIMIT $6
+"""  # noqa: S608 - constants of this module
+
+
+async def lines(
+    read: Connection,
+    msisdn: str,
+    period: tuple[datetime, datetime],
+    *,
+    before: tuple[datetime, UUID],
+    limit: int,
+) -> list[BillLine]:
+    """Return a number's charges in a half-open range of time, newest first, before a key."""
+    return many(BillLine, await read.fetch(LINES, msisdn, *period, *before, limit))
+
+
+TOTALS = f"""
+    SELECT count(*) AS lines, COALESCE(sum(c.price_fen), 0)::bigint AS charged_fen,
+           COALESCE(sum(LEAST(c.due_fen, f.due_fen)), 0)::bigint AS due_fen
+      FROM charge_record c {_FINDINGS_OF_LINE}
+     WHERE c.msisdn = $1 AND c.charged_at >= $2 AND c.charged_at < $3
+"""  # noqa: S608 - constants of this module
+
+
+async def totals(read: Connection, msisdn: str, period: tuple[datetime, datetime]) -> BillTotals:
+    """Sum up a number's charges in a half-open range of time."""
+    found = one(BillTotals, await read.fetchrow(TOTALS, msisdn, *period))
+    assert found is not None  # noqa: S101 - an aggregate always has a row
+    return found
+
+
+LINE = f"""
+    SELECT {_LINE_COLUMNS}
+      FROM charge_record c
+      JOIN sp p ON p.id = c.sp_id
+      JOIN service s ON s.id = c.service_id {_FINDINGS_OF_LINE}
+     WHERE c.msisdn = $1 AND c.id = $2 AND c.charged_at >= $3
+"""  # noqa: S608 - constants of this module
+
+
+async def line(
+    read: Connection, msisdn: str, charge_id: UUID, *, since: datetime
+) -> BillLine | None:
+    """Return one charge of a number, if it was made since an instant."""
+    return one(BillLine, await read.fetchrow(LINE, msisdn, charge_id, since))
+
+
+FINDINGS = """
+    SELECT kind, due_fen, found_at, found_by FROM charge_finding
+     WHERE msisdn = $1 AND charge_id = $2 ORDER BY found_at, kind
+"""
+
+
+async def findings(read: Connection, msisdn: str, charge_id: UUID) -> list[FindingShown]:
+    """Return what was found wrong with a charge, in the order in which it was found."""
+    return many(FindingShown, await read.fetch(FINDINGS, msisdn, charge_id))
+
+
+# The cited decision is always among them: it is the latest allowed one, and is asked for by id.
+DECISIONS = """
+    SELECT a.id, a.decided_at, a.allowed, a.reasons, a.price_fen,
+           a.id = c.authorisation_id AS cited
+      FROM charge_record c
+      JOIN LATERAL (
+           (SELECT id, decided_at, allowed, reasons, price_fen FROM authorisation
+             WHERE msisdn = $1 AND decided_at <= $3 AND decided_at > $3 - interval '31 days'
+               AND service_id = c.service_id AND purpose = 'charge'
+             ORDER BY decided_at DESC LIMIT 9)
+           UNION
+           (SELECT id, decided_at, allowed, reasons, price_fen FROM authorisation
+             WHERE msisdn = $1 AND decided_at <= $3 AND decided_at > $3 - interval '31 days'
+               AND id = c.authorisation_id)) a ON true
+     WHERE c.msisdn = $1 AND c.charged_at = $3 AND c.id = $2
+     ORDER BY a.decided_at DESC
+"""
+
+
+async def decisions(
+    read: Connection, msisdn: str, charge_id: UUID, charged_at: datetime
+) -> list[DecisionShown]:
+    """Return the decisions before a charge about its number and service, latest first."""
+    rows = await read.fetch(DECISIONS, msisdn, charge_id, charged_at)
+    return [msgspec.convert({**row, "cited": bool(row["cited"])}, DecisionShown) for row in rows]
+
+
+TARIFF = """
+    SELECT t.id, t.version, t.price_fen, t.effective_from
+      FROM charge_record c JOIN tariff t ON t.id = c.tariff_id
+     WHERE c.msisdn = $1 AND c.charged_at = $3 AND c.id = $2
+"""
+
+
+async def tariff(
+    read: Connection, msisdn: str, charge_id: UUID, charged_at: datetime
+) -> TariffShown | None:
+    """Return the tariff version recorded with a charge."""
+    return one(TariffShown, await read.fetchrow(TARIFF, msisdn, charge_id, charged_at))
+
+
+# What licenses the charge, or else what its finding names as over.
+RELATION = """
+    SELECT s.id, s.active_from, s.ended_at, s.end_reason, s.channel, s.requested_at,
+           s.request_text, n.version, n.sp_name, n.service_name, n.price_fen AS notice_fen,
+           n.period, n.hotline, n.leave_command, k.kind, k.prompt_text, k.reply_text,
+           k.price_fen AS agreed_fen, m.called, m.received_at
+      FROM charge_record c
+      JOIN subscription s ON s.msisdn = c.msisdn AND s.id = COALESCE(c.consent_id, (
+           SELECT (f.detail ->> 'subscription_id')::uuid FROM charge_finding f
+            WHERE f.msisdn = c.msisdn AND f.charge_id = c.id
+              AND f.detail ->> 'subscription_id' IS NOT NULL LIMIT 1))
+      JOIN notice n ON n.id = s.notice_id
+      LEFT JOIN consent k ON k.msisdn = s.msisdn AND k.subscription_id = s.id
+      LEFT JOIN message_in m ON m.msisdn = k.msisdn AND m.received_at = k.message_received_at
+           AND m.id = k.message_id
+     WHERE c.msisdn = $1 AND c.charged_at = $3 AND c.id = $2
+"""
+
+
+async def relation(
+    read: Connection, msisdn: str, charge_id: UUID, charged_at: datetime
+) -> RelationShown | None:
+    """Return the relation behind a charge with both consents, word for word."""
+    row = await read.fetchrow(RELATION, msisdn, charge_id, charged_at)
+    if row is None:
+        return None
+    consent = None
+    if row["kind"] is not None:
+        consent = ConsentShown(
+            kind=row["kind"], prompt_text=row["prompt_text"], reply_text=row["reply_text"],
+            called=row["called"], received_at=row["received_at"], price_fen=row["agreed_fen"],
+        )  # fmt: skip
+    return RelationShown(
+        id=row["id"],
+        active_from=row["active_from"],
+        ended_at=row["ended_at"],
+        end_reason=row["end_reason"],
+        request=RequestShown(
+            channel=row["channel"], requested_at=row["requested_at"], text=row["request_text"]
+        ),
+        notice=NoticeShown(
+            version=row["version"], sp_name=row["sp_name"], service_name=row["service_name"],
+            price_fen=row["notice_fen"], period=row["period"], hotline=row["hotline"],
+            leave_command=row["leave_command"],
+        ),
+        consent=consent,
+    )  # fmt: skip
+
+
+class SpLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A charge of an SP, still with its number."""
+
+    id: UUID
+    msisdn: str
+    record_id: str
+    service_code: str
+    kind: Kind
+    charged_at: datetime
+    received_at: datetime
+    price_fen: int
+    due_fen: int
+    delivery: Delivery
+    findings: Sequence[Finding]
+    file_id: UUID | None
+
+
+OF_SP = f"""
+    SELECT c.id, c.msisdn, c.record_id, s.code AS service_code, c.kind, c.charged_at,
+           c.received_at, c.price_fen, LEAST(c.due_fen, f.due_fen) AS due_fen, c.delivery,
+           COALESCE(f.kinds, '{{}}') AS findings, c.file_id
+      FROM charge_record c JOIN service s ON s.id = c.service_id {_FINDINGS_OF_LINE}
+     WHERE c.sp_id = $1 AND c.charged_at <= $2 AND (c.charged_at, c.id) < ($2, $3)
+     ORDER BY c.charged_at DESC, c.id DESC LIMIT $4
+"""  # noqa: S608 - constants of this module
+
+
+async def of_sp(
+    read: Connection, sp_id: UUID, *, before: tuple[datetime, UUID], limit: int
+) -> list[SpLine]:
+    """Return an SP's charges, newest first, before a key."""
+    return many(SpLine, await read.fetch(OF_SP, sp_id, *before, limit))

@@ -1,0 +1,125 @@
+"""Statements about files and what of them was quarantined. Writes `charge_file`, `charge_quarantine`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from spms.charging.model import (
+    ChargeFile,
+    FileFormat,
+    Landing,
+    Line,
+    QuarantinedLine,
+    ReasonCount,
+)
+from spms.core.db import Connection, many, one
+from spms.core.ids import new_id
+
+ADD_QUARANTINE = """
+    INSERT INTO charge_quarantine (id, file_id, sp_id, line_no, reason, raw, at)
+    SELECT id, $1, $2, line_no, reason, raw, $7
+      FROM unnest($3::uuid[], $4::bigint[], $5::text[], $6::bytea[])
+           AS line (id, line_no, reason, raw)
+"""
+
+
+async def add_quarantine(
+    tx: Connection, lines: Sequence[Line], *, sp_id: UUID, file_id: UUID | None, now: datetime
+) -> None:
+    """Keep lines that did not become charges, as they came."""
+    await tx.execute(
+        ADD_QUARANTINE, file_id, sp_id, [new_id() for _ in lines],
+        [line.line_no for line in lines], [line.reason for line in lines],
+        [line.raw for line in lines], now,
+    )  # fmt: skip
+
+
+_FILE_COLUMNS = """id, sp_id, format, encode(sha256, 'hex') AS sha256, state, lines, landed,
+           quarantined, duplicates, received_at, finished_at"""
+
+OPEN_FILE = """
+    INSERT INTO charge_file (id, sp_id, owner, sha256, format, state, received_at)
+    VALUES ($1, $2, $3, $4, $5, 'landing', $6)
+    ON CONFLICT (owner, sha256) DO NOTHING
+"""
+FILE_OF = f"SELECT {_FILE_COLUMNS} FROM charge_file WHERE owner = $1 AND sha256 = $2"  # noqa: S608 - constants of this module
+
+
+async def open_file(
+    tx: Connection, *, sp_id: UUID, owner: str, sha256: bytes, form: FileFormat, now: datetime
+) -> ChargeFile:
+    """Return the file with this content: the one already known, or a new one."""
+    await tx.execute(OPEN_FILE, new_id(), sp_id, owner, sha256, form, now)
+    file = one(ChargeFile, await tx.fetchrow(FILE_OF, owner, sha256))
+    assert file is not None  # noqa: S101 - inserted by us or by somebody who committed
+    return file
+
+
+HOLD_FILE = f"SELECT {_FILE_COLUMNS} FROM charge_file WHERE id = $1 FOR UPDATE"  # noqa: S608 - constants of this module
+
+
+async def hold_file(tx: Connection, file_id: UUID) -> ChargeFile:
+    """Load a file and hold it: its chunks land one after another."""
+    file = one(ChargeFile, await tx.fetchrow(HOLD_FILE, file_id))
+    assert file is not None  # noqa: S101 - files are never deleted
+    return file
+
+
+COUNT_LINES = """
+    UPDATE charge_file
+       SET lines = lines + $2, landed = landed + $3, quarantined = quarantined + $4,
+           duplicates = duplicates + $5
+     WHERE id = $1
+"""
+
+
+async def count_lines(tx: Connection, file_id: UUID, landing: Landing) -> None:
+    """Add a chunk to the counters of its file, in the transaction that lands it."""
+    await tx.execute(
+        COUNT_LINES, file_id, landing.lines, landing.landed, landing.quarantined,
+        landing.duplicates,
+    )  # fmt: skip
+
+
+FINISH_FILE = f"""
+    UPDATE charge_file SET state = 'done', finished_at = $2
+     WHERE id = $1 AND state = 'landing'
+    RETURNING {_FILE_COLUMNS}
+"""  # noqa: S608 - constants of this module
+
+
+async def finish_file(tx: Connection, file_id: UUID, *, now: datetime) -> ChargeFile | None:
+    """Mark a file wholly landed; None when it was already."""
+    return one(ChargeFile, await tx.fetchrow(FINISH_FILE, file_id, now))
+
+
+CHARGE_FILE = f"SELECT {_FILE_COLUMNS} FROM charge_file WHERE id = $1 AND sp_id = $2"  # noqa: S608 - constants of this module
+
+
+async def charge_file(read: Connection, file_id: UUID, sp_id: UUID) -> ChargeFile | None:
+    """Load one of an SP's files."""
+    return one(ChargeFile, await read.fetchrow(CHARGE_FILE, file_id, sp_id))
+
+
+REASONS = """
+    SELECT reason, count(*) AS lines FROM charge_quarantine WHERE file_id = $1
+     GROUP BY reason ORDER BY lines DESC, reason
+"""
+
+
+async def reasons(read: Connection, file_id: UUID) -> list[ReasonCount]:
+    """Count a file's quarantined lines by reason, the most frequent first."""
+    return many(ReasonCount, await read.fetch(REASONS, file_id))
+
+
+QUARANTINE = """
+    SELECT line_no, reason, at FROM charge_quarantine
+     WHERE file_id = $1 AND line_no > $2 ORDER BY line_no LIMIT $3
+"""
+
+
+async def quarantine(
+    read: Connection, file_id: UUID, *, after: int, limit: int
+) -> list[QuarantinedLine]:
+    """Return a file's quarantined lines after a line number."""
+    return many(QuarantinedLine, await read.fetch(QUARANTINE, file_id, after, limit))

@@ -1,0 +1,273 @@
+"""The nouns of charging: records, why one is quarantined, what is wrong with one, the bill."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+from spms.core.money import Price
+
+COLUMNS = ("record_id", "service_code", "msisdn", "charged_at", "price_fen", "delivery")
+"""The header of a CSV file, exactly and in this order; the keys of an NDJSON line."""
+
+
+class Delivery(StrEnum):
+    """What became of what was paid for, as the network saw it."""
+
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    NONE = "none"
+    """Nothing was to be delivered by message."""
+
+
+class Kind(StrEnum):
+    """What a charge is for; the service's kind when it landed."""
+
+    MONTHLY = "monthly"
+    ON_DEMAND = "on_demand"
+
+
+class Finding(StrEnum):
+    """What is wrong with a charge. Each finding says how much of the charge was due."""
+
+    DUPLICATE = "duplicate"
+    """The month, or the order, was charged before."""
+    NO_CONSENT = "no_consent"
+    """This holder of the number never agreed, or the order was used up by time."""
+    AFTER_UNSUBSCRIBE = "after_unsubscribe"
+    """The person had left (TD) when the charge was made."""
+    PRICE_MISMATCH = "price_mismatch"
+    """More than the person agreed to; a lower price is no error."""
+    NUMBER_SUSPENDED = "number_suspended"
+    NUMBER_TERMINATED = "number_terminated"
+    UNDELIVERED = "undelivered"
+    """What was paid for did not arrive."""
+    OVER_CAP = "over_cap"
+    """Over the monthly cap of the number and service, or of the number over all services."""
+
+
+class Reason(StrEnum):
+    """Why a line did not become a charge."""
+
+    ENCODING = "encoding"
+    NUL_CHAR = "nul_char"
+    LINE_TOO_LONG = "line_too_long"
+    QUOTE_MALFORMED = "quote_malformed"
+    COLUMN_COUNT = "column_count"
+    HEADER_ROW = "header_row"
+    JSON_MALFORMED = "json_malformed"
+    RECORD_ID_FORMAT = "record_id_format"
+    SERVICE_CODE_FORMAT = "service_code_format"
+    MSISDN_FORMAT = "msisdn_format"
+    MSISDN_LENGTH = "msisdn_length"
+    MSISDN_TYPE_NOT_ALLOWED = "msisdn_type_not_allowed"
+    MSISDN_PREFIX = "msisdn_prefix"
+    MSISDN_MASKED = "msisdn_masked"
+    TIME_FORMAT = "time_format"
+    AMOUNT_FORMAT = "amount_format"
+    AMOUNT_RANGE = "amount_range"
+    DELIVERY_UNKNOWN = "delivery_unknown"
+    SERVICE_UNKNOWN = "service_unknown"
+    """No such service, or not one of this SP's."""
+    TIME_FUTURE = "time_future"
+    """More than five minutes ahead of our clock."""
+    TIME_OLD = "time_old"
+    """More than 72 hours before the record, or the file it came in, first reached us."""
+    DUP_CONFLICT = "dup_conflict"
+    """This record id came before with other content."""
+
+
+class ChargeRecordIn(msgspec.Struct, frozen=True, kw_only=True):
+    """One well-formed record, as the SP reports it."""
+
+    record_id: str
+    service_code: str
+    msisdn: str
+    charged_at: datetime
+    price_fen: Price
+    delivery: Delivery
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a file, or place in a batch: a record, or the reason why it is none."""
+
+    line_no: int
+    """From 1."""
+    raw: bytes
+    record: ChargeRecordIn | None = None
+    reason: Reason | None = None
+
+
+class LineResult(StrEnum):
+    """What became of one line."""
+
+    LANDED = "landed"
+    SEEN = "seen"
+    """The same record came before; nothing was done."""
+    QUARANTINED = "quarantined"
+
+
+class LineOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one line, and the verdict when it landed."""
+
+    line_no: int
+    result: LineResult
+    record_id: str | None = None
+    """Null when it could not be read."""
+    charge_id: UUID | None = None
+    """Of the record that stands under this id."""
+    reason: Reason | None = None
+    findings: tuple[Finding, ...] = ()
+    due_fen: int | None = None
+
+
+class Landing(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a batch: landed + quarantined + duplicates = lines."""
+
+    lines: int
+    landed: int
+    quarantined: int
+    duplicates: int
+    """Records that had come before, with the same content."""
+    outcomes: list[LineOutcome]
+    """In the order in which the lines came."""
+
+
+class FileFormat(StrEnum):
+    """How a charge file is written."""
+
+    CSV = "csv"
+    NDJSON = "ndjson"
+
+
+class FileState(StrEnum):
+    """How far a file is."""
+
+    LANDING = "landing"
+    """Part of it has landed; sending the same file again continues it."""
+    DONE = "done"
+
+
+class ChargeFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A charge file and how far it is; the receipt when `state` is `done`."""
+
+    id: UUID
+    sp_id: UUID
+    format: FileFormat
+    sha256: str
+    """Of the file after decompression, hexadecimal."""
+    state: FileState
+    lines: int
+    """Lines of data: the header does not count."""
+    landed: int
+    quarantined: int
+    duplicates: int
+    received_at: datetime
+    finished_at: datetime | None = None
+
+
+class ReasonCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many lines of a file were quarantined for one reason."""
+
+    reason: Reason
+    lines: int
+
+
+class ChargeFileReport(ChargeFile, frozen=True, kw_only=True):
+    """A charge file with its quarantine, counted by reason."""
+
+    reasons: list[ReasonCount]
+
+
+class QuarantinedLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line that did not become a charge. Its text stays with us: the sender has it."""
+
+    line_no: int
+    reason: Reason
+    at: datetime
+
+
+class Charge(msgspec.Struct, frozen=True, kw_only=True):
+    """A charge as it stands now: as it landed, with every finding since."""
+
+    id: UUID
+    msisdn: str
+    sp_id: UUID
+    service_id: UUID
+    record_id: str
+    kind: Kind
+    charged_at: datetime
+    received_at: datetime
+    price_fen: int
+    due_fen: int
+    """The least that any finding leaves; the price when there is none."""
+    delivery: Delivery
+    findings: list[Finding]
+    consent_id: UUID | None
+    tariff_id: UUID | None
+    authorisation_id: UUID | None
+    file_id: UUID | None
+    rulebook_version: int
+
+
+class OwnCharge(msgspec.Struct, frozen=True, kw_only=True):
+    """A charge as its SP sees it: the person is a pseudonym."""
+
+    id: UUID
+    record_id: str
+    pseudonym: str
+    service_code: str
+    kind: Kind
+    charged_at: datetime
+    received_at: datetime
+    price_fen: int
+    due_fen: int
+    delivery: Delivery
+    findings: list[Finding]
+    file_id: UUID | None
+
+
+class RecordIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One charge record. A value that breaks its form is quarantined, the others land."""
+
+    record_id: Annotated[
+        str,
+        msgspec.Meta(
+            max_length=128,
+            description="The SP's own id, for ever unique: letters, digits and ._:- (1 to 64)",
+            examples=["20260302-000001"],
+        ),
+    ]
+    service_code: Annotated[str, msgspec.Meta(max_length=128, examples=["600001"])]
+    msisdn: Annotated[str, msgspec.Meta(max_length=128, examples=["8613800138000"])]
+    charged_at: Annotated[
+        str,
+        msgspec.Meta(
+            max_length=128,
+            description="RFC 3339 with its offset; at most 72 hours ago",
+            examples=["2026-03-02T12:00:00+08:00"],
+        ),
+    ]
+    price_fen: Annotated[
+        int, msgspec.Meta(description="Price in fen, 1 to 1,000,000", examples=[800])
+    ]
+    delivery: Annotated[
+        str, msgspec.Meta(max_length=128, description="delivered, failed or none")
+    ] = "none"
+
+
+class RecordBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Charge records, at most a thousand."""
+
+    records: Annotated[list[RecordIn], msgspec.Meta(min_length=1, max_length=1000)]
+
+
+class ChargingRules(msgspec.Struct, frozen=True, kw_only=True):
+    """Rulebook section `charging`: how near to our clock a record must be."""
+
+    oldest_hours: Annotated[int, msgspec.Meta(ge=1, le=744)] = 72
+    """A record may be this many hours old when it reaches us (reference: reliability S8)."""
+    ahead_minutes: Annotated[int, msgspec.Meta(ge=0, le=60)] = 5
+    """And this far ahead of our clock."""

@@ -1,0 +1,212 @@
+"""What is wrong with a charge and how much of it was due: pure, facts and rules are arguments.
+
+A verdict is never changed by a record that arrives later: what landed first stands first, and
+records of one batch are taken by (charged_at, id). So what is due in a month never exceeds a cap,
+and a month is never due twice, whatever the order of arrival.
+"""
+
+from collections import defaultdict
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from spms.authorisation.model import CapRules
+from spms.charging.model import Delivery, Finding, Kind
+from spms.core.clock import business_month
+from spms.subscribers.model import NumberState
+from spms.subscriptions.model import EndReason
+
+LEFT = frozenset({EndReason.SUBSCRIBER, EndReason.AGENT})
+"""The person left, herself or through an agent: a charge from then on is `after_unsubscribe`."""
+
+LAPSED = frozenset({EndReason.LAPSED})
+"""How an order ends by itself. What bounds a charge on it is its lifetime in the rulebook, not the
+minute in which a job closed it."""
+
+
+class Relation(NamedTuple):
+    """One relation of the number's holder with the service, begun before the charge, consented."""
+
+    subscription_id: UUID
+    price_fen: int
+    """What the person agreed to."""
+    tariff_id: UUID
+    active_from: datetime
+    ended_at: datetime | None
+    end_reason: str | None
+
+
+class Facts(NamedTuple):
+    """Number and relations as of the instant of the charge."""
+
+    state: str | None
+    """Null: nobody held the number."""
+    epoch: int | None
+    relations: list[Relation]
+    """Of that holder only, latest first."""
+    tariff_id: UUID | None
+    """In force at that instant."""
+    authorisation_id: UUID | None
+    """The latest allowed decision before it."""
+
+
+class Item(NamedTuple):
+    """A charge to be judged."""
+
+    charge_id: UUID
+    record_id: str
+    msisdn: str
+    service_id: UUID
+    kind: Kind
+    charged_at: datetime
+    price_fen: int
+    delivery: Delivery
+
+
+class Fault(NamedTuple):
+    """One finding: what it leaves due, and the facts that show it."""
+
+    kind: Finding
+    due_fen: int
+    detail: dict[str, Any]
+
+
+class Verdict(NamedTuple):
+    """What a charge was found to be."""
+
+    faults: list[Fault]
+    due_fen: int
+    consent_id: UUID | None
+    tariff_id: UUID | None
+    authorisation_id: UUID | None
+
+
+class Holder(NamedTuple):
+    """One holder of one number in one business month: whom caps and duplicates are about."""
+
+    msisdn: str
+    epoch: int
+    month: date
+
+
+class Standing:
+    """What already stands: dues of the month and what they were for. Rating adds to it."""
+
+    def __init__(self) -> None:
+        """Start with nothing charged."""
+        self.total_fen: defaultdict[Holder, int] = defaultdict(int)
+        self.service_fen: defaultdict[tuple[Holder, UUID], int] = defaultdict(int)
+        self.monthly: dict[tuple[Holder, UUID], UUID] = {}
+        """The charge that paid for the month."""
+        self.orders: dict[UUID, UUID] = {}
+        """Order → the charge made on it."""
+
+    def add(self, holder: Holder, service_id: UUID, due_fen: int) -> None:
+        """Count a due."""
+        self.total_fen[holder] += due_fen
+        self.service_fen[holder, service_id] += due_fen
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """The rulebook's part in a verdict, as of one version."""
+
+    version: int
+    caps: CapRules
+    order_lifetime: timedelta
+
+
+def judge(item: Item, facts: Facts, standing: Standing, rules: Rules) -> Verdict:
+    """Find what is wrong with a charge and what of it was due, and let it stand for the next."""
+    relation, faults = review(item, facts, standing, rules.order_lifetime)
+    if relation is None or facts.epoch is None:
+        return Verdict(faults, 0, None, facts.tariff_id, facts.authorisation_id)
+    holder = Holder(item.msisdn, facts.epoch, business_month(item.charged_at))
+    earlier = _charged_before(item, relation, holder, standing)
+    if earlier is not None:
+        faults.append(Fault(Finding.DUPLICATE, 0, {"earlier_charge_id": str(earlier)}))
+    due_fen = min([item.price_fen, *(fault.due_fen for fault in faults)])
+    fits_fen = _fits(holder, item.service_id, standing, rules.caps)
+    if due_fen > fits_fen:
+        detail = {"fits_fen": fits_fen, "rulebook_version": rules.version}
+        faults.append(Fault(Finding.OVER_CAP, fits_fen, detail))
+        due_fen = fits_fen
+    if due_fen > 0:
+        standing.add(holder, item.service_id, due_fen)
+        if item.kind is Kind.MONTHLY:
+            standing.monthly[holder, item.service_id] = item.charge_id
+        else:
+            standing.orders[relation.subscription_id] = item.charge_id
+    return Verdict(
+        faults, due_fen, relation.subscription_id, relation.tariff_id, facts.authorisation_id
+    )
+
+
+def review(
+    item: Item, facts: Facts, standing: Standing, order_lifetime: timedelta
+) -> tuple[Relation | None, list[Fault]]:
+    """Return the relation that licenses a charge, and what is wrong with the charge by itself."""
+    relation, faults = consent(item, facts, standing, order_lifetime)
+    faults += number(facts)
+    if item.delivery is Delivery.FAILED:
+        faults.append(Fault(Finding.UNDELIVERED, 0, {}))
+    if relation is not None and item.price_fen > relation.price_fen:
+        detail = {"agreed_fen": relation.price_fen, "charged_fen": item.price_fen}
+        faults.append(Fault(Finding.PRICE_MISMATCH, relation.price_fen, detail))
+    return relation, faults
+
+
+def consent(
+    item: Item, facts: Facts, standing: Standing, order_lifetime: timedelta
+) -> tuple[Relation | None, list[Fault]]:
+    """Return the relation whose consent licenses the charge, or the finding that none does."""
+    at = item.charged_at
+    if item.kind is Kind.MONTHLY:
+        live = [r for r in facts.relations[:1] if r.ended_at is None or r.ended_at > at]
+    else:
+        live = [r for r in facts.relations if _order_holds(r, at, order_lifetime)]
+        # The oldest order that nothing was charged on: it is the one that runs out first.
+        unused = [r for r in live if r.subscription_id not in standing.orders]
+        live = unused[-1:] or live
+    if live:
+        return live[0], []
+    latest = facts.relations[0] if facts.relations else None
+    if latest is not None and latest.end_reason in LEFT:
+        detail = {"subscription_id": str(latest.subscription_id), "ended_at": latest.ended_at}
+        return None, [Fault(Finding.AFTER_UNSUBSCRIBE, 0, detail)]
+    if latest is not None and facts.state == NumberState.TERMINATED:
+        return None, []  # the number's end ended the relation; `number` says so
+    detail = {} if latest is None else {"subscription_id": str(latest.subscription_id)}
+    return None, [Fault(Finding.NO_CONSENT, 0, detail)]
+
+
+def number(facts: Facts) -> list[Fault]:
+    """Return the finding that the number was not in service."""
+    if facts.state == NumberState.SUSPENDED:
+        return [Fault(Finding.NUMBER_SUSPENDED, 0, {})]
+    if facts.state == NumberState.TERMINATED:
+        return [Fault(Finding.NUMBER_TERMINATED, 0, {})]
+    return []
+
+
+def _order_holds(relation: Relation, at: datetime, lifetime: timedelta) -> bool:
+    if at >= relation.active_from + lifetime:
+        return False
+    over = relation.ended_at is not None and relation.ended_at <= at
+    return not over or relation.end_reason in LAPSED
+
+
+def _charged_before(
+    item: Item, relation: Relation, holder: Holder, standing: Standing
+) -> UUID | None:
+    if item.kind is Kind.MONTHLY:
+        return standing.monthly.get((holder, item.service_id))
+    return standing.orders.get(relation.subscription_id)
+
+
+def _fits(holder: Holder, service_id: UUID, standing: Standing, caps: CapRules) -> int:
+    """Return what both caps still leave, in fen: due_i = min(cap, R_i) − min(cap, R_{i−1})."""
+    of_service = caps.service_month_fen - standing.service_fen[holder, service_id]
+    of_all = caps.total_month_fen - standing.total_fen[holder]
+    return max(0, min(of_service, of_all))

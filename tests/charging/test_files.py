@@ -1,0 +1,257 @@
+"""Charge files over HTTP: formats, limits, the same file again, and a process that dies."""
+
+import asyncio
+import gzip
+import io
+import random
+
+import pytest
+
+from spms.charging import actions, files
+from spms.charging.files import ArchivePolicy, Inflater, Reader
+from spms.charging.model import COLUMNS, FileFormat
+from spms.core.clock import FixedClock
+from tests import make
+from tests.charging.world import csv_of
+
+CSV = {"Content-Type": "text/csv"}
+NDJSON = {"Content-Type": "application/x-ndjson"}
+GZIP_CSV = {"Content-Type": "application/gzip", "X-Charge-Format": "csv"}
+HEADER = ",".join(COLUMNS).encode() + b"\n"
+
+
+@pytest.fixture
+async def sp(sign_in, world):
+    return await sign_in(make.sp_actor(world.sp_id))
+
+
+def counts(answer):
+    body = answer.json()
+    return body["state"], body["lines"], body["landed"], body["quarantined"], body["duplicates"]
+
+
+async def test_good_lines_land_and_bad_ones_are_quarantined_with_their_line(http, sp, tx, world):
+    good = [world.record() for _ in range(2)]
+    lines = csv_of(*good).splitlines()
+    content = b"\r\n".join([lines[0], lines[1], b"x,y", b'"' + lines[2], lines[2], lines[1], b""])
+    answer = await http.post("/charge-files", content=content, headers=sp | CSV)
+    assert answer.status_code == 201
+    assert counts(answer) == ("done", 5, 2, 2, 1)
+    file_id = answer.json()["id"]
+    report = (await http.get(f"/charge-files/{file_id}", headers=sp)).json()
+    assert report["reasons"] == [
+        {"reason": "column_count", "lines": 1},
+        {"reason": "quote_malformed", "lines": 1},
+    ]
+    page = await http.get(f"/charge-files/{file_id}/quarantine?limit=1", headers=sp)
+    rest = await http.get(
+        f"/charge-files/{file_id}/quarantine", params={"after": page.json()["next"]}, headers=sp
+    )
+    items = page.json()["items"] + rest.json()["items"]
+    assert [(i["line_no"], i["reason"]) for i in items] == [
+        (3, "column_count"), (4, "quote_malformed"),
+    ]  # fmt: skip
+    assert rest.json()["next"] is None
+    raw = await tx.fetchval("SELECT raw FROM charge_quarantine WHERE line_no = 4")
+    assert raw == b'"' + lines[2]
+
+
+async def test_the_same_file_again_is_answered_with_its_receipt(http, sp, tx, world):
+    content = csv_of(*[world.record() for _ in range(3)])
+    first = await http.post("/charge-files", content=content, headers=sp | CSV)
+    again = await http.post("/charge-files", content=content, headers=sp | CSV)
+    packed = await http.post("/charge-files", content=gzip.compress(content), headers=sp | GZIP_CSV)
+    assert [first.status_code, again.status_code, packed.status_code] == [201, 200, 200]
+    assert first.json() == again.json() == packed.json()
+    assert await tx.fetchval("SELECT count(*) FROM charge_record") == 3
+
+
+async def test_an_ndjson_file_lands_like_a_csv_file(http, sp, world):
+    record = world.record()
+    line = (
+        f'{{"record_id":"{record.record_id}","service_code":"{record.service_code}",'
+        f'"msisdn":"{record.msisdn}","charged_at":"{record.charged_at.isoformat()}",'
+        f'"price_fen":800,"delivery":"none"}}\n'
+    ).encode()
+    content = b"\xef\xbb\xbf" + line + b"{\n" + line
+    answer = await http.post("/charge-files", content=content, headers=sp | NDJSON)
+    assert counts(answer) == ("done", 3, 1, 1, 1)
+    as_csv = await http.post("/charge-files", content=csv_of(record), headers=sp | CSV)
+    assert counts(as_csv) == ("done", 1, 0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status", "code"),
+    [
+        (b"", CSV, 422, "file_empty"),
+        (b"", NDJSON, 422, "file_empty"),
+        (b"record_id,msisdn\n", CSV, 422, "header_wrong"),
+        (b"{}\n", CSV, 422, "header_wrong"),
+        (HEADER, NDJSON, 422, "header_wrong"),
+        ("record_id".encode("utf-16"), CSV, 422, "encoding_unsupported"),
+        (b"not a gzip", GZIP_CSV, 422, "archive_policy"),
+        (gzip.compress(HEADER)[:-9], GZIP_CSV, 422, "archive_policy"),
+        (gzip.compress(HEADER) * 2, GZIP_CSV, 422, "archive_policy"),
+        (gzip.compress(HEADER) + b"x", GZIP_CSV, 422, "archive_policy"),
+        (gzip.compress(HEADER + b"0" * 5_000_000), GZIP_CSV, 422, "archive_policy"),
+        (HEADER + b"\n" * 1_000_001, CSV, 413, "file_too_large"),
+        (HEADER, {"Content-Type": "application/gzip"}, 415, "unsupported_media_type"),
+        (HEADER, {"Content-Type": "application/json"}, 415, "unsupported_media_type"),
+        (HEADER, {"Content-Type": "text/csv; charset=gb18030"}, 415, "unsupported_media_type"),
+        (HEADER, CSV | {"Content-Encoding": "gzip"}, 415, "unsupported_media_type"),
+        (HEADER, GZIP_CSV | {"X-Charge-Format": "xml"}, 400, "invalid"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_a_file_against_the_rules_is_refused_and_leaves_nothing(  # noqa: PLR0917 - the case
+    http, sp, tx, content, headers, status, code
+):
+    answer = await http.post("/charge-files", content=content, headers=sp | headers)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert await tx.fetchval("SELECT count(*) FROM charge_file") == 0
+
+
+async def test_a_file_over_the_limit_of_bytes_is_refused_packed_or_not(
+    http, sp, settings, tx, monkeypatch
+):
+    monkeypatch.setattr(type(settings), "file_limit_bytes", 2000)
+    noise = random.Random(1).randbytes(3000).hex().encode()
+    for content, headers in ((HEADER + noise, CSV), (gzip.compress(HEADER + noise), GZIP_CSV)):
+        answer = await http.post("/charge-files", content=content, headers=sp | headers)
+        assert (answer.status_code, answer.json()["code"]) == (413, "file_too_large")
+    assert await tx.fetchval("SELECT count(*) FROM charge_file") == 0
+
+
+async def test_a_file_with_a_header_only_has_no_lines(http, sp):
+    answer = await http.post("/charge-files", content=HEADER, headers=sp | CSV)
+    assert answer.status_code == 201
+    assert counts(answer) == ("done", 0, 0, 0, 0)
+
+
+async def test_a_file_is_its_senders_own(http, sp, sign_in, tx, world):
+    content = csv_of(world.record())
+    file_id = (await http.post("/charge-files", content=content, headers=sp | CSV)).json()["id"]
+    stranger = await sign_in(make.sp_actor(await make.sp(tx, world.now)))
+    for path in (f"/charge-files/{file_id}", f"/charge-files/{file_id}/quarantine"):
+        assert (await http.get(path, headers=stranger)).status_code == 404
+    agent = await sign_in(make.AGENT)
+    assert (
+        await http.post("/charge-files", content=content, headers=agent | CSV)
+    ).status_code == 403
+
+
+async def deliver(pool, world, content, directory):
+    async def stream():
+        for start in range(0, len(content), 1000):
+            yield content[start : start + 1000]
+
+    return await files.receive(
+        stream(), form=FileFormat.CSV, gzip=False, pool=pool, clock=FixedClock(world.now),
+        directory=directory, limit_bytes=10**7, actor=make.sp_actor(world.sp_id),
+    )  # fmt: skip
+
+
+class Killed(BaseException):
+    """The process died here."""
+
+
+@pytest.mark.parametrize("after", [0, 1, 3, 6])
+async def test_a_file_cut_off_by_a_crash_is_continued_and_nothing_is_lost_or_doubled(  # noqa: PLR0917 - fixtures
+    pool, tx, world, tmp_path, monkeypatch, after
+):
+    monkeypatch.setattr(files, "CHUNK_LINES", 10)
+    records = [world.record() for _ in range(55)]
+    content = csv_of(*records, *records[:5]) + b"broken\n"
+    landed = 0
+
+    async def mortal(*args, **kwargs):
+        nonlocal landed
+        if landed == after:
+            raise Killed
+        landed += 1
+        return await actions.land(*args, **kwargs)
+
+    monkeypatch.setattr(files, "land", mortal)
+    with pytest.raises(Killed):
+        await deliver(pool, world, content, tmp_path)
+    partial = await tx.fetchrow("SELECT * FROM charge_file")
+    assert (partial["state"], partial["lines"]) == ("landing", after * 10)
+    assert await tx.fetchval("SELECT count(*) FROM charge_record") == partial["landed"]
+
+    monkeypatch.setattr(files, "land", actions.land)
+    monkeypatch.setattr(files, "CHUNK_LINES", 7)
+    receipt, known = await deliver(pool, world, content, tmp_path)
+    assert not known
+    assert receipt.id == partial["id"]
+    assert (receipt.lines, receipt.landed, receipt.quarantined, receipt.duplicates) == (
+        61, 55, 1, 5,
+    )  # fmt: skip
+    assert await tx.fetchval("SELECT count(*) FROM charge_record") == 55
+    assert await tx.fetchval("SELECT line_no FROM charge_quarantine") == 62
+    assert await deliver(pool, world, content, tmp_path) == (receipt, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_one_file_sent_by_several_connections_at_once_lands_once(
+    pool, tx, world, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(files, "CHUNK_LINES", 10)
+    content = csv_of(*[world.record() for _ in range(95)])
+    answers = await asyncio.gather(*[deliver(pool, world, content, tmp_path) for _ in range(4)])
+    assert {receipt.id for receipt, _ in answers} == {answers[0][0].id}
+    assert {(r.state, r.lines, r.landed, r.duplicates) for r, _ in answers} == {("done", 95, 95, 0)}
+    assert await tx.fetchval("SELECT count(*) FROM charge_record") == 95
+
+
+async def test_overlapping_files_sent_at_once_count_every_record_once(
+    pool, tx, world, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(files, "CHUNK_LINES", 13)
+    records = [world.record() for _ in range(120)]
+    contents = [csv_of(*records[start : start + 60]) for start in (0, 20, 40, 60)]
+    contents.append(csv_of(*reversed(records)))
+    answers = await asyncio.gather(*[deliver(pool, world, c, tmp_path) for c in contents])
+    assert sum(receipt.landed for receipt, _ in answers) == 120
+    assert sum(receipt.duplicates for receipt, _ in answers) == 4 * 60
+    assert await tx.fetchval("SELECT count(*) FROM charge_record") == 120
+
+
+async def test_an_old_file_that_is_continued_is_as_old_as_when_it_first_came(
+    pool, tx, world, tmp_path, monkeypatch
+):
+    content = csv_of(world.record())
+    monkeypatch.setattr(files, "land", lambda *_args, **_kwargs: (_ for _ in ()).throw(Killed()))
+    with pytest.raises(Killed):
+        await deliver(pool, world, content, tmp_path)
+    monkeypatch.setattr(files, "land", actions.land)
+    world.now = world.now.replace(day=20)
+    receipt, _ = await deliver(pool, world, content, tmp_path)
+    assert (receipt.landed, receipt.quarantined) == (1, 0)
+    assert await tx.fetchval("SELECT received_at FROM charge_record") == world.now
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_a_gzip_is_inflated_whole_whatever_the_pieces(step):
+    content = random.Random(2).randbytes(700_000) + b"0" * 900_000
+    packed = gzip.compress(content)
+    inflater = Inflater()
+    step *= 1 + len(packed) // 20_000
+    pieces = [packed[start : start + step] for start in range(0, len(packed), step)]
+    out = b"".join(piece for part in pieces for piece in inflater.feed(part))
+    inflater.close()
+    assert out == content
+
+
+def test_a_bomb_is_refused_before_it_has_grown():
+    packed = gzip.compress(b"0" * 50_000_000)
+    made = []
+    with pytest.raises(ArchivePolicy):
+        made.extend(map(len, Inflater().feed(packed)))
+    assert sum(made) < 10_000_000
+
+
+def test_a_chunk_is_bounded_in_bytes_too(monkeypatch):
+    monkeypatch.setattr(files, "CHUNK_BYTES", 1000)
+    reader = Reader(io.BytesIO(HEADER + (b"x" * 300 + b"\n") * 10), FileFormat.CSV)
+    assert [len(reader.chunk()) for _ in range(4)] == [4, 4, 2, 0]
+    assert reader.position == 10

@@ -1,0 +1,78 @@
+"""A small world for charges: one SP, a monthly and an on-demand service, one number."""
+
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from spms.charging import actions
+from spms.charging.model import COLUMNS, ChargeRecordIn, Delivery, Landing, Line
+from spms.core.db import Connection, Pool, transaction
+from tests import make
+
+_serial = count(1)
+DAY = timedelta(days=1)
+
+
+class World(msgspec.Struct, kw_only=True):
+    """What the tests of this room share."""
+
+    pool: Pool
+    now: datetime
+    sp_id: UUID
+    monthly_id: UUID
+    monthly: str
+    game_id: UUID
+    game: str
+    msisdn: str
+
+    def record(self, **values: Any) -> ChargeRecordIn:
+        """Return a record of the monthly service an hour ago, unless said otherwise."""
+        fields = {
+            "record_id": f"r-{next(_serial)}", "service_code": self.monthly,
+            "msisdn": self.msisdn, "charged_at": self.now - timedelta(hours=1), "price_fen": 800,
+            "delivery": Delivery.NONE,
+        }  # fmt: skip
+        return ChargeRecordIn(**(fields | values))
+
+    async def land(self, *records: ChargeRecordIn, **values: Any) -> Landing:
+        """Land records in a transaction of their own."""
+        fields = {
+            "sp_id": self.sp_id, "file_id": None, "actor": make.sp_actor(self.sp_id),
+            "now": self.now,
+        }  # fmt: skip
+        async with transaction(self.pool) as tx:
+            return await actions.land(tx, lines_of(*records), **(fields | values))
+
+    async def findings(self, **values: Any) -> tuple[set[str], int]:
+        """Land one record and return what was found and what was due."""
+        landing = await self.land(self.record(**values))
+        (outcome,) = landing.outcomes
+        assert outcome.due_fen is not None
+        return {str(finding) for finding in outcome.findings}, outcome.due_fen
+
+
+def lines_of(*records: ChargeRecordIn) -> list[Line]:
+    """Return records as lines that were read well."""
+    return [
+        Line(line_no=n, raw=msgspec.json.encode(record), record=record)
+        for n, record in enumerate(records, start=1)
+    ]
+
+
+def csv_of(*records: ChargeRecordIn) -> bytes:
+    """Write records as a CSV file."""
+    rows = [
+        f"{r.record_id},{r.service_code},{r.msisdn},{r.charged_at.isoformat()},{r.price_fen},"
+        f"{r.delivery}"
+        for r in records
+    ]
+    return "\n".join([",".join(COLUMNS), *rows, ""]).encode()
+
+
+async def code_of(tx: Connection, service_id: UUID) -> str:
+    """Return a service's code."""
+    code: str = await tx.fetchval("SELECT code FROM service WHERE id = $1", service_id)
+    return code
