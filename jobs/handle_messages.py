@@ -14,15 +14,13 @@ from spms.messaging import actions as messaging
 from spms.messaging.model import MessageIn
 from spms.subscriptions import actions as subscriptions
 
-BATCH = 20
-
 log = structlog.get_logger()
 
 
 async def pump(house: House) -> int:
-    """Handle the oldest message of some numbers."""
+    """Handle the oldest message of one number: two in one transaction could wait for each other."""
     async with db.transaction(house.pool) as tx:
-        messages = await messaging.take_pending(tx, limit=BATCH)
+        messages = await messaging.take_pending(tx, limit=1)
         for message in messages:
             await _handle(tx, message, house)
     return len(messages)

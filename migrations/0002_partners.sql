@@ -4,7 +4,7 @@ CREATE TABLE sp (
     id uuid PRIMARY KEY,
     code text NOT NULL CONSTRAINT sp_code_form CHECK (code ~ '^[0-9]{6}$'),
     name text NOT NULL,
-    name_key text NOT NULL,         -- NFKC, case-folded, spaces gone: look-alikes collide here
+    name_key text NOT NULL,         -- what the name looks like: look-alikes collide here
     licence_no text NOT NULL,
     responsible_name text NOT NULL,
     responsible_mobile text,        -- canonical MSISDN; obligatory before activation
@@ -16,6 +16,8 @@ CREATE TABLE sp (
 CREATE UNIQUE INDEX sp_code ON sp (code);
 CREATE UNIQUE INDEX sp_licence ON sp (licence_no) WHERE status NOT IN ('rejected', 'closed');
 CREATE UNIQUE INDEX sp_name_key ON sp (name_key) WHERE status NOT IN ('rejected', 'closed');
+CREATE INDEX sp_list ON sp (applied_at, id);
+CREATE INDEX sp_waiting ON sp (applied_at) WHERE status = 'applied';
 GRANT SELECT, INSERT ON sp TO spms_app;
 GRANT UPDATE (status, activated_at, responsible_name, responsible_mobile) ON sp TO spms_app;
 
@@ -37,8 +39,10 @@ CREATE TABLE sp_hotline (
     sp_id uuid NOT NULL,
     number text NOT NULL,
     valid_from timestamptz NOT NULL,
-    valid_to timestamptz
+    valid_to timestamptz,
+    CONSTRAINT sp_hotline_range CHECK (valid_to >= valid_from)
 );
+CREATE INDEX sp_hotline_of ON sp_hotline (sp_id, valid_from);
 CREATE UNIQUE INDEX sp_hotline_open ON sp_hotline (sp_id, number) WHERE valid_to IS NULL;
 GRANT SELECT, INSERT ON sp_hotline TO spms_app;
 GRANT UPDATE (valid_to) ON sp_hotline TO spms_app;
@@ -59,6 +63,8 @@ CREATE TABLE contact_change (
     CONSTRAINT contact_change_two_people CHECK (decided_by <> requested_by)
 );
 CREATE UNIQUE INDEX contact_change_one_open ON contact_change (sp_id) WHERE state = 'requested';
+CREATE INDEX contact_change_of ON contact_change (sp_id, requested_at, id);
+CREATE INDEX contact_change_waiting ON contact_change (requested_at, id) WHERE state = 'requested';
 GRANT SELECT, INSERT ON contact_change TO spms_app;
 GRANT UPDATE (state, decided_at, decided_by, reason) ON contact_change TO spms_app;
 
@@ -79,8 +85,10 @@ CREATE TABLE restriction (
     lift_reason text,
     CONSTRAINT restriction_range CHECK (ends_at >= starts_at)
 );
-CREATE INDEX restriction_of ON restriction (sp_id, starts_at);
+CREATE INDEX restriction_of ON restriction (sp_id, starts_at, id);
+-- One cause restricts one thing once; after it was lifted, the same cause may restrict anew.
 CREATE UNIQUE INDEX restriction_cause ON restriction
-    (cause_kind, cause_id, measure, sp_id, COALESCE(service_id, '00000000-0000-0000-0000-000000000000'::uuid));
+    (cause_kind, cause_id, measure, sp_id, COALESCE(service_id, '00000000-0000-0000-0000-000000000000'::uuid))
+    WHERE lifted_by IS NULL;
 GRANT SELECT, INSERT ON restriction TO spms_app;
 GRANT UPDATE (ends_at, lifted_by, lift_reason) ON restriction TO spms_app;

@@ -23,7 +23,8 @@ CREATE TABLE service (
 );
 CREATE UNIQUE INDEX service_code ON service (code);
 CREATE UNIQUE INDEX service_keyword ON service (access_number, keyword) WHERE status <> 'withdrawn';
-CREATE INDEX service_of ON service (sp_id);
+CREATE INDEX service_of ON service (sp_id, code);
+CREATE UNIQUE INDEX service_and_sp ON service (id, sp_id);
 GRANT SELECT, INSERT ON service TO spms_app;
 GRANT UPDATE (status) ON service TO spms_app;
 
@@ -76,5 +77,8 @@ CREATE TABLE notice (
     CONSTRAINT notice_two_people CHECK (decided_by <> drafted_by)
 );
 CREATE UNIQUE INDEX notice_version ON notice (service_id, version);
+CREATE UNIQUE INDEX notice_one_open ON notice (tariff_id) WHERE state = 'drafted';
+CREATE INDEX notice_in_use ON notice (tariff_id, version) WHERE state = 'approved';
+CREATE INDEX notice_waiting ON notice (drafted_at, id) WHERE state = 'drafted';
 GRANT SELECT, INSERT ON notice TO spms_app;
 GRANT UPDATE (state, decided_at, decided_by, reason) ON notice TO spms_app;

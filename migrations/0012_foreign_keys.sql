@@ -6,7 +6,8 @@ ALTER TABLE sp_event ADD CONSTRAINT sp_event_sp FOREIGN KEY (sp_id) REFERENCES s
 ALTER TABLE sp_hotline ADD CONSTRAINT sp_hotline_sp FOREIGN KEY (sp_id) REFERENCES sp (id);
 ALTER TABLE contact_change ADD CONSTRAINT contact_change_sp FOREIGN KEY (sp_id) REFERENCES sp (id);
 ALTER TABLE restriction ADD CONSTRAINT restriction_sp FOREIGN KEY (sp_id) REFERENCES sp (id);
-ALTER TABLE restriction ADD CONSTRAINT restriction_service FOREIGN KEY (service_id) REFERENCES service (id);
+-- A restriction names a service of the SP that it restricts, or none.
+ALTER TABLE restriction ADD CONSTRAINT restriction_own_service FOREIGN KEY (service_id, sp_id) REFERENCES service (id, sp_id);
 ALTER TABLE access_number ADD CONSTRAINT access_number_sp FOREIGN KEY (sp_id) REFERENCES sp (id);
 ALTER TABLE service ADD CONSTRAINT service_sp FOREIGN KEY (sp_id) REFERENCES sp (id);
 ALTER TABLE service ADD CONSTRAINT service_access_number FOREIGN KEY (access_number) REFERENCES access_number (number);
@@ -21,7 +22,11 @@ ALTER TABLE subscription ADD CONSTRAINT subscription_service FOREIGN KEY (servic
 ALTER TABLE subscription ADD CONSTRAINT subscription_tariff FOREIGN KEY (tariff_id) REFERENCES tariff (id);
 ALTER TABLE subscription ADD CONSTRAINT subscription_notice FOREIGN KEY (notice_id) REFERENCES notice (id);
 ALTER TABLE subscription_event ADD CONSTRAINT subscription_event_subscription FOREIGN KEY (msisdn, subscription_id) REFERENCES subscription (msisdn, id);
-ALTER TABLE consent ADD CONSTRAINT consent_subscription FOREIGN KEY (msisdn, subscription_id) REFERENCES subscription (msisdn, id);
+-- A consent is to the very service and price that its relation carries, and to no other.
+ALTER TABLE subscription ADD CONSTRAINT subscription_terms UNIQUE (msisdn, id, service_id, price_fen);
+ALTER TABLE consent ADD CONSTRAINT consent_subscription FOREIGN KEY (msisdn, subscription_id, service_id, price_fen) REFERENCES subscription (msisdn, id, service_id, price_fen);
+ALTER TABLE subscription ADD CONSTRAINT subscription_request FOREIGN KEY (msisdn, request_received_at, request_message_id) REFERENCES message_in (msisdn, received_at, id);
+ALTER TABLE order_use ADD CONSTRAINT order_use_subscription FOREIGN KEY (msisdn, subscription_id) REFERENCES subscription (msisdn, id);
 ALTER TABLE consent ADD CONSTRAINT consent_message FOREIGN KEY (msisdn, message_received_at, message_id) REFERENCES message_in (msisdn, received_at, id);
 ALTER TABLE charge_record ADD CONSTRAINT charge_record_sp FOREIGN KEY (sp_id) REFERENCES sp (id);
 ALTER TABLE charge_record ADD CONSTRAINT charge_record_service FOREIGN KEY (service_id) REFERENCES service (id);

@@ -29,7 +29,7 @@ from spms.core.ids import new_id
 from spms.core.paging import Page
 from spms.core.phone import mask
 from spms.subscribers.actions import pseudonym
-from spms.subscriptions.rules import ConsentRules
+from spms.subscriptions.model import ConsentRules
 
 
 async def decide(

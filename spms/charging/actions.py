@@ -30,7 +30,7 @@ from spms.core.clock import business_month, month_range
 from spms.core.db import Connection
 from spms.core.errors import NotFound
 from spms.core.ids import new_id
-from spms.subscriptions.rules import ConsentRules
+from spms.subscriptions.model import ConsentRules
 
 
 class Fresh(NamedTuple):

@@ -1,0 +1,94 @@
+"""The room's public verbs: each runs inside the caller's transaction and never ends it.
+
+Getting in is in `ordering`, getting out in `leaving`, what a message does in `replies`, what proves
+it in `evidence`. Here is what time and the number itself do to relations.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from spms.core import outbox, rulebook
+from spms.core.access import Actor, job_actor
+from spms.core.db import Connection
+from spms.subscribers.model import Number, NumberState
+from spms.subscriptions import queries
+from spms.subscriptions.evidence import evidence
+from spms.subscriptions.leaving import leave, leave_all
+from spms.subscriptions.model import Action, ConsentRules, EndReason, Status, Subscription
+from spms.subscriptions.ordering import order, request
+from spms.subscriptions.replies import handle_message
+from spms.subscriptions.rules import SETTLING, decide, end_of_owner
+
+__all__ = [
+    "evidence",
+    "expire_due",
+    "follow_numbers",
+    "handle_message",
+    "leave",
+    "leave_all",
+    "order",
+    "request",
+]
+
+NUMBER_CHANGED: Final = "number.changed"
+
+
+async def expire_due(tx: Connection, *, now: datetime, limit: int = 1000) -> int:
+    """Close prompts nobody answered and on-demand orders past their time; return how many.
+
+    Silence is refusal: nobody is told. A prompt waits ten seconds longer than its window, and for
+    every unread message that was received inside it. Both end as of the end of their time, however
+    late this runs. Safe to run anywhere at once.
+    """
+    actor = job_actor("expiry").label
+    rules = await rulebook.section(tx, ConsentRules, at=now)
+    expired = await queries.expire(
+        tx, before=now - SETTLING, limit=limit, actor=actor
+    )  # fmt: skip
+    open_for = timedelta(hours=rules.on_demand_hours)
+    return expired + await queries.lapse(
+        tx, now=now, open_for=open_for, limit=limit, actor=actor
+    )  # fmt: skip
+
+
+async def follow_numbers(tx: Connection, *, now: datetime, limit: int = 100) -> int:
+    """Let relations follow what happened to their numbers; return how many relations moved.
+
+    Reads the number as it is and its dated events, not the order in which the news came in, so
+    several workers and repeated news do no harm.
+    """
+    items = await outbox.take(tx, NUMBER_CHANGED, now=now, limit=limit)
+    actor = job_actor("numbers")
+    moved = 0
+    for msisdn in sorted({str(item.payload["msisdn"]) for item in items}):
+        number = await queries.hold_number(tx, msisdn)
+        if number is not None:
+            moved += await _follow(tx, number, actor=actor)
+    await outbox.done(tx, items, now=now)
+    return moved
+
+
+async def _follow(tx: Connection, number: Number, *, actor: Actor) -> int:
+    events = await queries.owner_events(tx, number.msisdn)
+    moved = 0
+    for current in await queries.live(tx, number.msisdn):
+        end = end_of_owner(events, current.epoch)
+        if end is None and current.epoch != number.epoch:
+            end = (EndReason.NUMBER_TRANSFERRED, number.epoch_since)
+        if end is not None:
+            change = decide(current, Action.END, at=end[1], reason=end[0])
+        elif (action := _in_step(current, number)) is not None:
+            change = decide(current, action, at=number.state_since)
+        else:
+            continue
+        moved += await queries.apply(tx, current, change, actor=actor.label, reason=None)
+    return moved
+
+
+def _in_step(current: Subscription, number: Number) -> Action | None:
+    """Say what brings a relation in step with its number's state, if anything."""
+    if current.status is Status.ACTIVE and number.state is NumberState.SUSPENDED:
+        return Action.SUSPEND
+    if current.status is Status.SUSPENDED and number.state is NumberState.ACTIVE:
+        return Action.RESUME
+    return None

@@ -1,0 +1,251 @@
+"""Getting in: the request, the prompt, the yes and the no; and the on-demand order by SMS."""
+
+import secrets
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from spms.catalogue import actions as catalogue
+from spms.catalogue.actions import NotOnSale
+from spms.catalogue.model import Offer, ServiceKind
+from spms.core import audit, rulebook
+from spms.core.access import Actor, ActorKind, job_actor, subscriber_by_sms
+from spms.core.clock import business_day, start_of_day
+from spms.core.db import Connection
+from spms.core.errors import NotFound
+from spms.core.ids import new_id
+from spms.messaging import actions as messaging
+from spms.messaging.model import MessageIn, MessageKind, MessagingRules
+from spms.partners import actions as partners
+from spms.subscribers.model import Number, NumberState
+from spms.subscriptions import notices, queries
+from spms.subscriptions.model import (
+    Action,
+    Channel,
+    ConsentRules,
+    EndReason,
+    Outcome,
+    Status,
+    Subscription,
+)
+from spms.subscriptions.notices import Line, Terms
+from spms.subscriptions.rules import (
+    SETTLING,
+    AlreadyPending,
+    NewSubscriptionsBarred,
+    NumberNotActive,
+    decide,
+    require_room_for_prompt,
+    require_unbarred,
+)
+
+CODES_REST = timedelta(days=7)
+"""A prompt's code is not used again for a number while a late answer may still name it."""
+
+ABOUT = "subscription"
+"""What our messages and audit lines are about."""
+
+
+async def request(
+    tx: Connection,
+    *,
+    msisdn: str,
+    service_id: UUID,
+    channel: Channel,
+    request_text: str,
+    actor: Actor,
+    now: datetime,
+    message: MessageIn | None = None,
+    reason: str | None = None,
+) -> Subscription:
+    """Take the first consent and send the prompt for the second; nothing may be charged yet.
+
+    `message` is the SMS that asked, if one did; `reason` is an agent's. While the number is held
+    the rules decide, so they hold however many requests race. Raises `NotFound` (no such service,
+    or not this SP's), `NotOnSale`, `NumberNotActive`, `NewSubscriptionsBarred`,
+    `AlreadySubscribed`, `AlreadyPending`, `Resting`, `PromptLimit`, `NoticeIncomplete`.
+    """
+    service = await catalogue.get(tx, service_id)
+    if actor.kind is ActorKind.SP and actor.sp_id != service.sp_id:
+        raise NotFound
+    offer = await catalogue.offer(tx, service_id, at=now)
+    number = await _active_number(tx, msisdn, actor)
+    require_unbarred(await partners.restrictions_at(tx, offer.sp_id, at=now), service_id)
+    rules = await rulebook.section(tx, ConsentRules, at=now)
+    await queries.expire(
+        tx, before=now - SETTLING, msisdn=msisdn, limit=100, actor=job_actor("expiry").label
+    )
+    standing = await queries.standing(
+        tx, number, service_id, today=start_of_day(business_day(now)), lately=now - CODES_REST
+    )
+    require_room_for_prompt(standing, rules, now=now)
+    operator = (await rulebook.section(tx, MessagingRules, at=now)).operator_number
+    code = _fresh_code(standing.codes)
+    text = notices.prompt(
+        terms_of(offer), code, rules.window_minutes, operator=operator, language=number.language
+    )
+    asked = msgspec.structs.replace(
+        _drafted(number, offer, channel, request_text, message, actor=actor, now=now),
+        prompt_code=code,
+        prompt_text=text,
+        confirm_by=now + timedelta(minutes=rules.window_minutes),
+    )
+    # Held by the number's row, this cannot fail; should it, the index still knows better.
+    if not await queries.add(tx, asked, Action.REQUEST, reason=reason):
+        raise AlreadyPending
+    if actor.kind is ActorKind.STAFF:
+        await audit.note(
+            tx, "subscription.requested", ABOUT, asked.id, actor=actor, now=now, reason=reason
+        )
+    await messaging.send(
+        tx, msisdn=msisdn, text=text, kind=MessageKind.PROMPT, about_kind=ABOUT,
+        about_id=asked.id, now=now,
+    )  # fmt: skip
+    return asked
+
+
+async def order(
+    tx: Connection, message: MessageIn, offer: Offer, *, number: Number, now: datetime
+) -> Subscription:
+    """Take an on-demand order: the message is the consent, the relation is live from its receipt.
+
+    `offer` is what was on sale when the message was received. Raises `NumberNotActive`,
+    `NewSubscriptionsBarred`.
+    """
+    if number.state is not NumberState.ACTIVE:
+        raise NumberNotActive
+    at = message.received_at
+    require_unbarred(await partners.restrictions_at(tx, offer.sp_id, at=at), offer.service_id)
+    actor = subscriber_by_sms(number.msisdn, number.epoch)
+    draft = _drafted(number, offer, Channel.SMS, message.text or "", message, actor=actor, now=at)
+    ordered = msgspec.structs.replace(draft, status=Status.ACTIVE, active_from=at)
+    await queries.add(tx, ordered, Action.ORDER, reason=None)
+    await _welcome(tx, number, ordered, terms_of(offer), now=now)
+    return ordered
+
+
+async def confirm(
+    tx: Connection, number: Number, pending: Subscription, reply: MessageIn, *, now: datetime
+) -> str:
+    """Take the second consent for one prompt and return what came of it.
+
+    The relation is live from the reply's receipt. Nothing is confirmed for a number that is not
+    in service, nor when what the prompt said is no longer what would be charged.
+    """
+    if number.state is not NumberState.ACTIVE:
+        return refused_by(NumberNotActive.code)
+    at, actor = reply.received_at, subscriber_by_sms(number.msisdn, number.epoch)
+    terms = await queries.terms(tx, pending.notice_id)
+    if not await _still_sold(tx, pending, at):
+        change = decide(pending, Action.END, at=at, reason=EndReason.NOT_ON_SALE)
+        await queries.apply(tx, pending, change, actor=actor.label, reason=None)
+        text = notices.not_on_sale([line_of(pending)], language=number.language)
+        await _send(tx, number, MessageKind.INFO, pending.id, text, now=now)
+        return refused_by(NotOnSale.code)
+    change = decide(pending, Action.CONFIRM, at=at)
+    if not await queries.confirm(tx, number, pending.id, change, reply, actor=actor.label):
+        return Outcome.TOO_LATE
+    confirmed = msgspec.structs.replace(pending, status=change.after, active_from=at)
+    await _welcome(tx, number, confirmed, terms, now=now)
+    return Outcome.CONFIRMED
+
+
+async def refuse(
+    tx: Connection, number: Number, pending: list[Subscription], *, at: datetime, now: datetime
+) -> None:
+    """Take a no: the prompts are closed as of its receipt, and the services rest."""
+    actor = subscriber_by_sms(number.msisdn, number.epoch)
+    for asked in pending:
+        change = decide(asked, Action.REFUSE, at=at, reason=EndReason.NO)
+        await queries.apply(tx, asked, change, actor=actor.label, reason=None)
+    text = notices.refused([line_of(asked) for asked in pending], language=number.language)
+    await _send(tx, number, MessageKind.INFO, pending[0].id, text, now=now)
+
+
+def refused_by(code: str) -> str:
+    """Write the outcome of an order that a rule refused."""
+    return f"{Outcome.NOT_ACCEPTED}:{code}"
+
+
+def terms_of(offer: Offer) -> Terms:
+    """Return what a person is told about an offer."""
+    return Terms(
+        sp_name=offer.sp_name, service_name=offer.service_name, service_code=offer.service_code,
+        price_fen=offer.price_fen, period=offer.period, hotline=offer.hotline,
+        leave_command=offer.leave_command,
+    )  # fmt: skip
+
+
+def line_of(subscription: Subscription, code: str | None = None) -> Line:
+    """Return a relation as one line of a text; `code` defaults to the service's."""
+    return Line(
+        sp_name=subscription.sp_name, service_name=subscription.service_name,
+        price_fen=subscription.price_fen, code=code or subscription.service_code,
+        period="month" if subscription.kind is ServiceKind.MONTHLY else "use",
+    )  # fmt: skip
+
+
+async def _active_number(tx: Connection, msisdn: str, actor: Actor) -> Number:
+    """Hold a number; unknown, out of service and another's now are the same answer."""
+    number = await queries.hold_number(tx, msisdn)
+    if number is None or number.state is not NumberState.ACTIVE:
+        raise NumberNotActive
+    if actor.kind is ActorKind.SUBSCRIBER and actor.epoch != number.epoch:
+        raise NumberNotActive
+    return number
+
+
+async def _still_sold(tx: Connection, pending: Subscription, at: datetime) -> bool:
+    """Whether what the prompt said was still for sale, at that price, when the yes came in."""
+    try:
+        offer = await catalogue.offer(tx, pending.service_id, at=at)
+        bars = await partners.restrictions_at(tx, pending.sp_id, at=at)
+        require_unbarred(bars, pending.service_id)
+    except (NotOnSale, NewSubscriptionsBarred):
+        return False
+    return offer.tariff_id == pending.tariff_id
+
+
+async def _welcome(
+    tx: Connection, number: Number, begun: Subscription, terms: Terms, *, now: datetime
+) -> None:
+    operator = (await rulebook.section(tx, MessagingRules, at=now)).operator_number
+    since = begun.active_from or now
+    text = notices.welcome(terms, since, operator=operator, language=number.language)
+    await _send(tx, number, MessageKind.WELCOME, begun.id, text, now=now)
+
+
+async def _send(
+    tx: Connection, number: Number, kind: MessageKind, about: UUID, text: str, *, now: datetime
+) -> None:
+    await messaging.send(
+        tx, msisdn=number.msisdn, text=text, kind=kind, about_kind=ABOUT, about_id=about,
+        now=now,
+    )  # fmt: skip
+
+
+def _drafted(
+    number: Number, offer: Offer, channel: Channel, request_text: str,
+    message: MessageIn | None, *, actor: Actor, now: datetime,
+) -> Subscription:  # fmt: skip
+    """Write down the terms that are agreed to: they never change afterwards."""
+    return Subscription(
+        msisdn=number.msisdn, id=new_id(), epoch=number.epoch, sp_id=offer.sp_id,
+        sp_code=offer.sp_code, sp_name=offer.sp_name, service_id=offer.service_id,
+        service_code=offer.service_code, service_name=offer.service_name, keyword=offer.keyword,
+        kind=offer.kind, status=Status.AWAITING, tariff_id=offer.tariff_id,
+        notice_id=offer.notice_id, price_fen=offer.price_fen, channel=channel, requested_at=now,
+        requested_by=actor.label, request_text=request_text,
+        request_received_at=message.received_at if message else None,
+        request_message_id=message.id if message else None, prompt_code=None, prompt_text=None,
+        confirm_by=None, active_from=None, ended_at=None, end_reason=None,
+    )  # fmt: skip
+
+
+def _fresh_code(used: list[str]) -> str:
+    """Draw a code of four digits that none of the number's recent prompts carries."""
+    while True:
+        code = f"{1000 + secrets.randbelow(9000)}"
+        if code not in used:
+            return code

@@ -1,0 +1,279 @@
+"""HTTP about relations. A request can be made here, and leaving; a confirmation cannot.
+
+The second consent comes only over the operator's own SMS link; no body of any route creates one.
+"""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from litestar import Router, get, post
+
+from spms.catalogue.actions import NotOnSale
+from spms.core import audit
+from spms.core.access import Actor, ActorKind, Role, only
+from spms.core.db import Connection
+from spms.core.errors import NotFound, Unprocessable
+from spms.core.http import refusals
+from spms.core.once import IdempotencyKey, KeyReused, once
+from spms.core.paging import (
+    Cursor,
+    CursorInvalid,
+    Limit,
+    Page,
+    instance_secret,
+    read_cursor,
+    write_cursor,
+)
+from spms.core.phone import Msisdn
+from spms.subscribers.actions import audit_name, held
+from spms.subscriptions import actions, queries, rules
+from spms.subscriptions.evidence import show
+from spms.subscriptions.model import Channel, Evidence, Subscription, SubscriptionShown
+from spms.subscriptions.notices import NoticeIncomplete
+
+Reason = Annotated[str, msgspec.Meta(min_length=2, max_length=200)]
+CHANNELS = {
+    ActorKind.SP: Channel.SP,
+    ActorKind.STAFF: Channel.AGENT,
+    ActorKind.SUBSCRIBER: Channel.WEB,
+}
+
+
+class ReasonMissing(Unprocessable):
+    """Whoever acts for a subscriber says why."""
+
+    code = "reason_missing"
+
+
+class NumberMissing(Unprocessable):
+    """Say whose number it is; a subscriber's is her own and is not said."""
+
+    code = "number_missing"
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request for a service: the first of the two consents."""
+
+    service_id: UUID
+    msisdn: Msisdn | None = None
+    """For SPs and agents; a signed-in subscriber leaves it out."""
+    reference: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+    """How the person asked, in the words or under the reference of whoever took it: evidence."""
+    reason: Reason | None = None
+    """Why an agent asks for the subscriber."""
+
+
+class Leave(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Leaving one relation."""
+
+    reason: Reason | None = None
+    """Obligatory for an agent."""
+
+
+class LeaveAll(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Leaving everything."""
+
+    msisdn: Msisdn | None = None
+    """For agents; a signed-in subscriber leaves it out."""
+    reason: Reason | None = None
+    """Obligatory for an agent."""
+
+
+class Left(msgspec.Struct, frozen=True, kw_only=True):
+    """How much was left."""
+
+    left: int
+
+
+class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose relations, and why they are looked at."""
+
+    msisdn: Msisdn
+    reason: Reason
+
+
+@post(
+    "/subscriptions",
+    status_code=201,
+    guards=[only(Role.SP, Role.AGENT, Role.SUBSCRIBER)],
+    responses=refusals(
+        NotFound, NotOnSale, rules.AlreadySubscribed, rules.AlreadyPending, rules.NumberNotActive,
+        rules.NewSubscriptionsBarred, rules.Resting, rules.PromptLimit, NoticeIncomplete,
+        ReasonMissing, NumberMissing, KeyReused,
+    ),
+)  # fmt: skip
+async def ask(
+    data: Ask, tx: Connection, actor: Actor, now: datetime, idempotency_key: IdempotencyKey = None
+) -> SubscriptionShown:
+    """Ask for a service; the person gets an SMS and is subscribed only after saying yes to it."""
+    msisdn = _number(data.msisdn, actor)
+    _require_reason(data.reason, actor)
+
+    async def work() -> SubscriptionShown:
+        asked = await actions.request(
+            tx, msisdn=msisdn, service_id=data.service_id, channel=CHANNELS[actor.kind],
+            request_text=data.reference or CHANNELS[actor.kind], reason=data.reason, actor=actor,
+            now=now,
+        )  # fmt: skip
+        (shown,) = await show(tx, [asked], actor=actor)
+        return shown
+
+    return await once(tx, SubscriptionShown, idempotency_key, data, work, actor=actor, now=now)
+
+
+@get("/my/subscriptions", guards=[only(Role.SUBSCRIBER)], responses=refusals(CursorInvalid))
+async def mine(
+    read: Connection, actor: Actor, after: Cursor = None, limit: Limit = 50
+) -> Page[SubscriptionShown]:
+    """List the signed-in subscriber's relations, newest first; none of an earlier owner's."""
+    number = await held(read, actor)
+    return await _of_number(
+        read, number.msisdn, number.epoch, actor=actor, after=after, limit=limit
+    )
+
+
+@post(
+    "/subscriptions/search",
+    status_code=200,
+    guards=[only(Role.AGENT, Role.COMPLIANCE)],
+    responses=refusals(CursorInvalid),
+)
+async def search(
+    *,
+    data: Search,
+    tx: Connection,
+    actor: Actor,
+    now: datetime,
+    after: Cursor = None,
+    limit: Limit = 50,
+) -> Page[SubscriptionShown]:
+    """List a number's relations, newest first; who looked and why is recorded."""
+    name = audit_name(await instance_secret(tx), data.msisdn)
+    await audit.note(
+        tx, "subscription.searched", "number", name, actor=actor, now=now, reason=data.reason
+    )
+    return await _of_number(tx, data.msisdn, None, actor=actor, after=after, limit=limit)
+
+
+@get("/subscriptions", guards=[only(Role.SP)], responses=refusals(CursorInvalid))
+async def of_sp(
+    read: Connection, actor: Actor, after: Cursor = None, limit: Limit = 50
+) -> Page[SubscriptionShown]:
+    """List the SP's own relations, newest first; numbers are pseudonyms."""
+    key = await read_cursor(read, actor, "subscriptions", after, tuple[UUID])
+    rows = await queries.of_sp(read, actor.sp_id, key[0] if key else None, limit + 1)
+    items = await show(read, rows[:limit], actor=actor)
+    more = len(rows) > limit
+    cursor = (
+        await write_cursor(read, actor, "subscriptions", [rows[limit - 1].id]) if more else None
+    )
+    return Page(items=items, next=cursor)
+
+
+@post(
+    "/subscriptions/{subscription_id:uuid}/leave",
+    status_code=200,
+    guards=[only(Role.SUBSCRIBER, Role.AGENT)],
+    responses=refusals(NotFound, ReasonMissing),
+)
+async def leave(
+    subscription_id: UUID, data: Leave, tx: Connection, actor: Actor, now: datetime
+) -> SubscriptionShown:
+    """End a relation at once; leaving what is over already changes nothing."""
+    _require_reason(data.reason, actor)
+    current = await _visible(tx, subscription_id, actor)
+    left = await actions.leave(
+        tx, msisdn=current.msisdn, subscription_id=subscription_id, reason=data.reason,
+        actor=actor, now=now,
+    )  # fmt: skip
+    (shown,) = await show(tx, [left], actor=actor)
+    return shown
+
+
+@post(
+    "/subscriptions/leave-all",
+    status_code=200,
+    guards=[only(Role.SUBSCRIBER, Role.AGENT)],
+    responses=refusals(NotFound, ReasonMissing, NumberMissing),
+)
+async def leave_all(data: LeaveAll, tx: Connection, actor: Actor, now: datetime) -> Left:
+    """End everything a number has, at once."""
+    msisdn = _number(data.msisdn, actor)
+    _require_reason(data.reason, actor)
+    count = await actions.leave_all(tx, msisdn=msisdn, reason=data.reason, actor=actor, now=now)
+    return Left(left=count)
+
+
+@get(
+    "/subscriptions/{subscription_id:uuid}/evidence",
+    guards=[only(Role.SUBSCRIBER, Role.AGENT, Role.COMPLIANCE, Role.SP)],
+    responses=refusals(NotFound),
+)
+async def evidence(subscription_id: UUID, tx: Connection, actor: Actor, now: datetime) -> Evidence:
+    """Show what proves a relation: both consents with exact words and times, terms, history."""
+    current = await _visible(tx, subscription_id, actor)
+    if actor.kind is ActorKind.STAFF:
+        await audit.note(
+            tx, "subscription.evidence_seen", "subscription", current.id, actor=actor, now=now
+        )
+    return await actions.evidence(tx, current.msisdn, subscription_id, actor=actor)
+
+
+def _number(given: str | None, actor: Actor) -> str:
+    if actor.kind is ActorKind.SUBSCRIBER:
+        if given not in (None, actor.msisdn):
+            raise NumberMissing("leave msisdn out: it is your own number")
+        return actor.msisdn
+    if given is None:
+        raise NumberMissing
+    return given
+
+
+def _require_reason(reason: str | None, actor: Actor) -> None:
+    if actor.kind is ActorKind.STAFF and (reason is None or not reason.strip()):
+        raise ReasonMissing
+
+
+async def _visible(read: Connection, subscription_id: UUID, actor: Actor) -> Subscription:
+    """Load a relation this party may know of; missing and another's are the same answer."""
+    current = await queries.find_by_id(read, subscription_id)
+    if current is not None and (
+        actor.kind is ActorKind.STAFF
+        or (actor.kind is ActorKind.SP and actor.sp_id == current.sp_id)
+        or (
+            actor.kind is ActorKind.SUBSCRIBER
+            and (actor.msisdn, actor.epoch) == (current.msisdn, current.epoch)
+        )
+    ):
+        return current
+    raise NotFound("no such subscription")
+
+
+async def _of_number(
+    read: Connection,
+    msisdn: str,
+    epoch: int | None,
+    *,
+    actor: Actor,
+    after: str | None,
+    limit: int,
+) -> Page[SubscriptionShown]:
+    # The cursor is of this number's list: it continues no other.
+    name = f"subscriptions:{msisdn}"
+    key = await read_cursor(read, actor, name, after, tuple[datetime, UUID])
+    rows = await queries.of_number(read, msisdn, epoch, key, limit + 1)
+    items = await show(read, rows[:limit], actor=actor)
+    cursor = None
+    if len(rows) > limit:
+        last = rows[limit - 1]
+        cursor = await write_cursor(read, actor, name, [last.requested_at, last.id])
+    return Page(items=items, next=cursor)
+
+
+router = Router(
+    "/",
+    route_handlers=[ask, mine, search, of_sp, leave, leave_all, evidence],
+    tags=["subscriptions"],
+)

@@ -1,0 +1,177 @@
+"""What may happen to a relation, and when. Nothing here touches the world."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from spms.core.clock import business_day, start_of_day
+from spms.core.errors import Conflict, TooManyRequests, Unprocessable
+from spms.core.machine import advance
+from spms.partners.model import Measure, Restriction
+from spms.subscribers.model import NumberEventKind, NumberState
+from spms.subscriptions.model import Action, ConsentRules, EndReason, Status, Subscription
+
+TRANSITIONS = {
+    (Status.AWAITING, Action.CONFIRM): Status.ACTIVE,
+    (Status.AWAITING, Action.REFUSE): Status.REFUSED,
+    (Status.AWAITING, Action.LEAVE): Status.REFUSED,
+    (Status.AWAITING, Action.EXPIRE): Status.EXPIRED,
+    (Status.AWAITING, Action.END): Status.ENDED,
+    (Status.ACTIVE, Action.SUSPEND): Status.SUSPENDED,
+    (Status.ACTIVE, Action.LEAVE): Status.ENDED,
+    (Status.ACTIVE, Action.LAPSE): Status.ENDED,
+    (Status.ACTIVE, Action.END): Status.ENDED,
+    (Status.SUSPENDED, Action.RESUME): Status.ACTIVE,
+    (Status.SUSPENDED, Action.LEAVE): Status.ENDED,
+    (Status.SUSPENDED, Action.LAPSE): Status.ENDED,
+    (Status.SUSPENDED, Action.END): Status.ENDED,
+}
+OVER = frozenset({Status.ENDED, Status.REFUSED, Status.EXPIRED})
+
+SETTLING = timedelta(seconds=10)
+"""How long after its window a prompt stays open for a yes that came in time and is being stored."""
+
+BARS_NEW = frozenset({Measure.NO_NEW_SUBSCRIPTIONS, Measure.SHIELDED, Measure.OFFLINE})
+"""Measures under which no relation may begin."""
+
+
+class NumberNotActive(Unprocessable):
+    """Nothing can be ordered for this number now."""
+
+    code = "number_not_active"
+
+
+class NewSubscriptionsBarred(Unprocessable):
+    """A measure is in force: this service takes no new subscriptions."""
+
+    code = "no_new_subscriptions"
+
+
+class AlreadySubscribed(Conflict):
+    """This number already has this service."""
+
+    code = "already_subscribed"
+
+
+class AlreadyPending(Conflict):
+    """This number has already been asked about this service and may still answer."""
+
+    code = "already_pending"
+
+
+class Resting(Unprocessable):
+    """The person refused this service; it must not be offered again so soon."""
+
+    code = "resting"
+
+
+class PromptLimit(TooManyRequests):
+    """This number has been asked often enough today."""
+
+    code = "prompt_limit"
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One move of a relation, decided."""
+
+    action: Action
+    before: Status
+    after: Status
+    at: datetime
+    end_reason: EndReason | None = None
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """What a number's past says about one more prompt for one service."""
+
+    prompts_today: int
+    refused_at: datetime | None
+    """Latest refusal of this service by the present owner."""
+    live: Status | None
+    """Of the relation with this service that is not over."""
+    codes: list[str]
+    """Prompt codes used lately: not to be used again while they may be answered late."""
+
+
+class OwnerEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """A dated event of a number, as far as it touches relations."""
+
+    kind: NumberEventKind
+    effective_at: datetime
+    state_after: NumberState
+    epoch_after: int
+
+
+def decide(
+    subscription: Subscription, action: Action, *, at: datetime, reason: EndReason | None = None
+) -> Change:
+    """Pass the one gate of every change of status; raise `NotAllowed` for any other move.
+
+    An end that was recorded late may lie before the start: the relation then never held.
+    """
+    after = advance(TRANSITIONS, subscription.status, action)
+    if subscription.active_from is not None:
+        at = max(at, subscription.active_from)
+    return Change(
+        action=action,
+        before=subscription.status,
+        after=after,
+        at=at,
+        end_reason=reason if after in OVER else None,
+    )
+
+
+def answerable(subscription: Subscription, *, at: datetime) -> bool:
+    """Whether a yes received at this instant could confirm it (the window is half-open)."""
+    return (
+        subscription.status is Status.AWAITING
+        and subscription.confirm_by is not None
+        and subscription.requested_at <= at < subscription.confirm_by
+    )
+
+
+def require_room_for_prompt(standing: Standing, rules: ConsentRules, *, now: datetime) -> None:
+    """Refuse a prompt that would repeat, pester or bomb (threat T1)."""
+    if standing.live is Status.AWAITING:
+        raise AlreadyPending("wait for the answer or for the window to close")
+    if standing.live is not None:
+        raise AlreadySubscribed
+    rest = timedelta(days=rules.refusal_rest_days)
+    if standing.refused_at is not None and now < standing.refused_at + rest:
+        raise Resting(f"no prompt for {rules.refusal_rest_days} days after a refusal")
+    if standing.prompts_today >= rules.prompts_per_day:
+        wait = start_of_day(business_day(now) + timedelta(days=1)) - now
+        raise PromptLimit(
+            f"at most {rules.prompts_per_day} prompts a day to one number, all SPs together",
+            headers={"Retry-After": str(int(wait.total_seconds()) + 1)},
+        )
+
+
+def require_unbarred(restrictions: Sequence[Restriction], service_id: UUID) -> None:
+    """Refuse while any measure on the SP or on this service bars new relations."""
+    for restriction in restrictions:
+        concerned = restriction.service_id is None or restriction.service_id == service_id
+        if concerned and restriction.measure in BARS_NEW:
+            raise NewSubscriptionsBarred
+
+
+def end_of_owner(events: Sequence[OwnerEvent], epoch: int) -> tuple[EndReason, datetime] | None:
+    """Say why and when an owner's time with a number ended; None while it has not.
+
+    Epochs are names, not places in time: an owner between two others may become known last.
+    """
+    theirs = False
+    for event in sorted(events, key=lambda event: event.effective_at):
+        over = event.epoch_after != epoch or event.state_after is NumberState.TERMINATED
+        if theirs and over:
+            return END_REASONS.get(event.kind, EndReason.NUMBER_TERMINATED), event.effective_at
+        theirs = theirs or not over
+    return None
+
+
+END_REASONS = {
+    NumberEventKind.NUMBER_CHANGED: EndReason.NUMBER_CHANGED,
+    NumberEventKind.TRANSFERRED: EndReason.NUMBER_TRANSFERRED,
+}

@@ -1,0 +1,105 @@
+"""Relations follow their numbers: stopped, in service again, gone, changed, another's."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.subscriptions.world import World
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+
+
+async def test_a_suspended_number_suspends_its_relations_and_a_resumed_one_resumes_them(
+    world: World,
+) -> None:
+    sold, msisdn = await world.sold(), await world.number()
+    relation = await world.running(msisdn, sold)
+    world.clock.move(HOUR)
+    await world.happened(msisdn, "suspended", "arrears", world.clock.now())
+    assert await world.followed() == 1
+    assert await world.status(relation) == "suspended"
+    world.clock.move(HOUR)
+    await world.happened(msisdn, "resumed", "paid", world.clock.now())
+    assert await world.followed() == 1
+    row = await world.row(relation)
+    assert (row["status"], row["ended_at"]) == ("active", None)
+    assert row["active_from"] == world.clock.now() - 2 * HOUR
+    assert await world.history(relation) == ["suspend", "resume"]
+    assert await world.followed() == 0
+
+
+async def test_news_that_came_in_together_leaves_the_state_of_the_last(world: World) -> None:
+    sold, msisdn = await world.sold(), await world.number()
+    relation = await world.running(msisdn, sold)
+    for kind, reason in (("suspended", "lost"), ("resumed", "found"), ("suspended", "lost")):
+        world.clock.move(MINUTE)
+        await world.happened(msisdn, kind, reason, world.clock.now())
+    assert await world.followed() == 1
+    assert await world.status(relation) == "suspended"
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "end_reason"),
+    [
+        ("terminated", "subscriber_request", "number_terminated"),
+        ("number_changed", "subscriber_request", "number_changed"),
+        ("transferred", "owner_changed", "number_transferred"),
+    ],
+)
+async def test_a_number_that_leaves_its_owner_ends_everything_as_of_that_instant(
+    world: World, kind: str, reason: str, end_reason: str
+) -> None:
+    sold, other, msisdn = await world.sold(), await world.sold(), await world.number()
+    relation = await world.running(msisdn, sold)
+    world.clock.move(HOUR)
+    asked = await world.asked(msisdn, other)
+    world.clock.move(MINUTE)
+    at = world.clock.now()
+    world.clock.move(HOUR)
+    before = await world.inbox(msisdn)
+    await world.happened(msisdn, kind, reason, at)
+    assert await world.followed() == 2
+    for one in (relation, asked.id):
+        row = await world.row(one)
+        assert (row["status"], row["ended_at"], row["end_reason"]) == ("ended", at, end_reason)
+    assert await world.inbox(msisdn) == before  # whoever holds the number now is told nothing
+    assert await world.followed() == 0
+
+
+async def test_a_termination_reported_late_empties_a_relation_begun_after_it(world: World) -> None:
+    sold, msisdn = await world.sold(), await world.number()
+    at = world.clock.now() - HOUR
+    relation = await world.running(msisdn, sold)
+    await world.happened(msisdn, "transferred", "owner_changed", at)
+    await world.followed()
+    row = await world.row(relation)
+    assert row["ended_at"] == row["active_from"]
+
+
+async def test_a_later_owner_starts_with_nothing_and_keeps_her_own(world: World) -> None:
+    sold, msisdn = await world.sold(), await world.number()
+    old = await world.running(msisdn, sold)
+    world.clock.move(HOUR)
+    await world.happened(msisdn, "transferred", "owner_changed", world.clock.now())
+    world.clock.move(MINUTE)
+    assert await world.followed() == 1
+    asked = await world.asked(msisdn, sold)
+    assert await world.say(msisdn, "Y") == "confirmed"
+    await world.happened(msisdn, "suspended", "lost", world.clock.now())
+    assert await world.followed() == 1
+    assert (await world.status(old), await world.status(asked.id)) == ("ended", "suspended")
+    assert await world.say(msisdn, "0000") == "listed"
+
+
+async def test_an_unfollowed_transfer_does_not_let_the_new_owner_leave_for_the_old(
+    world: World,
+) -> None:
+    sold, msisdn = await world.sold(), await world.number()
+    old = await world.running(msisdn, sold)
+    world.clock.move(HOUR)
+    await world.happened(msisdn, "transferred", "owner_changed", world.clock.now())
+    world.clock.move(MINUTE)
+    assert await world.say(msisdn, "TD") == "nothing_to_leave"
+    assert await world.followed() == 1
+    assert (await world.row(old))["end_reason"] == "number_transferred"
