@@ -143,7 +143,7 @@ async def subscription(
         tx, "consent",
         {"msisdn": msisdn, "subscription_id": subscription_id,
          "kind": "confirmation" if facts["kind"] == "monthly" else "order",
-         "service_id": service_id, "price_fen": facts["price_fen"], "message_received_at": now,
+         "service_id": service_id, "price_fen": row["price_fen"], "message_received_at": now,
          "message_id": message_id, "prompt_text": "回复Y确认", "reply_text": "Y", "given_at": now},
     )  # fmt: skip
     return subscription_id
@@ -179,6 +179,4 @@ async def charge(
 
 async def _insert(tx: Connection, table: str, row: dict[str, Any]) -> None:
     places = ", ".join(f"${i}" for i in range(1, len(row) + 1))
-    await tx.execute(
-        f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", *row.values()
-    )
+    await tx.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", *row.values())

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Annotated, TypeVar
 
 import msgspec
-from litestar.params import Parameter
+from litestar.params import HeaderParameter
 
 from spms.core.access import Actor
 from spms.core.db import Connection
@@ -20,8 +20,8 @@ T = TypeVar("T")
 
 IdempotencyKey = Annotated[
     str | None,
-    Parameter(
-        header="Idempotency-Key",
+    HeaderParameter(
+        name="Idempotency-Key",
         min_length=1,
         max_length=64,
         description="The same key with the same body gets the first answer again (kept 7 days)",
