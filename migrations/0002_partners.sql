@@ -16,7 +16,6 @@ CREATE TABLE sp (
 CREATE UNIQUE INDEX sp_code ON sp (code);
 CREATE UNIQUE INDEX sp_licence ON sp (licence_no) WHERE status NOT IN ('rejected', 'closed');
 CREATE UNIQUE INDEX sp_name_key ON sp (name_key) WHERE status NOT IN ('rejected', 'closed');
-CREATE INDEX sp_list ON sp (applied_at, id);
 CREATE INDEX sp_waiting ON sp (applied_at) WHERE status = 'applied';
 GRANT SELECT, INSERT ON sp TO spms_app;
 GRANT UPDATE (status, activated_at, responsible_name, responsible_mobile) ON sp TO spms_app;
@@ -63,8 +62,8 @@ CREATE TABLE contact_change (
     CONSTRAINT contact_change_two_people CHECK (decided_by <> requested_by)
 );
 CREATE UNIQUE INDEX contact_change_one_open ON contact_change (sp_id) WHERE state = 'requested';
-CREATE INDEX contact_change_of ON contact_change (sp_id, requested_at, id);
-CREATE INDEX contact_change_waiting ON contact_change (requested_at, id) WHERE state = 'requested';
+CREATE INDEX contact_change_of ON contact_change (sp_id, id);
+CREATE INDEX contact_change_waiting ON contact_change (id) WHERE state = 'requested';
 GRANT SELECT, INSERT ON contact_change TO spms_app;
 GRANT UPDATE (state, decided_at, decided_by, reason) ON contact_change TO spms_app;
 
@@ -85,7 +84,7 @@ CREATE TABLE restriction (
     lift_reason text,
     CONSTRAINT restriction_range CHECK (ends_at >= starts_at)
 );
-CREATE INDEX restriction_of ON restriction (sp_id, starts_at, id);
+CREATE INDEX restriction_of ON restriction (sp_id, id);
 -- One cause restricts one thing once; after it was lifted, the same cause may restrict anew.
 CREATE UNIQUE INDEX restriction_cause ON restriction
     (cause_kind, cause_id, measure, sp_id, COALESCE(service_id, '00000000-0000-0000-0000-000000000000'::uuid))

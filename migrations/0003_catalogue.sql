@@ -79,6 +79,6 @@ CREATE TABLE notice (
 CREATE UNIQUE INDEX notice_version ON notice (service_id, version);
 CREATE UNIQUE INDEX notice_one_open ON notice (tariff_id) WHERE state = 'drafted';
 CREATE INDEX notice_in_use ON notice (tariff_id, version) WHERE state = 'approved';
-CREATE INDEX notice_waiting ON notice (drafted_at, id) WHERE state = 'drafted';
+CREATE INDEX notice_waiting ON notice (id) WHERE state = 'drafted';
 GRANT SELECT, INSERT ON notice TO spms_app;
 GRANT UPDATE (state, decided_at, decided_by, reason) ON notice TO spms_app;

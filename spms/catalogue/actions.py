@@ -18,65 +18,35 @@ from spms.catalogue.model import (
     Tariff,
     canonical_keyword,
 )
+from spms.catalogue.refusals import (
+    CodeTaken,
+    Decided,
+    NoticeMissing,
+    NotOnSale,
+    NumberTaken,
+    SamePerson,
+    SellingRestricted,
+    TariffClash,
+    Withdrawn,
+)
 from spms.catalogue.rules import TRANSITIONS, keyword_allowed, leave_command, period_of
 from spms.core import audit
 from spms.core.access import Actor
 from spms.core.db import Connection
-from spms.core.errors import Conflict, NotFound, Unprocessable
+from spms.core.errors import NotFound, Unprocessable
 from spms.core.ids import new_id
 from spms.core.machine import advance
 from spms.partners import actions as partners
 from spms.partners.model import Measure, Sp
 
+__all__ = [
+    "CodeTaken", "Decided", "NotOnSale", "NoticeMissing", "NumberTaken", "SamePerson",
+    "SellingRestricted", "TariffClash", "Withdrawn", "add_tariff", "assign_access_number",
+    "bring_online", "decide_notice", "get", "offer", "offer_by_keyword", "register_service",
+    "service_by_code", "services_showing_hotline", "take_offline", "withdraw",
+]  # fmt: skip
+
 FORBID_SELLING = frozenset({Measure.NO_NEW_SERVICES, Measure.OFFLINE})
-
-
-class NotOnSale(Conflict):
-    """This service is not on sale."""
-
-    code = "not_on_sale"
-
-
-class NumberTaken(Conflict):
-    """This access number is assigned already."""
-
-    code = "access_number_taken"
-
-
-class CodeTaken(Conflict):
-    """Another service has this code, or this keyword on the same access number."""
-
-    code = "service_taken"
-
-
-class SellingRestricted(Conflict):
-    """A restriction forbids this SP to register services."""
-
-    code = "no_new_services"
-
-
-class TariffClash(Conflict):
-    """Another version begins at that very instant."""
-
-    code = "tariff_clash"
-
-
-class SamePerson(Conflict):
-    """Whoever drafted it may not decide it."""
-
-    code = "same_person"
-
-
-class Decided(Conflict):
-    """This was decided already."""
-
-    code = "already_decided"
-
-
-class NoticeMissing(Conflict):
-    """No approved notice for the tariff in force."""
-
-    code = "notice_missing"
 
 
 async def get(read: Connection, service_id: UUID) -> Service:
@@ -156,9 +126,10 @@ async def add_tariff(
 ) -> Repriced:
     """Add a tariff version and draft its notice; running relations keep what they agreed to.
 
-    Raises `TariffClash`, or `Unprocessable` when it would begin in the past.
+    Raises `TariffClash`, `Withdrawn`, or `Unprocessable` when it would begin in the past.
     """
     service = await _locked(tx, service_id)
+    _require_living(service)
     starts = data.effective_from or now
     if starts < now:
         raise Unprocessable("a tariff cannot begin in the past", code="backdated")
@@ -224,7 +195,7 @@ async def decide_notice(
 ) -> Notice:
     """Approve or reject a notice; approving a draft service's notice puts it on sale.
 
-    Raises `SamePerson` or `Decided`.
+    Raises `SamePerson`, `Decided` or `Withdrawn`.
     """
     notice = await queries.notice(tx, notice_id)
     if notice is None:
@@ -232,6 +203,8 @@ async def decide_notice(
     if notice.drafted_by == actor.label:
         raise SamePerson
     service = await _locked(tx, notice.service_id)
+    if approve:
+        _require_living(service)
     state = NoticeState.APPROVED if approve else NoticeState.REJECTED
     if not await queries.decide_notice(
         tx, notice_id, state, at=now, actor=actor.label, reason=reason
@@ -272,6 +245,11 @@ async def withdraw(
     """End a service for good; its keyword becomes free."""
     service = await _locked(tx, service_id)
     return await _move(tx, service, ServiceAction.WITHDRAW, actor=actor, now=now, reason=reason)
+
+
+def _require_living(service: Service) -> None:
+    if service.status is ServiceStatus.WITHDRAWN:
+        raise Withdrawn
 
 
 async def _locked(tx: Connection, service_id: UUID) -> Service:

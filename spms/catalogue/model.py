@@ -59,7 +59,15 @@ ServiceCode = Annotated[
 Keyword = Annotated[
     str, msgspec.Meta(pattern=r"^[0-9A-Za-z\u4e00-\u9fff]{1,12}$(?!\n)", examples=["TQ"])
 ]
-ServiceName = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+ServiceName = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=40,
+        pattern=r"^[^\s](?:[^\t\r\n]*[^\s])?$(?!\n)",
+        description="One line: it stands inside the text that people are asked to confirm.",
+    ),
+]
 Category = Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{2,30}$(?!\n)", examples=["information"])]
 
 

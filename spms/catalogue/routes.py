@@ -108,7 +108,7 @@ async def show(service_id: UUID, read: Connection, actor: Actor) -> Service:
 
 
 @post("/services/{service_id:uuid}/tariffs", status_code=201, guards=[only(Role.SP)],
-      responses=refusals(NotFound, actions.TariffClash, Unprocessable))  # fmt: skip
+      responses=refusals(NotFound, actions.TariffClash, actions.Withdrawn, Unprocessable))  # fmt: skip
 async def add_tariff(
     service_id: UUID, data: NewTariff, tx: Connection, actor: Actor, now: datetime
 ) -> Repriced:
@@ -139,7 +139,8 @@ async def waiting_notices(
 
 
 @post("/notices/{notice_id:uuid}/decision", status_code=200, guards=[only(Role.COMPLIANCE)],
-      responses=refusals(NotFound, NotAllowed, actions.SamePerson, actions.Decided))  # fmt: skip
+      responses=refusals(NotFound, NotAllowed, actions.SamePerson, actions.Decided,
+                         actions.Withdrawn))  # fmt: skip
 async def decide_notice(
     notice_id: UUID, data: Decision, tx: Connection, actor: Actor, now: datetime
 ) -> Notice:

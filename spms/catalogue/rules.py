@@ -1,5 +1,8 @@
 """What may happen to a service, and which keywords it may not have. Pure."""
 
+import re
+from typing import Final
+
 from spms.catalogue.model import Period, ServiceAction, ServiceKind, ServiceStatus
 
 TRANSITIONS: dict[tuple[ServiceStatus, ServiceAction], ServiceStatus] = {
@@ -10,13 +13,37 @@ TRANSITIONS: dict[tuple[ServiceStatus, ServiceAction], ServiceStatus] = {
     (ServiceStatus.OFFLINE, ServiceAction.WITHDRAW): ServiceStatus.WITHDRAWN,
 }
 
-RESERVED = frozenset({"Y", "YES", "N", "NO", "0000", "00000", "是", "否", "确认", "取消", "退订"})
-"""What a person texts to confirm, refuse or leave can never order something."""
+ANSWERS: Final = frozenset({"Y", "YES", "N", "NO", "是", "否", "不"})
+"""A yes or a no, which may be followed by the four digits of a prompt."""
+
+RESERVED: Final = frozenset(
+    {
+        "0000", "00000", "OK", "OKAY", "YN", "NY", "YESNO", "好", "好的", "是的", "对", "對", "行",
+        "嗯", "可以", "同意",
+    }
+)  # fmt: skip
+"""Lists, leaves all, or answers without being a consent."""
+
+PARTS: Final = (
+    "确认", "確認", "退订", "退訂", "取消", "不是", "不要", "是否", "回复", "回覆",
+)  # fmt: skip
+"""A word around one of these is an answer, or our own prompt sent back."""
+
+_CODE: Final = re.compile("[0-9]{4}$")
 
 
 def keyword_allowed(keyword: str) -> bool:
-    """Whether a canonical keyword cannot be mistaken for a command (`TD…` always leaves)."""
-    return keyword not in RESERVED and not keyword.startswith(("TD", "退订"))
+    """Whether a canonical keyword cannot be mistaken for a command or an answer.
+
+    `TD…` always leaves. The room that reads what is texted knows the same words; a test holds the
+    two together.
+    """
+    return not (
+        keyword in RESERVED
+        or _CODE.sub("", keyword) in ANSWERS
+        or keyword.startswith("TD")
+        or any(part in keyword for part in PARTS)
+    )
 
 
 def period_of(kind: ServiceKind) -> Period:

@@ -78,8 +78,8 @@ async def follow_inspections(tx: Connection, *, actor: Actor, now: datetime) -> 
         sp_id, hotline = UUID(item.payload["sp_id"]), item.payload["hotline"]
         services = await catalogue.services_showing_hotline(tx, sp_id, hotline)
         breach = await _propose(
-            tx, sp_id, kind, services, "inspection", item.payload["item_id"], WORDS[kind],
-            actor=actor, now=now,
+            tx, sp_id=sp_id, kind=kind, service_ids=services, source_kind="inspection",
+            source_id=item.payload["item_id"], statement=WORDS[kind], actor=actor, now=now,
         )  # fmt: skip
         if breach.state is BreachState.PROPOSED:
             await _take_effect(tx, breach, decided_by=None, actor=actor, now=now)
@@ -99,20 +99,20 @@ async def propose(tx: Connection, data: NewBreach, *, actor: Actor, now: datetim
             raise NotFound
     source = f"{data.sp_id}/{data.reference}"
     return await _propose(
-        tx, data.sp_id, data.kind, sorted(set(data.service_ids)), "officer", source,
-        data.statement, actor=actor, now=now,
+        tx, sp_id=data.sp_id, kind=data.kind, service_ids=sorted(set(data.service_ids)),
+        source_kind="officer", source_id=source, statement=data.statement, actor=actor, now=now,
     )  # fmt: skip
 
 
 async def _propose(
     tx: Connection,
+    *,
     sp_id: UUID,
     kind: BreachKind,
     service_ids: list[UUID],
     source_kind: str,
     source_id: str,
     statement: str,
-    *,
     actor: Actor,
     now: datetime,
 ) -> Breach:

@@ -1,0 +1,57 @@
+"""What this room refuses, and under which code."""
+
+from spms.core.errors import Conflict
+
+
+class NotOnSale(Conflict):
+    """This service is not on sale."""
+
+    code = "not_on_sale"
+
+
+class NumberTaken(Conflict):
+    """This access number is assigned already."""
+
+    code = "access_number_taken"
+
+
+class CodeTaken(Conflict):
+    """Another service has this code, or this keyword on the same access number."""
+
+    code = "service_taken"
+
+
+class SellingRestricted(Conflict):
+    """A restriction forbids this SP to register services."""
+
+    code = "no_new_services"
+
+
+class TariffClash(Conflict):
+    """Another version begins at that very instant."""
+
+    code = "tariff_clash"
+
+
+class SamePerson(Conflict):
+    """Whoever drafted it may not decide it."""
+
+    code = "same_person"
+
+
+class Decided(Conflict):
+    """This was decided already."""
+
+    code = "already_decided"
+
+
+class Withdrawn(Conflict):
+    """This service was withdrawn for good."""
+
+    code = "service_withdrawn"
+
+
+class NoticeMissing(Conflict):
+    """No approved notice for the tariff in force."""
+
+    code = "notice_missing"

@@ -1,0 +1,14 @@
+"""Service providers (SP): who they are, how they can be reached, what holds them back.
+
+Owns `sp`, `sp_event`, `sp_hotline`, `contact_change` and `restriction`. What it keeps:
+
+- One living SP per licence and per name; names that merely look different are the same name
+  (`partners/names.py`).
+- Nobody goes live without two hotlines and a responsible person's mobile.
+- Contacts change only when another person than the one who asked approves it; the old numbers stay
+  on record with the time at which they ended.
+- A status and its history line are written by one statement.
+- Restrictions are dated facts with a cause that hold at the same time; the effective state is
+  their OR. One cause restricts one thing once. Nothing lifts a restriction but its own cause.
+- At most two client secrets of one SP live at once; a secret is shown once and never stored.
+"""
