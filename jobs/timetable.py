@@ -46,7 +46,7 @@ class SlotJob(msgspec.Struct, frozen=True, kw_only=True):
         """Return the slots in (after, until], oldest first, at most `catch_up` of them."""
         step, origin = self.every, datetime(1970, 1, 1, tzinfo=UTC) + self.offset
         newest = origin + step * ((until - origin) // step)
-        found = []
+        found: list[datetime] = []
         while len(found) < self.catch_up and (after is None or newest > after):
             found.append(newest)
             newest -= step

@@ -30,7 +30,7 @@ class World(msgspec.Struct, kw_only=True):
 
     def record(self, **values: Any) -> ChargeRecordIn:
         """Return a record of the monthly service an hour ago, unless said otherwise."""
-        fields = {
+        fields: dict[str, Any] = {
             "record_id": f"r-{next(_serial)}", "service_code": self.monthly,
             "msisdn": self.msisdn, "charged_at": self.now - timedelta(hours=1), "price_fen": 800,
             "delivery": Delivery.NONE,
@@ -39,7 +39,7 @@ class World(msgspec.Struct, kw_only=True):
 
     async def land(self, *records: ChargeRecordIn, **values: Any) -> Landing:
         """Land records in a transaction of their own."""
-        fields = {
+        fields: dict[str, Any] = {
             "sp_id": self.sp_id, "file_id": None, "actor": make.sp_actor(self.sp_id),
             "now": self.now,
         }  # fmt: skip

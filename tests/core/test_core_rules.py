@@ -49,7 +49,9 @@ def test_months_tile_the_year_without_gap(day):
 
 def test_partitions_reach_from_the_last_month_to_three_ahead():
     found = months(datetime(2026, 1, 5, tzinfo=UTC))
-    assert found == [date(2025, 11, 1), date(2025, 12, 1)] + [date(2026, m, 1) for m in (1, 2, 3, 4)]
+    assert found == [date(2025, 11, 1), date(2025, 12, 1)] + [
+        date(2026, m, 1) for m in (1, 2, 3, 4)
+    ]
 
 
 class Light(StrEnum):
@@ -70,7 +72,7 @@ def test_a_move_that_is_not_in_the_table_is_refused():
 
 def test_settings_come_from_file_and_environment_and_the_environment_wins(tmp_path):
     file = tmp_path / "spms.toml"
-    file.write_text('port = 1\nsandbox = true\n')
+    file.write_text("port = 1\nsandbox = true\n")
     settings = load({"SPMS_PORT": "7", "HOME": "/"}, file)
     assert (settings.port, settings.sandbox) == (7, True)
 

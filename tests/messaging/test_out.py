@@ -23,7 +23,7 @@ class Recorder:
 
     def __init__(self, *then) -> None:
         self.then = list(then)
-        self.handed_over = []
+        self.handed_over: list[str] = []
 
     async def submit(self, message):
         then = self.then.pop(0) if self.then else None

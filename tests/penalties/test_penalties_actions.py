@@ -8,6 +8,7 @@ import pytest
 from spms.core import access, db, outbox
 from spms.core.access import job_actor
 from spms.core.errors import NotAllowed, NotFound
+from spms.inspections.model import TOPIC_JUDGED
 from spms.partners import actions as partners
 from spms.partners.model import Measure
 from spms.penalties import actions, queries
@@ -23,7 +24,7 @@ async def _judged(pool, now, sp_id: UUID, verdict: str, hotline="4008000000", it
         "verdict": verdict,
     }  # fmt: skip
     async with db.transaction(pool) as tx:
-        await outbox.put(tx, actions.TOPIC_JUDGED, payload, now=now)
+        await outbox.put(tx, TOPIC_JUDGED, payload, now=now)
 
 
 async def _follow(pool, now) -> int:

@@ -152,7 +152,7 @@ async def test_twenty_writers_of_the_same_numbers_leave_one_timeline(pool, now):
             batch.reverse()
         batch += [event(k, now - (50 - i) * HOUR, m) for i, k in enumerate(steps) for m in msisdns]
         async with db.transaction(pool) as tx:
-            return (await record(tx, now, *batch)).recorded
+            return int((await record(tx, now, *batch)).recorded)
 
     written = await asyncio.gather(*[write(n) for n in range(20)])
     assert sorted(written) == [0] * 19 + [210]
