@@ -11,6 +11,7 @@ CREATE TABLE inspection_plan (
     rulebook_version integer NOT NULL,
     finished_at timestamptz
 );
+CREATE INDEX inspection_plan_list ON inspection_plan (drawn_at, id);
 CREATE UNIQUE INDEX inspection_plan_daily ON inspection_plan (day) WHERE day IS NOT NULL;
 GRANT SELECT, INSERT ON inspection_plan TO spms_app;
 GRANT UPDATE (finished_at) ON inspection_plan TO spms_app;

@@ -1,6 +1,6 @@
 """Compensation: a wrong charge is refunded double, at once, and booked against the SP.
 
-Tables: claim, refund, refund_total, posting.
+Tables written here: claim, refund, refund_total, posting.
 
 A claim asks whether one charge was right. It is opened by the subscriber, by an agent, or by the
 audit that found something wrong. What it finds follows from the charge's findings alone:

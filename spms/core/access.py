@@ -18,11 +18,8 @@ from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 
 from spms.core.db import Connection, one
-from spms.core.errors import Forbidden, TooManyRequests, Unauthenticated
+from spms.core.errors import Forbidden, Unauthenticated
 from spms.core.ids import new_id
-
-FAILURES_MAX = 10
-FAILURE_WINDOW = timedelta(minutes=15)
 
 
 class ActorKind(StrEnum):
@@ -300,21 +297,3 @@ REVOKE_TOKEN = "UPDATE access_token SET revoked_at = $2 WHERE token_sha256 = $1"
 async def revoke_token(tx: Connection, token: str, now: datetime) -> None:
     """Sign out: this one token stops working."""
     await tx.execute(REVOKE_TOKEN, hashlib.sha256(token.encode()).digest(), now)
-
-
-FAILURES = """
-    SELECT count(*) FROM sign_in_failure WHERE kind = $1 AND subject_hash = $2 AND at > $3
-"""
-ADD_FAILURE = "INSERT INTO sign_in_failure (kind, subject_hash, at) VALUES ($1, $2, $3)"
-
-
-async def check_failures(read: Connection, kind: ActorKind, subject: str, now: datetime) -> None:
-    """Raise `TooManyRequests` after ten failed tries in fifteen minutes for one subject."""
-    digest = hashlib.sha256(subject.encode()).digest()
-    if await read.fetchval(FAILURES, kind, digest, now - FAILURE_WINDOW) >= FAILURES_MAX:
-        raise TooManyRequests("too many failed tries", headers={"Retry-After": "900"})
-
-
-async def note_failure(tx: Connection, kind: ActorKind, subject: str, now: datetime) -> None:
-    """Remember a failed try; the caller's transaction must commit although it refuses."""
-    await tx.execute(ADD_FAILURE, kind, hashlib.sha256(subject.encode()).digest(), now)

@@ -25,6 +25,9 @@ from spms.core.errors import (
 from spms.core.http import PROBLEM
 
 SCHEMA = {"$ref": "#/components/schemas/ProblemDetails"}
+FRAMEWORKS_400 = "Bad request syntax or unsupported method"
+"""How the framework describes a refusal that our edge answers in another shape."""
+FORM = "application/x-www-form-urlencoded"
 ASSETS = {
     "swagger-ui-bundle.js": "text/javascript",
     "swagger-ui.css": "text/css",
@@ -74,13 +77,29 @@ def document(app: Litestar) -> dict[str, Any]:
                 if operation is not None:
                     roles = [r for g in handler.resolve_guards() for r in getattr(g, "roles", ())]
                     _complete(operation, route.path_format, roles)
+                    _close(operation.get("requestBody"), parts["schemas"])
     return doc
+
+
+def _close(part: Any, schemas: dict[str, Any]) -> None:
+    """Say of every object in a JSON request body that unknown fields are refused."""
+    if isinstance(part, list):
+        for each in part:
+            _close(each, schemas)
+    elif isinstance(part, dict):
+        for name, each in part.items():
+            if name == "$ref":
+                schema = schemas[str(each).rpartition("/")[2]]
+                if schema.get("type") == "object" and "additionalProperties" not in schema:
+                    schema["additionalProperties"] = False
+                    _close(schema, schemas)
+            elif name != FORM:
+                _close(each, schemas)
 
 
 def _complete(operation: dict[str, Any], path: str, roles: list[str]) -> None:
     responses = operation["responses"]
-    validation = responses.get("400")
-    if validation and "application/json" in validation.get("content", {}):
+    if responses.get("400", {}).get("description") == FRAMEWORKS_400:
         del responses["400"]
     added: dict[str, dict[str, Any]] = {"400": _response(Invalid), "503": _response(Unavailable)}
     if "{" in path:
@@ -96,7 +115,8 @@ def _complete(operation: dict[str, Any], path: str, roles: list[str]) -> None:
         added["401"] = _response(Unauthenticated)
         added["403"] = _response(Forbidden)
     for status, response in added.items():
-        responses.setdefault(status, response)
+        declared = responses.setdefault(status, response)
+        declared.setdefault("content", {}).setdefault(PROBLEM, response["content"][PROBLEM])
     operation["responses"] = dict(sorted(responses.items()))
 
 

@@ -12,9 +12,10 @@ import msgspec
 from litestar import Request, Response, Router, delete, get, post
 from litestar.datastructures import State
 from litestar.enums import RequestEncodingType
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Body
 
-from spms.core import access, audit, db, migrate
+from spms.core import access, audit, db, failures, migrate
 from spms.core.access import Actor, ActorKind, Role, Token, only
 from spms.core.errors import Conflict, NotFound, Refused, TooManyRequests, Unauthenticated
 from spms.core.http import refusals
@@ -108,7 +109,11 @@ def _basic(request: Request) -> tuple[str, str] | None:  # type: ignore[type-arg
     "/oauth/token",
     status_code=200,
     tags=["sign-in"],
-    responses=refusals(TooManyRequests),
+    responses={
+        **refusals(TooManyRequests),
+        400: ResponseSpec(TokenProblem, description="Not a grant that we give (RFC 6749 §5.2)"),
+        401: ResponseSpec(TokenProblem, description="Unknown client or wrong secret"),
+    },
 )
 async def token(
     data: Annotated[ClientCredentials, Body(media_type=RequestEncodingType.URL_ENCODED)],
@@ -123,7 +128,7 @@ async def token(
     async with db.transaction(state.pool) as tx:
         credential = None
         try:
-            await access.check_failures(tx, ActorKind.SP, client[0], now)
+            await failures.check(tx, ActorKind.SP, client[0], now)
             credential = await access.credential_by_id(tx, UUID(client[0]))
         except ValueError:
             pass
@@ -132,7 +137,7 @@ async def token(
             or credential.kind not in {ActorKind.SP, ActorKind.NETWORK}
             or not access.secret_matches(client[1], credential.secret_hash)
         ):
-            await access.note_failure(tx, ActorKind.SP, client[0], now)
+            await failures.note(tx, ActorKind.SP, client[0], now)
             return _token_problem(401, "invalid_client", "unknown client or wrong secret")
         lifetime = timedelta(minutes=state.settings.token_minutes)
         issued = await access.issue_token(tx, credential.id, lifetime=lifetime, now=now)
@@ -154,7 +159,7 @@ def _token_problem(status: int, error: str, words: str) -> Response[Token | Toke
 async def sign_in_staff(data: StaffSignIn, state: State, now: datetime) -> Token:
     """Give a member of staff an access token for their password."""
     async with db.acquired(state.pool) as read:
-        await access.check_failures(read, ActorKind.STAFF, data.login, now)
+        await failures.check(read, ActorKind.STAFF, data.login, now)
         credential = await access.credential_of(read, ActorKind.STAFF, data.login)
     # Outside any transaction: the check takes tens of milliseconds on purpose.
     right = await password_matches(data.password, credential.secret_hash if credential else None)
@@ -162,7 +167,7 @@ async def sign_in_staff(data: StaffSignIn, state: State, now: datetime) -> Token
         if right and credential is not None:
             lifetime = timedelta(minutes=state.settings.token_minutes)
             return await access.issue_token(tx, credential.id, lifetime=lifetime, now=now)
-        await access.note_failure(tx, ActorKind.STAFF, data.login, now)
+        await failures.note(tx, ActorKind.STAFF, data.login, now)
     raise SignInRefused
 
 
@@ -227,7 +232,11 @@ async def live() -> Health:
     return Health(status="live")
 
 
-@get("/health/ready", tags=["health"])
+@get(
+    "/health/ready",
+    tags=["health"],
+    responses={503: ResponseSpec(Health, description="Not ready; `status` says why")},
+)
 async def ready(state: State) -> Response[Health]:
     """Whether the process can do its work: the database answers and its schema is up to date."""
     try:

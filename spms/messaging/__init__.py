@@ -1,7 +1,9 @@
 """SMS in and out between the platform and subscribers, and sign-in by one-time code.
 
-Owns `message_in`, `message_in_key`, `message_out`, `message_receipt`, `one_time_code`,
-`one_time_code_request`, and the sandbox's `sandbox_phone` and `sandbox_sms`. What it keeps:
+Tables written here: message_in, message_in_key, message_out, message_receipt, one_time_code,
+one_time_code_request, and the sandbox's sandbox_phone and sandbox_sms.
+
+What it keeps:
 
 - A message out is a row before anything leaves the process. It may reach the network at most
   twice, and twice only when we cannot know whether the first time succeeded

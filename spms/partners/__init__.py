@@ -1,9 +1,11 @@
 """Service providers (SP): who they are, how they can be reached, what holds them back.
 
-Owns `sp`, `sp_event`, `sp_hotline`, `contact_change` and `restriction`. What it keeps:
+Tables written here: sp, sp_event, sp_hotline, contact_change, restriction.
+
+What it keeps:
 
 - One living SP per licence and per name; names that merely look different are the same name
-  (`partners/names.py`).
+  (`name_key` in `rules.py`).
 - Nobody goes live without two hotlines and a responsible person's mobile.
 - Contacts change only when another person than the one who asked approves it; the old numbers stay
   on record with the time at which they ended.

@@ -296,7 +296,5 @@ async def balance(read: Connection, sp_id: UUID, *, year: int, at: datetime) -> 
     """Return what is left of an SP's points of a year."""
     rules = await section(read, PenaltyRules, at=at)
     gone = await queries.deducted(read, sp_id, year)
-    return Balance(
-        sp_id=sp_id, year=year, granted=rules.yearly_points, deducted=gone,
-        left=rules.yearly_points - gone,
-    )  # fmt: skip
+    left = rules.yearly_points - gone
+    return Balance(sp_id=sp_id, year=year, granted=rules.yearly_points, deducted=gone, left=left)

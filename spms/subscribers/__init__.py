@@ -1,7 +1,9 @@
 """Subscribers' numbers: in what state each is and who holds it, as of any instant.
 
-Owns `number` and `number_event`. Events are facts of the operator's number registry; they may
-arrive late and in any order. What this room keeps:
+Tables written here: number, number_event.
+
+Events are facts of the operator's number registry; they may arrive late and in any order. What
+this room keeps:
 
 - The state of a number at an instant is that of its latest event effective by then. `number` is
   the state after the latest event of all; an older event that arrives later never overwrites it.

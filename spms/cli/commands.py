@@ -1,0 +1,135 @@
+"""The commands. Each has an example in its help; long work shows progress."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from spms.cli import tools
+from spms.cli.loop import run as run_on_loop
+from spms.cli.process import base, settings_from_environment
+
+app = typer.Typer(
+    name="spms",
+    help="SPMS keeps the companies that sell things by SMS honest.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+console = Console()
+
+
+def _say(words: str) -> None:
+    console.print(f"[dim]spms[/dim] {words}", highlight=False)
+
+
+app.command()(tools.explain)
+app.command()(tools.ingest)
+app.command()(tools.staff)
+app.command()(tools.doctor)
+
+
+@app.command()
+def up() -> None:
+    """Start everything in one process: database, API, jobs, sandbox.
+
+    Example: SPMS_PORT=8080 spms up
+    """
+    from spms.cli.up import run  # noqa: PLC0415 - keeps `spms --help` quick
+
+    settings = settings_from_environment()
+    run_on_loop(run(settings, _say, http=True, work=settings.worker, demo=settings.sandbox))
+
+
+@app.command()
+def serve() -> None:
+    """Serve the API only; run any number of these on one database.
+
+    Example: SPMS_DATABASE_URL=postgresql://owner:secret@db/spms spms serve
+    """
+    from spms.cli.up import run  # noqa: PLC0415
+
+    run_on_loop(run(settings_from_environment(), _say, http=True, work=False, demo=False))
+
+
+@app.command()
+def worker() -> None:
+    """Run jobs and links only; run any number of these on one database.
+
+    Example: SPMS_DATABASE_URL=postgresql://owner:secret@db/spms spms worker
+    """
+    from spms.cli.up import run  # noqa: PLC0415
+
+    run_on_loop(run(settings_from_environment(), _say, http=False, work=True, demo=False))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database's schema up to date and say what was applied.
+
+    Example: SPMS_DATABASE_URL=postgresql://owner:secret@db/spms spms migrate
+    """
+
+    async def work() -> None:
+        async with base(settings_from_environment(), _say) as ground:
+            for name in ground.migrated:
+                console.print(f"applied {name}")
+            console.print("the schema is up to date")
+
+    run_on_loop(work())
+
+
+@app.command()
+def jobs() -> None:
+    """Show the timetable and how each job's latest run ended.
+
+    Example: spms jobs
+    """
+    from jobs import TIMETABLE  # noqa: PLC0415
+    from jobs.timetable import SlotJob  # noqa: PLC0415
+    from spms.core import db, slots  # noqa: PLC0415
+
+    async def work() -> None:
+        async with (
+            base(settings_from_environment()) as ground,
+            db.acquired(ground.pool) as read,
+        ):
+            latest = {s.job: s for s in await slots.recent(read, [j.name for j in TIMETABLE])}
+        table = Table("job", "runs", "latest slot", "state", "outcome")
+        for job in TIMETABLE:
+            slot = latest.get(job.name)
+            every = f"every {job.every}" if isinstance(job, SlotJob) else "as work comes"
+            row = (slot.slot_at.isoformat(), slot.state, slot.outcome or "") if slot else ("",) * 3
+            table.add_row(job.name, every, *row)
+        console.print(table)
+
+    run_on_loop(work())
+
+
+@app.command()
+def openapi(
+    check: Annotated[
+        Path | None, typer.Option(help="Compare with this file and fail if it differs")
+    ] = None,
+) -> None:
+    """Print the OpenAPI document, or compare it with a committed one.
+
+    Example: spms openapi > openapi/openapi.json
+    """
+    from spms.app import openapi_document  # noqa: PLC0415
+
+    text = json.dumps(openapi_document(), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    if check is None:
+        typer.echo(text, nl=False)
+    elif not check.is_file() or check.read_text("utf-8") != text:
+        raise typer.Exit(
+            _fail(f"{check} is out of date: run `make openapi` and look at the change")
+        )
+
+
+def _fail(words: str) -> int:
+    typer.echo(f"spms: {words}", err=True)
+    return 1

@@ -1,0 +1,95 @@
+"""Bringing a process up and taking it down: database, schema, roles, pool, clock."""
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import asyncpg
+import msgspec
+
+from spms.core import db, migrate, roles, sandbox_clock
+from spms.core.clock import Clock, MovableClock, SystemClock
+from spms.core.embedded import Embedded, EmbeddedError
+from spms.core.partitions import make_partitions
+from spms.core.settings import Settings, load
+
+Say = Callable[[str], None]
+
+
+class StartError(Exception):
+    """The process cannot start; the message says why and what to do."""
+
+
+class Base(msgspec.Struct, frozen=True, kw_only=True):
+    """What every command that works on the database stands on."""
+
+    settings: Settings
+    pool: db.Pool
+    clock: Clock
+    embedded: Embedded | None
+    migrated: list[str]
+
+
+def settings_from_environment(**overrides: object) -> Settings:
+    """Read the settings; keyword arguments win over file and environment."""
+    return msgspec.structs.replace(load(os.environ), **overrides)
+
+
+async def prepare(owner_url: str, settings: Settings) -> tuple[str, list[str]]:
+    """Bring roles and schema up to date; return the application's URL and what was migrated."""
+    try:
+        owner = await asyncpg.connect(owner_url, timeout=10)
+    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+        raise StartError(f"cannot reach the database: {type(error).__name__}: {error}") from error
+    except ValueError as error:
+        raise StartError("SPMS_DATABASE_URL is not a PostgreSQL URL") from error
+    try:
+        version = owner.get_server_version()
+        if version.major < 15:  # noqa: PLR2004 - the oldest server the SQL is written for
+            raise StartError(f"PostgreSQL {version.major} is too old: 15 or later is needed")
+        if settings.app_database_url is None:
+            await roles.ensure_app_role(owner, owner_url)
+        applied = await migrate.migrate(owner)
+        if settings.app_database_url is not None:
+            return settings.app_database_url, applied
+        app_url = roles.app_url(owner_url)
+        await roles.check_app_role(app_url, owner, owner_url)
+        return app_url, applied
+    except (migrate.MigrationError, roles.RoleError) as error:
+        raise StartError(str(error)) from error
+    finally:
+        await owner.close()
+
+
+@asynccontextmanager
+async def base(settings: Settings, say: Say = lambda _: None) -> AsyncIterator[Base]:
+    """Bring up what a command stands on; take all of it down afterwards, in reverse order."""
+    embedded: Embedded | None = None
+    owner_url = settings.database_url
+    try:
+        if owner_url is None:
+            say("starting PostgreSQL")
+            embedded = Embedded(settings.data_path / "postgres")
+            try:
+                await embedded.start()
+            except EmbeddedError as error:
+                raise StartError(str(error)) from error
+            owner_url = embedded.owner_url
+        say("bringing the schema up to date")
+        app_url, migrated = await prepare(owner_url, settings)
+        pool = await db.open_pool(app_url, settings)
+        try:
+            clock: Clock = SystemClock()
+            if settings.sandbox:
+                async with db.acquired(pool) as read:
+                    clock = MovableClock(await sandbox_clock.read_offset(read))
+            async with db.transaction(pool) as tx:
+                await make_partitions(tx, now=clock.now())
+            yield Base(
+                settings=settings, pool=pool, clock=clock, embedded=embedded, migrated=migrated
+            )
+        finally:
+            await pool.close()
+    finally:
+        if embedded is not None:
+            await embedded.stop()

@@ -1,0 +1,227 @@
+"""Commands for the people who run SPMS: explain a decision, send a file, look for trouble."""
+
+import asyncio
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import aiohttp
+import asyncpg
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+
+from spms.authorisation import actions as authorisation
+from spms.cli.loop import run
+from spms.cli.process import StartError, base, settings_from_environment
+from spms.core import access, audit, db, migrate
+from spms.core.access import ActorKind, Role, job_actor
+from spms.core.clock import SystemClock
+from spms.core.errors import NotFound
+from spms.core.passwords import PASSWORD_LENGTH_MIN, hash_password
+
+CHUNK = 65_536
+SKEW_SECONDS_MAX = 2.0
+CONTENT_TYPES = {".csv": "text/csv", ".ndjson": "application/x-ndjson"}
+# Durability an acknowledged charge record rests on.
+DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
+
+console = Console()
+
+
+def explain(
+    authorisation_id: Annotated[UUID, typer.Argument(help="Id of the decision")],
+    json: Annotated[Path | None, typer.Option(help="Also write the whole of it here")] = None,
+) -> None:
+    """Show why a decision came out as it did, and make it again as of its instant.
+
+    Example: spms explain 0197f3c2-5b1e-7c40-9d6a-2f1f6f0c7a11
+    """
+
+    async def work() -> None:
+        async with base(settings_from_environment()) as ground, db.snapshot(ground.pool) as read:
+            try:
+                told = await authorisation.explain(
+                    read, authorisation_id, actor=job_actor("explain")
+                )
+            except NotFound as error:
+                raise StartError("there is no decision with that id") from error
+        table = Table("check", "result", title=f"allowed: {told.decision.allowed}")
+        for check in told.checks:
+            table.add_row(check.sentence, check.verdict)
+        console.print(table)
+        words = "agrees" if told.agrees else f"differs in {', '.join(told.differences)}"
+        console.print(f"made again as of {told.decision.decided_at:%F %T%z}: {words}")
+        if json is not None:
+            json.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2))
+
+    run(work())
+
+
+def ingest(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A charge file")],
+    url: Annotated[str, typer.Option(help="Address of SPMS")] = "http://127.0.0.1:8000",
+    client_id: Annotated[str, typer.Option(envvar="SPMS_CLIENT_ID", help="OAuth client id")] = "",
+) -> None:
+    """Deliver a charge file (.csv or .ndjson, also .gz) as an SP and show what became of it.
+
+    The client secret is read from SPMS_CLIENT_SECRET. Sending a file again is harmless.
+
+    Example: SPMS_CLIENT_ID=… SPMS_CLIENT_SECRET=… spms ingest charges.csv.gz
+    """
+    plain = file.suffix == ".gz"
+    form = Path(file.stem).suffix if plain else file.suffix
+    if form not in CONTENT_TYPES:
+        raise StartError("the file's name must end in .csv or .ndjson, with .gz if compressed")
+    headers = {"Content-Type": "application/gzip" if plain else CONTENT_TYPES[form]}
+    if plain:
+        headers["X-Charge-Format"] = form[1:]
+
+    async def work() -> None:
+        form_data = {
+            "grant_type": "client_credentials",
+            "client_id": client_id,
+            "client_secret": os.environ.get("SPMS_CLIENT_SECRET", ""),
+        }
+        async with aiohttp.ClientSession(url) as session:
+            async with session.post("/oauth/token", data=form_data) as answer:
+                token = await answer.json()
+                if answer.status != 200:  # noqa: PLR2004 - RFC 6749
+                    raise StartError(f"cannot sign in: {token.get('error_description', token)}")
+            headers["Authorization"] = f"Bearer {token['access_token']}"
+            body = _with_progress(file)
+            async with session.post("/charge-files", data=body, headers=headers) as answer:
+                receipt = await answer.json(content_type=None)
+        if answer.status not in {200, 201}:
+            raise StartError(f"not taken: {receipt.get('detail') or receipt.get('title')}")
+        table = Table("lines", "landed", "quarantined", "duplicates", title=receipt["id"])
+        names = ("lines", "landed", "quarantined", "duplicates")
+        table.add_row(*(str(receipt[name]) for name in names))
+        console.print(table)
+
+    try:
+        run(work())
+    except aiohttp.ClientError as error:
+        raise StartError(f"cannot reach {url}: {error}") from error
+
+
+async def _with_progress(file: Path) -> AsyncIterator[bytes]:
+    columns = (TextColumn("sending"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    source = await asyncio.to_thread(file.open, "rb")
+    with Progress(*columns, console=console) as progress, source:
+        task = progress.add_task("", total=os.fstat(source.fileno()).st_size)
+        while chunk := await asyncio.to_thread(source.read, CHUNK):
+            progress.advance(task, len(chunk))
+            yield chunk
+
+
+def staff(
+    login: Annotated[str, typer.Argument(help="Name to sign in with")],
+    role: Annotated[list[Role], typer.Option(help="admin, compliance or agent; repeatable")],
+) -> None:
+    """Let a member of staff sign in; the password is read from standard input.
+
+    Example: spms staff lin --role compliance < password.txt
+    """
+    if not access.STAFF_ROLES.issuperset(role):
+        raise StartError("staff are admin, compliance or agent")
+    if sys.stdin.isatty():
+        password = typer.prompt("password", hide_input=True, confirmation_prompt=True)
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    if len(password) < PASSWORD_LENGTH_MIN:
+        raise StartError(f"a password has at least {PASSWORD_LENGTH_MIN} characters")
+
+    async def work() -> None:
+        secret_hash = await hash_password(password)
+        maker = job_actor("command line")
+        async with base(settings_from_environment()) as ground, db.transaction(ground.pool) as tx:
+            now = ground.clock.now()
+            made = await access.add_unique(
+                tx, kind=ActorKind.STAFF, subject=login, roles=tuple(role),
+                secret_hash=secret_hash, actor=maker, now=now,
+            )  # fmt: skip
+            if made is None:
+                raise StartError(f"{login} signs in already")
+            await audit.note(tx, "staff added", "credential", made, actor=maker, now=now)
+        console.print(f"{login} may sign in as {', '.join(role)}")
+
+    run(work())
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was looked at."""
+
+    what: str
+    fine: bool
+    words: str
+
+
+def doctor(
+    json: Annotated[Path | None, typer.Option(help="Also write the findings here")] = None,
+) -> None:
+    """Look at the set-up and say in words what is wrong; exits with 1 if anything is.
+
+    Example: spms doctor
+    """
+    findings = run(_examine())
+    table = Table("looked at", "", "finding")
+    for finding in findings:
+        table.add_row(finding.what, "ok" if finding.fine else "[red]wrong[/red]", finding.words)
+    console.print(table)
+    if json is not None:
+        json.write_bytes(msgspec.json.encode(findings))
+    if not all(finding.fine for finding in findings):
+        raise typer.Exit(1)
+
+
+async def _examine() -> list[Finding]:
+    settings = settings_from_environment()
+    found = [Finding(what="settings", fine=True, words="readable")]
+    try:
+        async with base(settings) as ground, db.acquired(ground.pool) as read:
+            version = await read.fetchval("SHOW server_version")
+            found.append(Finding(what="PostgreSQL", fine=True, words=f"version {version}"))
+            found += [await _durable(read, name) for name in DURABLE]
+            missing = await migrate.pending(read)
+            words = f"{len(missing)} migrations missing" if missing else "up to date"
+            found.append(Finding(what="schema", fine=not missing, words=words))
+            role = await read.fetchval("SELECT current_user")
+            powerful = await read.fetchval(
+                "SELECT rolsuper OR rolbypassrls OR rolcreaterole FROM pg_roles "
+                "WHERE rolname = current_user"
+            )
+            words = f"{role}, which may {'do too much' if powerful else 'not rewrite history'}"
+            found.append(Finding(what="application role", fine=not powerful, words=words))
+            skew = await _skew(read)
+            words = f"{skew:.3f} s from the database's"
+            found.append(Finding(what="clock", fine=skew <= SKEW_SECONDS_MAX, words=words))
+    except (StartError, OSError, asyncpg.PostgresError) as error:
+        found.append(Finding(what="database", fine=False, words=str(error)))
+    secret = secrets.token_hex(4)
+    try:
+        settings.data_path.mkdir(parents=True, exist_ok=True)
+        probe = settings.data_path / f"doctor-{secret}"
+        probe.write_text(secret)
+        probe.unlink()
+        found.append(Finding(what="data directory", fine=True, words="can be written"))
+    except OSError as error:
+        found.append(Finding(what="data directory", fine=False, words=error.strerror or "?"))
+    return found
+
+
+async def _durable(read: db.Connection, name: str) -> Finding:
+    value = await read.fetchval("SELECT current_setting($1)", name)
+    words = value if value == "on" else f"{value}: an acknowledged record may be lost in a crash"
+    return Finding(what=name, fine=value == "on", words=words)
+
+
+async def _skew(read: db.Connection) -> float:
+    theirs = await read.fetchval("SELECT clock_timestamp()")
+    return float(abs((SystemClock().now() - theirs).total_seconds()))

@@ -1,0 +1,252 @@
+"""For each operation one request that must succeed, on a little world of its own."""
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from tests.api_world import LOGIN, PASSWORD, Call, LittleWorld, unique
+
+WHY = {"reason": "来电核实"}
+_roll = Random(1)
+
+CSV = "record_id,service_code,msisdn,charged_at,price_fen,delivery\n"
+
+
+def digits(count: int) -> str:
+    """Return so many digits that nobody has used."""
+    return "".join(_roll.choice("23456789") for _ in range(count))
+
+
+def application() -> dict[str, Any]:
+    return {
+        "name": f"天津{unique()}", "licence_no": f"B2-{digits(12)}", "responsible_name": "王芳",
+        "responsible_mobile": "8613900000001", "hotlines": ["4008111111", "4008222222"],
+    }  # fmt: skip
+
+
+def contacts() -> dict[str, Any]:
+    return {
+        "hotlines": [f"4008{digits(6)}", f"4008{digits(6)}"], "responsible_name": "李雷",
+        "responsible_mobile": "8613900000002",
+    }  # fmt: skip
+
+
+def contact_change(w: LittleWorld) -> str:
+    made = w.post("sp", f"/sps/{w.names['sp_id']}/contact-changes", contacts())
+    return str(made["id"])
+
+
+def restriction(w: LittleWorld) -> str:
+    body = {"measure": "no_new_services", **WHY}
+    return str(w.post("compliance", f"/sps/{w.names['sp_id']}/restrictions", body)["id"])
+
+
+def tariff(w: LittleWorld) -> dict[str, Any]:
+    return {"price_fen": 900, "hotline": w.names["hotline"]}
+
+
+def notice(w: LittleWorld) -> str:
+    path = f"/services/{w.names['service_id']}/tariffs"
+    return str(w.post("sp", path, tariff(w))["notice"]["id"])
+
+
+def question(w: LittleWorld) -> dict[str, Any]:
+    names = w.names
+    return {
+        "purpose": "charge", "msisdn": names["msisdn"], "service_code": names["service_code"],
+        "price_fen": 800, "access_number": names["access_number"],
+    }  # fmt: skip
+
+
+def decision(w: LittleWorld) -> str:
+    return str(w.post("sp", "/authorisations", question(w))["id"])
+
+
+def record(w: LittleWorld) -> dict[str, Any]:
+    return {
+        "record_id": unique(), "service_code": w.names["service_code"],
+        "msisdn": w.names["msisdn"], "charged_at": w.names["charged_at"], "price_fen": 800,
+    }  # fmt: skip
+
+
+def charge_file(w: LittleWorld) -> str:
+    """Deliver a file with one line that cannot be read; return its id."""
+    answer = w._http.post(
+        "/charge-files", content=CSV + f"{unique()},x,x,x,x,x\n",
+        headers=w.headers("sp") | {"Content-Type": "text/csv"},
+    )  # fmt: skip
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+def proposal(w: LittleWorld) -> dict[str, Any]:
+    return {
+        "sp_id": str(w.names["sp_id"]), "kind": "promotion_inaccurate", "reference": unique(),
+        "service_ids": [str(w.names["service_id"])], "statement": "宣传与备案不符",
+    }  # fmt: skip
+
+
+def proposed(w: LittleWorld) -> str:
+    return str(w.post("officer-2", "/breaches", proposal(w))["id"])
+
+
+def effective(w: LittleWorld) -> str:
+    breach_id = proposed(w)
+    w.post("officer-3", f"/breaches/{breach_id}/decision", {"confirm": True, **WHY})
+    return breach_id
+
+
+def appeal(w: LittleWorld) -> str:
+    path = f"/breaches/{effective(w)}/appeal"
+    return str(w.post("sp", path, {"statement": "情况不符"})["id"])
+
+
+def plan(w: LittleWorld) -> str:
+    return str(w.post("compliance", "/inspection-plans", {"start": "now"})["id"])
+
+
+def item(w: LittleWorld) -> str:
+    return str(w.get("compliance", f"/inspection-plans/{plan(w)}")["items"][0]["id"])
+
+
+PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
+    "change_id": contact_change,
+    "restriction_id": restriction,
+    "notice_id": notice,
+    "authorisation_id": decision,
+    "file_id": charge_file,
+    "breach_id": proposed,
+    "appeal_id": appeal,
+    "plan_id": plan,
+    "item_id": item,
+}
+"""How a path parameter gets its thing, unless the world's own `names` have it."""
+
+
+def number_event(w: LittleWorld) -> dict[str, Any]:
+    return {
+        "msisdn": w.names["msisdn"], "kind": "suspended", "reason": "lost",
+        "effective_at": w.names["effective_at"],
+    }  # fmt: skip
+
+
+def of_person(w: LittleWorld, **more: Any) -> dict[str, Any]:
+    return {"msisdn": w.names["msisdn"], **more}
+
+
+def new_service(w: LittleWorld) -> dict[str, Any]:
+    return {
+        "code": digits(8), "name": "新服务", "kind": "monthly", "keyword": f"K{digits(6)}",
+        "access_number": w.names["access_number"], "price_fen": 800,
+        "hotline": w.names["hotline"],
+    }  # fmt: skip
+
+
+def sign_in_of_staff(w: LittleWorld) -> Call:
+    w.staff()
+    return Call(role=None, body={"login": LOGIN, "password": PASSWORD})
+
+
+def token_form(w: LittleWorld) -> dict[str, str]:
+    return {
+        "grant_type": "client_credentials", "client_id": str(w.names["credential_id"]),
+        "client_secret": PASSWORD,
+    }  # fmt: skip
+
+
+SP_ID = "/sps/{sp_id}"
+SERVICE = "/services/{service_id}"
+
+CALLS: dict[str, Callable[[LittleWorld], Call]] = {
+    "POST /sandbox/clock/forward": lambda _: Call(role="admin", body={"seconds": 60}),
+    "POST /oauth/token": lambda w: Call(role=None, body=token_form(w)),
+    "POST /sign-in/staff": sign_in_of_staff,
+    "POST /staff": lambda _: Call(
+        role="admin", body={"login": f"a{unique()}", "password": PASSWORD, "roles": ["agent"]}
+    ),
+    "POST /network-elements": lambda _: Call(role="admin", body={"name": f"n{unique()}"}),
+    "POST /sps": lambda _: Call(role=None, body=application()),
+    f"POST {SP_ID}/review": lambda w: Call(role="compliance", path=w.another_sp("applied")),
+    f"POST {SP_ID}/activation": lambda w: Call(
+        role="compliance", path=w.another_sp("in_review")
+    ),
+    f"POST {SP_ID}/rejection": lambda w: Call(
+        role="compliance", path=w.another_sp("applied"), body=WHY
+    ),
+    f"POST {SP_ID}/closure": lambda w: Call(
+        role="compliance", path=w.another_sp("active"), body=WHY
+    ),
+    f"POST {SP_ID}/contact-changes": lambda _: Call(role="sp", body=contacts()),
+    "POST /contact-changes/{change_id}/decision": lambda _: Call(
+        role="compliance", body={"approve": True}
+    ),
+    f"POST {SP_ID}/restrictions": lambda _: Call(
+        role="compliance", body={"measure": "shielded", **WHY}
+    ),
+    "POST /restrictions/{restriction_id}/lift": lambda _: Call(role="compliance", body=WHY),
+    "POST /access-numbers": lambda w: Call(
+        role="compliance",
+        body={"sp_id": str(w.names["sp_id"]), "number": f"1069{digits(10)}"},
+    ),
+    "POST /services": lambda w: Call(role="sp", body=new_service(w)),
+    f"POST {SERVICE}/tariffs": lambda w: Call(role="sp", body=tariff(w)),
+    "POST /notices/{notice_id}/decision": lambda _: Call(
+        role="compliance", body={"approve": True}
+    ),
+    f"POST {SERVICE}/offline": lambda _: Call(role="sp", body=WHY),
+    f"POST {SERVICE}/online": lambda w: Call(
+        role="compliance", path={"service_id": w.another_service("offline")}, body=WHY
+    ),
+    f"POST {SERVICE}/withdrawal": lambda w: Call(
+        role="sp", path={"service_id": w.another_service("offline")}, body=WHY
+    ),
+    "POST /number-events": lambda w: Call(role="gateway", body={"events": [number_event(w)]}),
+    "POST /numbers/lookup": lambda w: Call(role="agent", body=of_person(w, **WHY)),
+    "POST /messages/incoming": lambda w: Call(
+        role="gateway", body=of_person(w, link_message_id=unique(), called="10010", text="0000")
+    ),
+    "POST /messages/receipts": lambda _: Call(
+        role="gateway", body={"link_message_id": unique(), "delivered": True}
+    ),
+    "POST /sign-in/codes": lambda w: Call(role=None, body=of_person(w)),
+    "POST /sign-in/subscriber": lambda w: Call(role=None, body=of_person(w, code=w.code())),
+    "POST /sandbox/phones": lambda w: Call(role=None, body=of_person(w, label="li")),
+    "POST /sandbox/inbox": lambda w: Call(role=None, body=of_person(w)),
+    "POST /sandbox/messages": lambda w: Call(role=None, body=of_person(w, to="10010", text="hi")),
+    "POST /subscriptions": lambda w: Call(
+        role="sp", body=of_person(w, service_id=w.another_service("online"))
+    ),
+    "POST /subscriptions/search": lambda w: Call(role="agent", body=of_person(w, **WHY)),
+    "POST /subscriptions/{subscription_id}/leave": lambda _: Call(role="agent", body=WHY),
+    "POST /subscriptions/leave-all": lambda w: Call(role="agent", body=of_person(w, **WHY)),
+    "POST /authorisations": lambda w: Call(role="sp", body=question(w)),
+    "POST /authorisations/batch": lambda w: Call(role="sp", body={"items": [question(w)]}),
+    "POST /charge-records": lambda w: Call(role="sp", body={"records": [record(w)]}),
+    "POST /charge-files": lambda w: Call(role="sp", body=CSV + ",".join(
+        f"{value}" for value in (record(w) | {"delivery": "none"}).values()
+    ) + "\n"),
+    "POST /bills/search": lambda w: Call(role="agent", body=of_person(w, month="2026-03", **WHY)),
+    "POST /bills/lines/search": lambda w: Call(
+        role="agent", body=of_person(w, charge_id=str(w.names["charge_id"]), **WHY)
+    ),
+    "GET /my/bill": lambda _: Call(role="subscriber", query={"month": "2026-03"}),
+    "POST /claims": lambda w: Call(
+        role="subscriber", body={"charge_id": str(w.names["charge_id"]), **WHY}
+    ),
+    "POST /refunds/search": lambda w: Call(role="agent", body=of_person(w, **WHY)),
+    "POST /inspection-plans": lambda _: Call(role="compliance", body={"start": "now"}),
+    "POST /sandbox/lines": lambda w: Call(
+        role="admin", body={"number": w.names["hotline"], "behaviour": "busy"}
+    ),
+    "POST /breaches": lambda w: Call(role="compliance", body=proposal(w)),
+    "POST /breaches/{breach_id}/decision": lambda _: Call(
+        role="compliance", body={"confirm": True, **WHY}
+    ),
+    "POST /breaches/{breach_id}/appeal": lambda w: Call(
+        role="sp", path={"breach_id": effective(w)}, body={"statement": "情况不符"}
+    ),
+    "POST /appeals/{appeal_id}/decision": lambda _: Call(
+        role="compliance", body={"uphold": False, **WHY}
+    ),
+}  # fmt: skip
+"""Operations that are not here succeed for the first of their roles, without a body."""
