@@ -63,7 +63,7 @@ openapi-check: $(VENV)/.run
 	@$(BIN)/spms openapi --check openapi/openapi.json
 
 soak: $(VENV)/.dev peers ## Long fault runs, at most 30 minutes
-	@timeout 1800 $(BIN)/pytest -m soak --timeout 900
+	@timeout 1800 $(BIN)/pytest -m soak --timeout 900 tests
 
 lock: ## Export the hash-pinned locks anew (needs uv; no index address is written)
 	@uv lock --quiet --upgrade

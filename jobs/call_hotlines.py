@@ -4,9 +4,8 @@ Runs as calls come due, inside the permitted hours only. A crash in the middle o
 `unknown`; it is never placed again as the same attempt.
 """
 
-from spms.inspections.calling import pump_calls
-
 from jobs.timetable import House
+from spms.inspections.calling import pump_calls
 
 
 async def pump(house: House) -> int:

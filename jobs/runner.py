@@ -84,6 +84,7 @@ class Worker:
         self.name = worker_name()
         self._wake: dict[str, asyncio.Event] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
         self._scheduler = AsyncIOScheduler(timezone="UTC")
 
     async def start(self) -> None:
@@ -102,10 +103,15 @@ class Worker:
 
     async def stop(self) -> None:
         """Stop; what is under way is rolled back and taken up again by another worker."""
+        self._stopping = True
+        self.wake()
         self._scheduler.shutdown(wait=False)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # A cancellation can be swallowed below us (Python 3.11's wait_for may): ask again.
+        pending = set(self._tasks)
+        while pending:
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=TICK_SECONDS)
 
     def wake(self) -> None:
         """Let every pump look at its queue now."""
@@ -114,7 +120,7 @@ class Worker:
 
     async def _pump(self, job: PumpJob) -> None:
         event = self._wake[job.name]
-        while True:
+        while not self._stopping:
             event.clear()
             try:
                 if await job.pump(self.house):
@@ -128,12 +134,19 @@ class Worker:
     async def _listen_on(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
         lost = asyncio.Event()
         connection.add_termination_listener(lambda *_: lost.set())
-        await connection.add_listener(CHANNEL, lambda *_: self.wake())
-        await lost.wait()
+        await connection.add_listener(CHANNEL, self._notified)
+        try:
+            await lost.wait()
+        finally:
+            if not lost.is_set():
+                await connection.remove_listener(CHANNEL, self._notified)
+
+    def _notified(self, *_: object) -> None:
+        self.wake()
 
     async def _listen(self) -> None:
         """Wake the pumps when a transaction anywhere left work; a lost message costs a second."""
-        while True:
+        while not self._stopping:
             try:
                 async with self.house.pool.acquire() as connection:
                     await self._listen_on(connection)

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import msgspec
-from spms.inspections.prober import Prober
 
 from spms.core.access import Actor
 from spms.core.clock import Clock
 from spms.core.db import Connection, Pool
 from spms.core.settings import Settings
+from spms.inspections.prober import Prober
 from spms.messaging.links import Link
 
 

@@ -1,6 +1,5 @@
 """Puts the house together: the only place that knows all routers."""
 
-import importlib
 from typing import Any
 
 from litestar import Litestar, Router
@@ -9,32 +8,38 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import License
 from litestar.types import ASGIApp
 
+from spms.authorisation import routes as authorisation
+from spms.catalogue import routes as catalogue
+from spms.charging import routes as charging
+from spms.compensation import routes as compensation
 from spms.core import reference, sandbox_clock
+from spms.core import routes as core
 from spms.core.body import StrictRequest
 from spms.core.clock import Clock, SystemClock
 from spms.core.db import Pool
 from spms.core.edge import Edge
 from spms.core.http import DEPENDENCIES, EXCEPTION_HANDLERS, Authenticate
 from spms.core.settings import Settings
-
-ROOMS = (
-    "core", "partners", "catalogue", "subscribers", "messaging", "subscriptions", "authorisation",
-    "charging", "compensation", "inspections", "penalties",
-)  # fmt: skip
+from spms.inspections import routes as inspections
+from spms.inspections import sandbox_routes as inspections_sandbox
+from spms.messaging import routes as messaging
+from spms.messaging import sandbox_routes as messaging_sandbox
+from spms.partners import routes as partners
+from spms.penalties import routes as penalties
+from spms.subscribers import routes as subscribers
+from spms.subscriptions import routes as subscriptions
 
 
 def routers(*, sandbox: bool) -> list[Router]:
-    found = [reference.router]
+    """Return every room's router, and in the sandbox what only the sandbox serves."""
+    rooms = [
+        reference.router, core.router, partners.router, catalogue.router, subscribers.router,
+        messaging.router, subscriptions.router, authorisation.router, charging.router,
+        compensation.router, inspections.router, penalties.router,
+    ]  # fmt: skip
     if sandbox:
-        found.append(sandbox_clock.router)
-    for room in ROOMS:
-        names = [f"spms.{room}.routes"] + ([f"spms.{room}.sandbox_routes"] if sandbox else [])
-        for name in names:
-            try:
-                found.append(importlib.import_module(name).router)
-            except ModuleNotFoundError:
-                continue
-    return found
+        rooms += [sandbox_clock.router, messaging_sandbox.router, inspections_sandbox.router]
+    return rooms
 
 
 def _litestar(state: dict[str, Any], *, sandbox: bool) -> Litestar:

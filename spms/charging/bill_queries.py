@@ -38,7 +38,7 @@ LINES = f"""
      WHERE c.msisdn = $1 AND c.charged_at >= $2 AND c.charged_at < $3
        AND (c.charged_at, c.id) < ($4, $5)
      ORDER BY c.charged_at DESC, c.id DESC LIMIT $6
-"""  # noqa: S608 - constants of this module
+"""
 
 
 async def lines(
@@ -58,7 +58,7 @@ TOTALS = f"""
            COALESCE(sum(LEAST(c.due_fen, f.due_fen)), 0)::bigint AS due_fen
       FROM charge_record c {_FINDINGS_OF_LINE}
      WHERE c.msisdn = $1 AND c.charged_at >= $2 AND c.charged_at < $3
-"""  # noqa: S608 - constants of this module
+"""
 
 
 async def totals(read: Connection, msisdn: str, period: tuple[datetime, datetime]) -> BillTotals:
@@ -74,7 +74,7 @@ LINE = f"""
       JOIN sp p ON p.id = c.sp_id
       JOIN service s ON s.id = c.service_id {_FINDINGS_OF_LINE}
      WHERE c.msisdn = $1 AND c.id = $2 AND c.charged_at >= $3
-"""  # noqa: S608 - constants of this module
+"""
 
 
 async def line(
@@ -209,7 +209,7 @@ OF_SP = f"""
       FROM charge_record c JOIN service s ON s.id = c.service_id {_FINDINGS_OF_LINE}
      WHERE c.sp_id = $1 AND c.charged_at <= $2 AND (c.charged_at, c.id) < ($2, $3)
      ORDER BY c.charged_at DESC, c.id DESC LIMIT $4
-"""  # noqa: S608 - constants of this module
+"""
 
 
 async def of_sp(

@@ -42,7 +42,7 @@ OPEN_FILE = """
     VALUES ($1, $2, $3, $4, $5, 'landing', $6)
     ON CONFLICT (owner, sha256) DO NOTHING
 """
-FILE_OF = f"SELECT {_FILE_COLUMNS} FROM charge_file WHERE owner = $1 AND sha256 = $2"  # noqa: S608 - constants of this module
+FILE_OF = f"SELECT {_FILE_COLUMNS} FROM charge_file WHERE owner = $1 AND sha256 = $2"
 
 
 async def open_file(
@@ -55,7 +55,7 @@ async def open_file(
     return file
 
 
-HOLD_FILE = f"SELECT {_FILE_COLUMNS} FROM charge_file WHERE id = $1 FOR UPDATE"  # noqa: S608 - constants of this module
+HOLD_FILE = f"SELECT {_FILE_COLUMNS} FROM charge_file WHERE id = $1 FOR UPDATE"
 
 
 async def hold_file(tx: Connection, file_id: UUID) -> ChargeFile:
@@ -85,7 +85,7 @@ FINISH_FILE = f"""
     UPDATE charge_file SET state = 'done', finished_at = $2
      WHERE id = $1 AND state = 'landing'
     RETURNING {_FILE_COLUMNS}
-"""  # noqa: S608 - constants of this module
+"""
 
 
 async def finish_file(tx: Connection, file_id: UUID, *, now: datetime) -> ChargeFile | None:
@@ -93,7 +93,7 @@ async def finish_file(tx: Connection, file_id: UUID, *, now: datetime) -> Charge
     return one(ChargeFile, await tx.fetchrow(FINISH_FILE, file_id, now))
 
 
-CHARGE_FILE = f"SELECT {_FILE_COLUMNS} FROM charge_file WHERE id = $1 AND sp_id = $2"  # noqa: S608 - constants of this module
+CHARGE_FILE = f"SELECT {_FILE_COLUMNS} FROM charge_file WHERE id = $1 AND sp_id = $2"
 
 
 async def charge_file(read: Connection, file_id: UUID, sp_id: UUID) -> ChargeFile | None:

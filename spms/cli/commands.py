@@ -11,6 +11,7 @@ from rich.table import Table
 from spms.cli import tools
 from spms.cli.loop import run as run_on_loop
 from spms.cli.process import base, settings_from_environment
+from spms.cli.simulate import simulate
 
 app = typer.Typer(
     name="spms",
@@ -30,6 +31,7 @@ app.command()(tools.explain)
 app.command()(tools.ingest)
 app.command()(tools.staff)
 app.command()(tools.doctor)
+app.command()(simulate)
 
 
 @app.command()

@@ -68,10 +68,14 @@ def ingest(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A charge file")],
     url: Annotated[str, typer.Option(help="Address of SPMS")] = "http://127.0.0.1:8000",
     client_id: Annotated[str, typer.Option(envvar="SPMS_CLIENT_ID", help="OAuth client id")] = "",
+    client_secret: Annotated[
+        str,
+        typer.Option(envvar="SPMS_CLIENT_SECRET", help="Better set than typed: shells remember"),
+    ] = "",
 ) -> None:
     """Deliver a charge file (.csv or .ndjson, also .gz) as an SP and show what became of it.
 
-    The client secret is read from SPMS_CLIENT_SECRET. Sending a file again is harmless.
+    Sending a file again is harmless.
 
     Example: SPMS_CLIENT_ID=… SPMS_CLIENT_SECRET=… spms ingest charges.csv.gz
     """
@@ -87,7 +91,7 @@ def ingest(
         form_data = {
             "grant_type": "client_credentials",
             "client_id": client_id,
-            "client_secret": os.environ.get("SPMS_CLIENT_SECRET", ""),
+            "client_secret": client_secret,
         }
         async with aiohttp.ClientSession(url) as session:
             async with session.post("/oauth/token", data=form_data) as answer:

@@ -38,8 +38,9 @@ class Server(uvicorn.Server):
 def listening_socket(settings: Settings) -> socket.socket:
     """Bind the port first, so that a taken one is said before anything else is started."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         sock.bind((settings.host, settings.port))
         sock.listen(1024)
@@ -63,7 +64,7 @@ async def serving(ground: Base, sock: socket.socket) -> AsyncIterator[Server]:
     server = Server(config)
     task = asyncio.create_task(server.serve(sockets=[sock]), name="http")
     try:
-        while not server.started and not task.done():
+        while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event
             await asyncio.sleep(0.01)
         yield server
     finally:

@@ -128,7 +128,7 @@ ITEMS_OF_PLAN = f"""
     SELECT {_ITEM_COLUMNS} FROM inspection_item
      WHERE plan_id = $1 AND ($2::uuid IS NULL OR (sp_id, hotline) > ($2, $3))
      ORDER BY sp_id, hotline LIMIT $4
-"""  # noqa: S608 - constants of this module
+"""
 
 
 async def items_of_plan(
@@ -143,7 +143,7 @@ ITEMS_OF_SP = f"""
     SELECT {_ITEM_COLUMNS} FROM inspection_item
      WHERE sp_id = $1 AND state = 'judged' AND ($2::uuid IS NULL OR id < $2)
      ORDER BY id DESC LIMIT $3
-"""  # noqa: S608 - constants of this module
+"""
 
 
 async def items_of_sp(read: Connection, sp_id: UUID, before: UUID | None, limit: int) -> list[Item]:
@@ -152,7 +152,7 @@ async def items_of_sp(read: Connection, sp_id: UUID, before: UUID | None, limit:
     return await _with_calls(read, [dict(row) for row in rows])
 
 
-ITEM = f"SELECT {_ITEM_COLUMNS} FROM inspection_item WHERE id = $1"  # noqa: S608
+ITEM = f"SELECT {_ITEM_COLUMNS} FROM inspection_item WHERE id = $1"
 
 
 async def item(read: Connection, item_id: UUID) -> Item | None:
@@ -223,7 +223,7 @@ TAKE = f"""
       FROM first f
      WHERE c.item_id = f.item_id AND c.attempt_no = f.attempt_no AND c.state = 'due'
     RETURNING c.item_id, c.attempt_no, c.number, c.call_id
-"""  # noqa: S608 - a constant of this module
+"""
 
 
 async def take(tx: Connection, now: datetime, caller: str, limit: int) -> list[Placing]:
@@ -291,7 +291,7 @@ DROP_WITHDRAWN = f"""
             WHERE c.state = 'due' AND c.due_at <= $1 AND NOT {_IN_FORCE}
               FOR UPDATE OF c SKIP LOCKED)
     RETURNING c.item_id, i.plan_id
-"""  # noqa: S608 - constants of this module
+"""
 
 
 async def drop_withdrawn(tx: Connection, now: datetime) -> list[Cut]:
@@ -307,7 +307,7 @@ LOCK_ITEM = f"""
     SELECT i.id, i.plan_id, i.sp_id, i.hotline, p.drawn_at, {_IN_FORCE} AS in_force
       FROM inspection_item i JOIN inspection_plan p ON p.id = i.plan_id
      WHERE i.id = $2 AND i.state = 'open' FOR UPDATE OF i
-"""  # noqa: S608 - constants of this module
+"""
 
 
 async def lock_item(tx: Connection, item_id: UUID, now: datetime) -> Found | None:

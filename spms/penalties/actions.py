@@ -79,7 +79,7 @@ async def follow_inspections(tx: Connection, *, actor: Actor, now: datetime) -> 
         services = await catalogue.services_showing_hotline(tx, sp_id, hotline)
         breach = await _propose(
             tx, sp_id=sp_id, kind=kind, service_ids=services, source_kind="inspection",
-            source_id=item.payload["item_id"], statement=WORDS[kind], actor=actor, now=now,
+            source_id=f"{sp_id}/{hotline}@{business_day(now)}", statement=WORDS[kind], actor=actor, now=now,
         )  # fmt: skip
         if breach.state is BreachState.PROPOSED:
             await _take_effect(tx, breach, decided_by=None, actor=actor, now=now)

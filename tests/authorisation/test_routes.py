@@ -60,7 +60,7 @@ async def test_an_sp_asks_for_itself_whatever_the_service(
         ({"sp_id": str(uuid4())}, None),
     ],
 )
-async def test_what_does_not_fit_is_refused_and_nothing_is_recorded(  # noqa: PLR0917 - fixtures
+async def test_what_does_not_fit_is_refused_and_nothing_is_recorded(
     world: World,
     owner: Connection,
     http: AsyncClient,

@@ -103,7 +103,7 @@ async def test_an_ndjson_file_lands_like_a_csv_file(http, sp, world):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_a_file_against_the_rules_is_refused_and_leaves_nothing(  # noqa: PLR0917 - the case
+async def test_a_file_against_the_rules_is_refused_and_leaves_nothing(
     http, sp, tx, content, headers, status, code
 ):
     answer = await http.post("/charge-files", content=content, headers=sp | headers)
@@ -156,7 +156,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("after", [0, 1, 3, 6])
-async def test_a_file_cut_off_by_a_crash_is_continued_and_nothing_is_lost_or_doubled(  # noqa: PLR0917 - fixtures
+async def test_a_file_cut_off_by_a_crash_is_continued_and_nothing_is_lost_or_doubled(
     pool, tx, world, tmp_path, monkeypatch, after
 ):
     monkeypatch.setattr(files, "CHUNK_LINES", 10)

@@ -83,7 +83,7 @@ async def test_an_unsubscribe_after_the_charge_changes_nothing(tx, world, relati
         ("transferred", "active", 2, "no_consent"),
     ],
 )
-async def test_a_number_event_told_late_counts_from_when_it_took_effect(  # noqa: PLR0917 - the case
+async def test_a_number_event_told_late_counts_from_when_it_took_effect(
     tx, world, relation, kind, state, epoch, finding
 ):
     charge_id = await landed(world)

@@ -48,7 +48,7 @@ def measures(*points: int) -> list[list[Measure]]:
         ([61], [[Measure.NO_NEW_SERVICES, Measure.SHIELDED, Measure.NO_NEW_SUBSCRIPTIONS]]),
         ([30, 10], [[Measure.NO_NEW_SERVICES], []]),
         ([30, 30], [[Measure.NO_NEW_SERVICES], [Measure.SHIELDED]]),
-        ([100], [list(r.measure for r in RULES.ladder)]),
+        ([100], [[r.measure for r in RULES.ladder]]),
         ([60, 60], [[Measure.NO_NEW_SERVICES, Measure.SHIELDED],
                     [Measure.SHIELDED, Measure.NO_NEW_SUBSCRIPTIONS, Measure.SETTLEMENT_HELD,
                      Measure.OFFLINE]]),

@@ -41,7 +41,7 @@ async def test_the_registry_reports_events_and_may_repeat_itself(http, sign_in, 
         ({"extra": 1}, (400, "invalid")),
     ],
 )
-async def test_one_bad_event_refuses_the_batch_and_is_pointed_at(  # noqa: PLR0917 - fixtures
+async def test_one_bad_event_refuses_the_batch_and_is_pointed_at(
     http, sign_in, tx, now, bad, expected
 ):
     gateway = await sign_in(make.GATEWAY)
