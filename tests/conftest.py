@@ -41,7 +41,9 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     from spms.core.embedded import Embedded  # noqa: PLC0415 - only where it is needed
 
-    server = Embedded(tmp_path_factory.mktemp("pg"))
+    # A throw-away server: what it loses in a crash nobody misses. Durability is tested elsewhere.
+    quick = {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
+    server = Embedded(tmp_path_factory.mktemp("pg"), overrides=quick)
     runner = asyncio.Runner()
     runner.run(server.start())
     try:
@@ -96,7 +98,7 @@ async def owner_url(server_url: str, template: str) -> AsyncIterator[str]:
     """Clone the template for one test; the URL is the owner's."""
     name = f"spms_test_{uuid4().hex[:12]}"
     admin = await asyncpg.connect(server_url)
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     await admin.close()
     yield with_database(server_url, name)
     await _drop(server_url, name)

@@ -9,7 +9,7 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -67,13 +67,8 @@ SETTINGS = {
     "log_min_messages": "log",
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
-    "log_statement": "none",
-    "log_min_duration_statement": "-1",
-    "log_parameter_max_length": "0",
-    "log_parameter_max_length_on_error": "0",
     "log_checkpoints": "off",
-    "log_timezone": "UTC",
-    "logging_collector": "off",
+    "log_parameter_max_length_on_error": "0",
 }
 
 NOT_YET = (
@@ -88,11 +83,19 @@ NOT_YET = (
 class Embedded:
     """The supervisor of one embedded PostgreSQL in one directory."""
 
-    def __init__(self, directory: Path, *, port: int = 0, account: Account | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int = 0,
+        account: Account | None = None,
+        overrides: Mapping[str, str] | None = None,
+    ) -> None:
         """Name the directory; `port` 0 takes a free one and remembers it.
 
-        `account` forces how PostgreSQL runs when we are root; by default what works is taken.
+        `account` forces how PostgreSQL runs as root; `overrides` are for throw-away servers.
         """
+        self._settings = SETTINGS | dict(overrides or {})
         self._cluster = Cluster(directory)
         self._wanted_port = port
         self._account = account
@@ -254,7 +257,7 @@ class Embedded:
             await asyncio.sleep(5 * POLL_SECONDS)
 
     def _launch(self, binaries: Binaries, log: int) -> subprocess.Popen[bytes]:
-        settings = {**SETTINGS, "port": str(self._port), "cluster_name": self._cluster.name}
+        settings = {**self._settings, "port": str(self._port), "cluster_name": self._cluster.name}
         arguments = [part for name in settings for part in ("-c", f"{name}={settings[name]}")]
         return binaries.launch("postgres", "-D", str(self._cluster.data), *arguments, output=log)
 
