@@ -48,7 +48,6 @@ SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",  # a deep directory would pass the 107 bytes a path may have
     "password_encryption": "scram-sha-256",
-    "max_connections": "100",
     "shared_buffers": "256MB",
     "min_dynamic_shared_memory": "64MB",  # a container's /dev/shm is too small for parallel joins
     "effective_cache_size": "1GB",
