@@ -6,7 +6,6 @@ from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import License
-from litestar.types import ASGIApp
 
 from spms.authorisation import routes as authorisation
 from spms.catalogue import routes as catalogue
@@ -63,7 +62,7 @@ def _litestar(state: dict[str, Any], *, sandbox: bool) -> Litestar:
     )
 
 
-def create_app(pool: Pool, clock: Clock, settings: Settings) -> ASGIApp:
+def create_app(pool: Pool, clock: Clock, settings: Settings) -> Edge:
     """Build the application on an open pool; the sandbox's routes only where settings say so."""
     state = {"pool": pool, "clock": clock, "settings": settings}
     return Edge(_litestar(state, sandbox=settings.sandbox), body_limit=settings.body_limit_bytes)

@@ -6,6 +6,8 @@ the embedded PostgreSQL is started for the session.
 
 import asyncio
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,11 +18,13 @@ from uuid import uuid4
 import asyncpg
 import httpx
 import pytest
+from litestar import Litestar
 
 from spms.app import create_app
 from spms.core import access, db, migrate, roles
 from spms.core.access import Actor
 from spms.core.clock import FixedClock
+from spms.core.edge import Edge
 from spms.core.settings import Settings
 
 START = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)  # Monday noon in Shanghai
@@ -43,7 +47,11 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     # A throw-away server: what it loses in a crash nobody misses. Durability is tested elsewhere.
     quick = {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
-    server = Embedded(tmp_path_factory.mktemp("pg"), overrides=quick)
+    # In memory where the system has it: a database is cloned per test, some 800 small files.
+    memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a directory of its own there
+    room = memory.is_dir() and shutil.disk_usage(memory).free > 2 << 30
+    directory = Path(tempfile.mkdtemp(prefix="spms-", dir=memory if room else None))
+    server = Embedded(directory, overrides=quick)
     runner = asyncio.Runner()
     runner.run(server.start())
     try:
@@ -51,6 +59,7 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         runner.run(server.stop())
         runner.close()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 async def _build_template(url: str) -> None:
@@ -145,12 +154,21 @@ def now(clock: FixedClock) -> datetime:
     return clock.now()
 
 
+@pytest.fixture(scope="session")
+def sandbox_app() -> Edge:
+    """Build the application once: to put its hundred routes together costs more than most tests."""
+    unset = cast("Any", None)
+    return create_app(unset, unset, Settings(sandbox=True))
+
+
 @pytest.fixture
 async def http(
-    pool: db.Pool, clock: FixedClock, settings: Settings
+    sandbox_app: Edge, pool: db.Pool, clock: FixedClock, settings: Settings
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """Return a client of the whole application, on the test's own loop and clock."""
-    app = create_app(pool, clock, settings)
+    """Return a client of the whole application, on the test's own pool and clock."""
+    litestar = cast("Litestar", sandbox_app.app)
+    litestar.state.update({"pool": pool, "clock": clock, "settings": settings})
+    app = Edge(litestar, body_limit=settings.body_limit_bytes)
     transport = httpx.ASGITransport(app=cast("Any", app), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://spms.test") as client:
         yield client
