@@ -260,7 +260,17 @@ async def offer_by_keyword(
     return one(Offer, await read.fetchrow(OFFER_BY_KEYWORD, at, access_number, keyword))
 
 
-OFFERS = OFFER + " AND ($2::text IS NULL OR s.code > $2) ORDER BY s.code LIMIT $3"
+# A restriction keeps a service off the list; who orders it all the same is told which one.
+OFFERS = (
+    OFFER
+    + """
+       AND NOT EXISTS (SELECT FROM restriction r
+                        WHERE r.sp_id = s.sp_id AND (r.service_id IS NULL OR r.service_id = s.id)
+                          AND r.measure IN ('offline', 'shielded', 'no_new_subscriptions')
+                          AND r.starts_at <= $1 AND (r.ends_at IS NULL OR r.ends_at > $1))
+       AND ($2::text IS NULL OR s.code > $2) ORDER BY s.code LIMIT $3
+"""
+)
 
 
 async def offers(read: Connection, at: datetime, after: str | None, limit: int) -> list[Offer]:

@@ -4,6 +4,8 @@ from uuid import uuid4
 
 import pytest
 
+from spms.partners import actions as partners
+from spms.partners.model import Measure
 from tests import make
 
 HOTLINES = ("4008123456", "02287654321")
@@ -60,6 +62,34 @@ async def test_anyone_signed_in_sees_what_is_on_sale_page_by_page(http, sign_in,
     assert len(seen) == 5
     assert set(seen) == made
     assert (await http.get("/services")).status_code == 401
+
+
+async def test_what_a_restriction_keeps_from_being_sold_is_not_on_the_list(http, sign_in, tx, now):
+    sp_id = await make.sp(tx, now)
+    kept, shielded = [await make.service(tx, now, sp_id) for _ in range(2)]
+    headers = await sign_in(make.subscriber_actor("8613800000001"))
+    cause = {"cause_kind": "test", "reason": "a hotline that is dead", "actor": make.OFFICER}
+
+    async def listed():
+        items = (await http.get("/services", headers=headers)).json()["items"]
+        return {item["service_id"] for item in items}
+
+    assert await listed() == {str(kept), str(shielded)}
+    await partners.restrict(
+        tx,
+        sp_id=sp_id,
+        service_id=shielded,
+        measure=Measure.SHIELDED,
+        cause_id="1",
+        now=now,
+        **cause,
+    )
+    assert await listed() == {str(kept)}
+    await partners.restrict(
+        tx, sp_id=sp_id, service_id=None, measure=Measure.NO_NEW_SUBSCRIPTIONS, cause_id="2",
+        now=now, **cause,
+    )  # fmt: skip
+    assert await listed() == set()
 
 
 async def test_an_sp_never_sees_anothers_service_and_the_answer_is_that_of_a_missing_one(
