@@ -141,6 +141,17 @@ def _database(request: Request[Any, Any, Any], error: Exception) -> Response[Pro
     return _bug(request, error)
 
 
+def _several(
+    request: Request[Any, Any, Any], errors: ExceptionGroup[Exception]
+) -> Response[ProblemDetails]:
+    """Answer a failure whose rollback failed too: 503 when the database went away in the middle."""
+    away, others = errors.split(NOT_NOW)
+    leaf: Exception | None = away or others
+    while isinstance(leaf, ExceptionGroup):
+        leaf = leaf.exceptions[0]
+    return _database(request, leaf or errors)
+
+
 def _bug(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemDetails]:
     """Log where it happened (no values), and say nothing about our inside."""
     frames = []
@@ -184,6 +195,7 @@ EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {
     TimeoutError: _database,
     RecursionError: lambda _request, _error: answer(Invalid(code="too_deep")),
     UnicodeDecodeError: lambda _request, _error: answer(Invalid(code="encoding")),
+    ExceptionGroup: _several,
     Exception: _bug,
 }
 
