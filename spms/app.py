@@ -61,7 +61,9 @@ def _litestar(state: dict[str, Any], *, sandbox: bool) -> Litestar:
             version="0.1.0",
             description="Keeps the companies that sell things by SMS honest.",
             license=License(name="Apache-2.0", identifier="Apache-2.0"),
-            openapi_router=Router("/-/framework", route_handlers=[], guards=[_closed]),
+            openapi_router=Router(
+                "/-/framework", route_handlers=[], guards=[_closed], include_in_schema=False
+            ),
             render_plugins=[JsonRenderPlugin()],
         ),
         request_class=StrictRequest,
