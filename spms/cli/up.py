@@ -2,21 +2,19 @@
 
 import asyncio
 import contextlib
-import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-import structlog
 import uvicorn
 
 from jobs import TIMETABLE
 from jobs.runner import Worker
 from jobs.timetable import House
 from spms.app import create_app
-from spms.cli import demonstration
+from spms.cli import demonstration, logs
 from spms.cli.process import Base, Say, StartError, base
 from spms.core import sandbox_clock
 from spms.core.clock import MovableClock
@@ -111,8 +109,7 @@ def _stop_event() -> asyncio.Event:
 
 async def run(settings: Settings, say: Say, *, http: bool, work: bool, demo: bool) -> None:
     """Bring the parts up, wait for Ctrl-C or SIGTERM, take all of it down again."""
-    level = logging.getLevelNamesMapping()[settings.log_level]
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
+    logs.set_up(settings.log_level)
     stop = _stop_event()
     sock = listening_socket(settings) if http else None
     async with contextlib.AsyncExitStack() as outer, contextlib.AsyncExitStack() as stack:
