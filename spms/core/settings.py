@@ -31,8 +31,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Owner's URL of an existing PostgreSQL >= 15; without it an embedded one is started."""
     app_database_url: str | None = None
     """Application role's URL; without it, derived from the owner's (see `spms.core.roles`)."""
-    pool_size: Annotated[int, msgspec.Meta(ge=2, le=200)] = 10
-    """Most database connections of one process."""
+    pool_size: Annotated[int, msgspec.Meta(ge=3, le=200)] = 10
+    """Most database connections of one process; listening for work and the city take one each."""
     command_timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=600)] = 15.0
     """Longest a single statement may take before the request is answered with 503."""
     body_limit_bytes: Annotated[int, msgspec.Meta(ge=1024, le=16_777_216)] = 1_048_576
