@@ -5,6 +5,7 @@ from typing import Any
 from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import License
 
 from spms.authorisation import routes as authorisation
@@ -17,6 +18,7 @@ from spms.core.body import StrictRequest
 from spms.core.clock import Clock, SystemClock
 from spms.core.db import Pool
 from spms.core.edge import Edge
+from spms.core.errors import NotFound
 from spms.core.http import DEPENDENCIES, EXCEPTION_HANDLERS, Authenticate
 from spms.core.settings import Settings
 from spms.inspections import routes as inspections
@@ -41,6 +43,11 @@ def routers(*, sandbox: bool) -> list[Router]:
     return rooms
 
 
+def _closed(*_: object) -> None:
+    """Keep the framework's own pages shut: ours are `/reference` and `/openapi.json`."""
+    raise NotFound
+
+
 def _litestar(state: dict[str, Any], *, sandbox: bool) -> Litestar:
     return Litestar(
         route_handlers=routers(sandbox=sandbox),
@@ -53,8 +60,10 @@ def _litestar(state: dict[str, Any], *, sandbox: bool) -> Litestar:
             version="0.1.0",
             description="Keeps the companies that sell things by SMS honest.",
             license=License(name="Apache-2.0", identifier="Apache-2.0"),
-            path="/-/framework",
-            render_plugins=[],
+            openapi_router=Router(
+                "/-/framework", route_handlers=[], guards=[_closed], include_in_schema=False
+            ),
+            render_plugins=[JsonRenderPlugin()],
         ),
         request_class=StrictRequest,
         request_max_body_size=None,

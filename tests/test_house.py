@@ -5,8 +5,11 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import msgspec
+
 import jobs
 from jobs.timetable import SlotJob
+from spms.core.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*(ROOT / "spms").rglob("*.py"), *(ROOT / "jobs").rglob("*.py")])
@@ -198,3 +201,9 @@ def test_the_timetable_is_the_modules_of_jobs() -> None:
     assert {name for name, _ in timed} == modules - {"__init__", "timetable", "runner"}
     assert all(module == f"jobs.{name}" for name, module in timed)
     assert len(timed) == len({name for name, _ in timed})
+
+
+def test_every_setting_is_read_somewhere() -> None:
+    elsewhere = "".join(path.read_text("utf-8") for path in SOURCES if path.name != "settings.py")
+    names = {field.name for field in msgspec.structs.fields(Settings)} - {"data_dir"}
+    assert {name for name in names if f"settings.{name}" not in elsewhere} == set()

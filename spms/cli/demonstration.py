@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spms.city import play, report
-from spms.city.model import Access, Report
+from spms.city.model import Access, CityError, Report
 from spms.city.plan import draw
 from spms.cli.process import Base, Say
 from spms.core import access, db, sandbox_clock
@@ -37,6 +37,9 @@ ADDRESSES = (
     ("Health", "/health/ready"),
 )
 
+CITY_LOCK = 0x43495459  # "CITY"
+HOLD_CITY = "SELECT pg_try_advisory_lock($1)"
+ABANDONED = "UPDATE instance SET city = 'interrupted' WHERE city = 'playing' RETURNING true"
 CLAIM_CITY = "UPDATE instance SET city = 'playing' WHERE city IS NULL RETURNING true"
 CITY_ENDED = "UPDATE instance SET city = $1"
 
@@ -91,21 +94,37 @@ async def show(ground: Base, sock: socket.socket, say: Say) -> None:
     url = f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{port}"  # noqa: S104
     settings = ground.settings
     how = await credentials(ground.pool, url)
-    if settings.city_subscribers and await _claim_city(ground):
-        outcome = "interrupted"
-        try:
-            say(f"first start: playing a city of {settings.city_subscribers} subscribers, "
-                f"{settings.city_days} days")  # fmt: skip
-            city = draw(
-                seed=settings.city_seed, subscribers=settings.city_subscribers,
-                days=settings.city_days,
-            )  # fmt: skip
-            result = await play(city, how)
-            print_report(result)
-            outcome = "played"
-        finally:
-            await _end_city(ground, outcome)
+    async with db.acquired(ground.pool) as holder:
+        if settings.city_subscribers and await holder.fetchval(HOLD_CITY, CITY_LOCK):
+            await _play(ground, how, say)
     print_addresses(how, say)
+
+
+async def _play(ground: Base, how: Access, say: Say) -> None:
+    """Play the city if none was played; whoever dies in it loses the lock that the caller holds."""
+    settings = ground.settings
+    async with db.transaction(ground.pool) as tx:
+        abandoned = await tx.fetchval(ABANDONED)
+    if abandoned:
+        await _end_city(ground, "interrupted")
+        say("an earlier start died while it played the city; the clock shows the present again")
+    if not await _claim_city(ground):
+        return
+    outcome = "interrupted"
+    try:
+        say(f"first start: playing a city of {settings.city_subscribers} subscribers, "
+            f"{settings.city_days} days")  # fmt: skip
+        city = draw(
+            seed=settings.city_seed, subscribers=settings.city_subscribers,
+            days=settings.city_days,
+        )  # fmt: skip
+        result = await play(city, how)
+        print_report(result)
+        outcome = "played"
+    except CityError as error:
+        say(f"the city was given up: {error}")
+    finally:
+        await _end_city(ground, outcome)
 
 
 async def _claim_city(ground: Base) -> bool:

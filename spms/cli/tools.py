@@ -25,6 +25,7 @@ from spms.core.access import ActorKind, Role, job_actor
 from spms.core.clock import SystemClock
 from spms.core.errors import NotFound
 from spms.core.passwords import PASSWORD_LENGTH_MIN, hash_password
+from spms.core.routes import Login
 
 CHUNK = 65_536
 SKEW_SECONDS_MAX = 2.0
@@ -111,7 +112,7 @@ def ingest(
 
     try:
         run(work())
-    except aiohttp.ClientError as error:
+    except (aiohttp.ClientError, ValueError) as error:
         raise StartError(f"cannot reach {url}: {error}") from error
 
 
@@ -135,6 +136,12 @@ def staff(
     """
     if not access.STAFF_ROLES.issuperset(role):
         raise StartError("staff are admin, compliance or agent")
+    try:
+        msgspec.convert(login, Login)
+    except msgspec.ValidationError as error:
+        raise StartError(
+            "a login is a-z, 0-9, . _ -, starts with a letter, 2 to 32 long"
+        ) from error
     if sys.stdin.isatty():
         password = typer.prompt("password", hide_input=True, confirmation_prompt=True)
     else:

@@ -6,7 +6,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import uvicorn
 
@@ -14,7 +14,7 @@ from jobs import TIMETABLE
 from jobs.runner import Worker
 from jobs.timetable import House
 from spms.app import create_app
-from spms.cli import demonstration
+from spms.cli import demonstration, logs
 from spms.cli.process import Base, Say, StartError, base
 from spms.core import sandbox_clock
 from spms.core.clock import MovableClock
@@ -24,6 +24,7 @@ from spms.messaging.links import Link
 from spms.messaging.sandbox import SandboxLink
 
 GRACE_SECONDS = 10
+T = TypeVar("T")
 
 
 class Server(uvicorn.Server):
@@ -108,9 +109,14 @@ def _stop_event() -> asyncio.Event:
 
 async def run(settings: Settings, say: Say, *, http: bool, work: bool, demo: bool) -> None:
     """Bring the parts up, wait for Ctrl-C or SIGTERM, take all of it down again."""
+    logs.set_up(settings.log_level)
     stop = _stop_event()
     sock = listening_socket(settings) if http else None
-    async with base(settings, say) as ground, contextlib.AsyncExitStack() as stack:
+    async with contextlib.AsyncExitStack() as outer, contextlib.AsyncExitStack() as stack:
+        ground = await _unless_stopped(stop, outer.enter_async_context(base(settings, say)))
+        if ground is None:
+            say("stopping")
+            return
         tasks = []
         if ground.embedded is not None:
             tasks.append(asyncio.create_task(ground.embedded.watch(), name="postgres"))
@@ -136,8 +142,8 @@ async def run(settings: Settings, say: Say, *, http: bool, work: bool, demo: boo
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work, but leave it when the signal to stop comes first."""
+async def _unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """Do the work, but leave it (None) when the signal to stop comes first."""
     doing = asyncio.create_task(work)
     waiting = asyncio.create_task(stop.wait())
     await asyncio.wait({doing, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -145,4 +151,5 @@ async def _unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, None]) 
     if not doing.done():
         doing.cancel()
     with contextlib.suppress(asyncio.CancelledError):
-        await doing
+        return await doing
+    return None

@@ -126,22 +126,27 @@ async def token(
         return _token_problem(400, "unsupported_grant_type", "only client_credentials")
     client = _basic(request) or (data.client_id or "", data.client_secret or "")
     async with db.transaction(state.pool) as tx:
-        credential = None
-        try:
-            await failures.check(tx, ActorKind.SP, client[0], now)
-            credential = await access.credential_by_id(tx, UUID(client[0]))
-        except ValueError:
-            pass
-        if (
-            credential is None
-            or credential.kind not in {ActorKind.SP, ActorKind.NETWORK}
-            or not access.secret_matches(client[1], credential.secret_hash)
-        ):
-            await failures.note(tx, ActorKind.SP, client[0], now)
+        credential = await _client(tx, *client)
+        if credential is None:
+            # A right secret (256 random bits) is never locked out: a client id is no secret.
+            await failures.count_try(tx, ActorKind.SP, client[0], now)
             return _token_problem(401, "invalid_client", "unknown client or wrong secret")
         lifetime = timedelta(minutes=state.settings.token_minutes)
         issued = await access.issue_token(tx, credential.id, lifetime=lifetime, now=now)
     return Response(issued, status_code=200, headers=NO_STORE)
+
+
+async def _client(read: db.Connection, client_id: str, secret: str) -> access.Credential | None:
+    """Return the live SP or network element with this id and secret."""
+    try:
+        credential = await access.credential_by_id(read, UUID(client_id))
+    except ValueError:
+        return None
+    if credential is None or credential.kind not in {ActorKind.SP, ActorKind.NETWORK}:
+        return None
+    if not access.secret_matches(secret, credential.secret_hash):
+        return None
+    return credential
 
 
 def _token_problem(status: int, error: str, words: str) -> Response[Token | TokenProblem]:
@@ -158,17 +163,17 @@ def _token_problem(status: int, error: str, words: str) -> Response[Token | Toke
 )
 async def sign_in_staff(data: StaffSignIn, state: State, now: datetime) -> Token:
     """Give a member of staff an access token for their password."""
-    async with db.acquired(state.pool) as read:
-        await failures.check(read, ActorKind.STAFF, data.login, now)
-        credential = await access.credential_of(read, ActorKind.STAFF, data.login)
+    async with db.transaction(state.pool) as tx:
+        tried = await failures.count_try(tx, ActorKind.STAFF, data.login, now)
+        credential = await access.credential_of(tx, ActorKind.STAFF, data.login)
     # Outside any transaction: the check takes tens of milliseconds on purpose.
     right = await password_matches(data.password, credential.secret_hash if credential else None)
+    if not right or credential is None:
+        raise SignInRefused
     async with db.transaction(state.pool) as tx:
-        if right and credential is not None:
-            lifetime = timedelta(minutes=state.settings.token_minutes)
-            return await access.issue_token(tx, credential.id, lifetime=lifetime, now=now)
-        await failures.note(tx, ActorKind.STAFF, data.login, now)
-    raise SignInRefused
+        await failures.forgive(tx, tried)
+        lifetime = timedelta(minutes=state.settings.token_minutes)
+        return await access.issue_token(tx, credential.id, lifetime=lifetime, now=now)
 
 
 @post("/sign-out", status_code=204, tags=["sign-in"], guards=[only(*Role)])

@@ -7,7 +7,7 @@ in `SPMS_CONFIG`. A key `port` in the file is `SPMS_PORT` in the environment.
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -31,12 +31,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Owner's URL of an existing PostgreSQL >= 15; without it an embedded one is started."""
     app_database_url: str | None = None
     """Application role's URL; without it, derived from the owner's (see `spms.core.roles`)."""
-    pool_size: Annotated[int, msgspec.Meta(ge=2, le=200)] = 10
-    """Most database connections of one process."""
+    pool_size: Annotated[int, msgspec.Meta(ge=3, le=200)] = 10
+    """Most database connections of one process; listening for work and the city take one each."""
     command_timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=600)] = 15.0
     """Longest a single statement may take before the request is answered with 503."""
-    acquire_timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 5.0
-    """Longest a request waits for a database connection before it is answered with 503."""
     body_limit_bytes: Annotated[int, msgspec.Meta(ge=1024, le=16_777_216)] = 1_048_576
     """Largest JSON body; charge files have their own limit."""
     file_limit_bytes: Annotated[int, msgspec.Meta(ge=1024, le=1_073_741_824)] = 268_435_456
@@ -65,8 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How long a hotline may ring before the call counts as not answered (rulebook: 20 s)."""
     worker: bool = True
     """Run jobs and links inside `spms up`; `spms serve` never does."""
-    log_level: str = "INFO"
-    """DEBUG, INFO, WARNING or ERROR."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """The least that is logged."""
 
     @property
     def data_path(self) -> Path:

@@ -140,3 +140,9 @@ async def test_the_reference_page_and_document_are_served_from_here(http):
         assert (await http.get(f"/reference/{name}")).status_code == 200
     assert (await http.get("/reference/..%2f__init__.py")).status_code == 404
     assert (await http.get("/openapi.json")).json()["openapi"].startswith("3.1")
+
+
+@pytest.mark.parametrize("path", ["", "/", "/swagger", "/redoc", "/openapi.json", "/x"])
+async def test_the_frameworks_own_pages_are_shut(http, path):
+    answer = await http.get(f"/-/framework{path}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

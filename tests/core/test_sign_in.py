@@ -1,5 +1,7 @@
 """One bearer model for all: tokens, wrong secrets, revocation."""
 
+import asyncio
+
 import pytest
 
 from spms.core import access, db
@@ -54,6 +56,24 @@ async def test_ten_wrong_tries_close_the_door_for_a_while(http, staff, clock):
     assert (await _token(http)).status_code == 429
     clock.move(FAILURE_WINDOW)
     assert (await _token(http)).status_code == 200
+
+
+async def test_many_guesses_at_once_are_ten_as_well(http, staff):
+    answers = await asyncio.gather(*[_token(http, "wrong") for _ in range(30)])
+    assert sorted(a.status_code for a in answers) == [401] * 10 + [429] * 20
+
+
+async def test_right_passwords_are_not_counted_as_failures(http, staff):
+    assert [(await _token(http)).status_code for _ in range(12)] == [200] * 12
+
+
+async def test_a_client_is_not_locked_out_by_others_who_know_its_id(http, sign_in):
+    admin = await sign_in(make.ADMIN)
+    made = (await http.post("/network-elements", json={"name": "smsc-1"}, headers=admin)).json()
+    form = {"grant_type": "client_credentials", **made}
+    wrong = [await http.post("/oauth/token", data=form | {"client_secret": "x"}) for _ in range(11)]
+    assert [a.status_code for a in wrong] == [401] * 10 + [429]
+    assert (await http.post("/oauth/token", data=form)).status_code == 200
 
 
 async def test_a_token_expires(http, staff, clock, settings):

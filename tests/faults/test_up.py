@@ -40,6 +40,29 @@ def test_it_starts_prints_where_everything_is_stops_cleanly_and_starts_again(ins
     assert instance.interrupt() == 0
 
 
+def test_ctrl_c_during_the_first_start_is_obeyed_and_the_next_start_is_whole(instance):
+    instance.wait_for_words("starting PostgreSQL")
+    assert instance.interrupt() == 0, instance.words()
+    assert "bringing the schema" not in instance.words()
+    assert "Traceback" not in instance.words()
+    instance.start().wait_until_ready()
+    assert instance.interrupt() == 0
+
+
+def test_a_start_that_dies_in_its_city_does_not_leave_the_clock_in_the_past(tmp_path):
+    playing = Instance(tmp_path, SPMS_CITY_SUBSCRIBERS="60").start()
+    try:
+        playing.wait_for_words("city  ")
+        playing.kill()
+        playing.start().wait_for_words("running; Ctrl-C")
+        assert "an earlier start died" in playing.words()
+        assert httpx.get(f"{playing.url}/sandbox/clock").json()["offset_seconds"] == 0
+        assert playing.interrupt() == 0
+    finally:
+        if playing.process is not None and playing.process.poll() is None:
+            playing.kill()
+
+
 def test_a_taken_port_is_said_in_one_line(instance, tmp_path):
     instance.wait_until_ready()
     (tmp_path / "second").mkdir()
