@@ -12,7 +12,7 @@ from spms.core.errors import TooManyRequests
 from spms.core.ids import new_id
 from spms.core.paging import instance_secret
 from spms.core.rulebook import section
-from spms.messaging import codes, queries
+from spms.messaging import codes, link_queries, queries, receipts
 from spms.messaging.model import (
     IncomingSms,
     MessageIn,
@@ -108,9 +108,11 @@ async def mark_submitted(
     tx: Connection, message: MessageOut, *, link: str, link_message_id: str, now: datetime
 ) -> None:
     """Record that the network has the message; a receipt that came first is applied now."""
+    await link_queries.lock_numbers(tx, link, [message.msisdn])
     await queries.lock_link_message(tx, link, link_message_id)
     await queries.submitted(tx, message, link=link, link_message_id=link_message_id, now=now)
-    await queries.apply_receipt(tx, link, link_message_id)
+    pairs = [(form, link_message_id) for form in receipts.forms(link_message_id)]
+    await link_queries.apply_receipts(tx, link, pairs)
 
 
 async def mark_failed(tx: Connection, message: MessageOut, *, error: str) -> bool:
@@ -146,7 +148,14 @@ async def record_receipt(
     """Keep a delivery receipt, also one that comes before its message is recorded as sent."""
     await queries.lock_link_message(tx, link, link_message_id)
     await queries.add_receipt(tx, link, link_message_id, delivered=delivered, now=now)
-    await queries.apply_receipt(tx, link, link_message_id)
+    await link_queries.apply_receipts(tx, link, [(link_message_id, link_message_id)])
+
+
+async def orphan_receipts(
+    read: Connection, *, before: datetime, limit: int = 50
+) -> list[link_queries.Orphan]:
+    """List receipts from before an instant whose message we do not know, newest first."""
+    return await link_queries.orphans(read, before=before, limit=limit)
 
 
 async def receive(tx: Connection, sms: IncomingSms, *, now: datetime) -> MessageIn | None:
@@ -162,6 +171,12 @@ async def receive(tx: Connection, sms: IncomingSms, *, now: datetime) -> Message
     if await queries.claim_key(tx, sms, message_id=message.id, now=now):
         await queries.store(tx, message, sms.raw)
         return message
+    await note_if_other(tx, sms, now=now)
+    return None
+
+
+async def note_if_other(tx: Connection, sms: IncomingSms, *, now: datetime) -> None:
+    """Note in the audit log when another content came under a name that is taken."""
     known = await queries.known(tx, sms)
     if known is not None and not known[1]:
         actor = Actor(kind=ActorKind.NETWORK, name=sms.link)
@@ -169,7 +184,20 @@ async def receive(tx: Connection, sms: IncomingSms, *, now: datetime) -> Message
             tx, "message.name_reused", "message_in", known[0], actor=actor, now=now,
             reason="other content under a name that the link had used; kept out",
         )  # fmt: skip
-    return None
+
+
+async def forget(tx: Connection, *, now: datetime) -> int:
+    """Drop what the rulebook does not keep any longer, and return how many rows that were.
+
+    These are receipts, the links' names for messages, and what only served to count or compare.
+    """
+    rules = await section(tx, MessagingRules, at=now)
+    kept = now - timedelta(days=rules.keep_days)
+    applied = now - timedelta(days=rules.keep_receipts_days)
+    dropped = await link_queries.forget_receipts(tx, matched=applied, orphans=kept)
+    dropped += await link_queries.forget_requests(tx, now - 2 * codes.WINDOW)
+    dropped += await link_queries.forget_names(tx, kept)
+    return dropped + await link_queries.forget_unproven(tx, now)
 
 
 async def take_pending(tx: Connection, *, limit: int = 1) -> list[MessageIn]:

@@ -21,25 +21,24 @@ from spms.messaging.model import MessageOut
 SUBMIT_SECONDS: Final = 20.0
 """For everything one round took: well inside the lease, so that nobody else takes it meanwhile."""
 
-PARALLEL: Final = 4
-"""Numbers served at the same time by one pump."""
-
 log = structlog.get_logger()
 
 
 async def pump_out(pool: Pool, link: Link, clock: Clock, *, limit: int = 50) -> int:
     """Carry due messages to the network once and return how many were taken.
 
-    The messages of one number go one after the other; any number of pumps may run. An error of
+    While the link is not ready they stay in the queue, for a worker whose link is.     The messages of one number go one after the other; any number of pumps may run. An error of
     the database is raised after the whole round was tried; leases take care of what it left.
     """
+    if not link.ready:
+        return 0
     deadline = asyncio.get_running_loop().time() + SUBMIT_SECONDS
     async with db.transaction(pool) as tx:
         taken = await actions.take_due(tx, now=clock.now(), limit=limit)
     numbers: dict[str, list[MessageOut]] = defaultdict(list)
     for message in taken:
         numbers[message.msisdn].append(message)
-    gate = asyncio.Semaphore(PARALLEL)
+    gate = asyncio.Semaphore(link.parallel)
 
     async def serve(messages: list[MessageOut]) -> None:
         async with gate:
@@ -92,7 +91,7 @@ async def _send(
         return None
     async with db.transaction(pool) as tx:
         await actions.mark_submitted(
-            tx, message, link=link.name, link_message_id=submitted.link_message_id,
-            now=clock.now(),
+            tx, message, link=submitted.link or link.name,
+            link_message_id=submitted.link_message_id, now=clock.now(),
         )  # fmt: skip
     return None

@@ -59,6 +59,10 @@ class MessagingRules(msgspec.Struct, frozen=True, kw_only=True):
     """Help messages to one number in 24 h, so that two answering machines do not talk forever."""
     validity_hours: int = 24
     """A message that could not be handed to the network for so long is given up."""
+    keep_receipts_days: int = 31
+    """A delivery receipt is kept so long after its message took over what it says."""
+    keep_days: int = 366
+    """Orphaned receipts and the links' names for messages are kept so long (as messages are)."""
 
 
 class MessageOut(msgspec.Struct, frozen=True, kw_only=True):

@@ -150,22 +150,6 @@ async def add_receipt(
     await tx.execute(ADD_RECEIPT, link, link_message_id, delivered, now)
 
 
-APPLY_RECEIPT = """
-    UPDATE message_out m
-       SET state = CASE WHEN r.delivered THEN 'delivered' ELSE 'failed' END,
-           delivered_at = CASE WHEN r.delivered THEN r.received_at END,
-           error = CASE WHEN NOT r.delivered THEN 'undelivered' END
-      FROM message_receipt r
-     WHERE r.link = $1 AND r.link_message_id = $2
-       AND m.link = $1 AND m.link_message_id = $2 AND m.state = 'sent'
-"""
-
-
-async def apply_receipt(tx: Connection, link: str, link_message_id: str) -> None:
-    """Bring a sent message and its receipt together, if both are there."""
-    await tx.execute(APPLY_RECEIPT, link, link_message_id)
-
-
 COUNT_SENT = """
     SELECT count(*) FROM message_out WHERE msisdn = $1 AND kind = $2 AND queued_at >= $3
 """

@@ -21,10 +21,15 @@ class Recorder:
     """A link that hands the message over and then does what the test wants."""
 
     name = "recorder"
+    ready = True
+    parallel = 4
 
     def __init__(self, *then) -> None:
         self.then = list(then)
         self.handed_over: list[str] = []
+
+    def takes(self, _message):
+        return True
 
     async def submit(self, message):
         then = self.then.pop(0) if self.then else None
