@@ -1,5 +1,6 @@
 """The verbs about messages and codes. Each runs inside the caller's transaction, never ends it."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -21,6 +22,7 @@ from spms.messaging.model import (
     MessageState,
     MessagingRules,
     Outgoing,
+    Sent,
 )
 from spms.subscribers import actions as subscribers
 from spms.subscribers.model import Number, NumberState
@@ -108,11 +110,22 @@ async def mark_submitted(
     tx: Connection, message: MessageOut, *, link: str, link_message_id: str, now: datetime
 ) -> None:
     """Record that the network has the message; a receipt that came first is applied now."""
-    await link_queries.lock_numbers(tx, link, [message.msisdn])
-    await queries.lock_link_message(tx, link, link_message_id)
-    await queries.submitted(tx, message, link=link, link_message_id=link_message_id, now=now)
-    pairs = [(form, link_message_id) for form in receipts.forms(link_message_id)]
-    await link_queries.apply_receipts(tx, link, pairs)
+    sent = Sent(message=message, link=link, link_message_id=link_message_id)
+    await mark_all_submitted(tx, [sent], now=now)
+
+
+async def mark_all_submitted(tx: Connection, sent: Sequence[Sent], *, now: datetime) -> None:
+    """Record that the network has these messages; receipts that came first are applied now."""
+    by_link: dict[str, list[Sent]] = defaultdict(list)
+    for each in sent:
+        by_link[each.link].append(each)
+    for link, group in sorted(by_link.items()):
+        names = [each.link_message_id for each in group]
+        await link_queries.lock_numbers(tx, link, [each.message.msisdn for each in group])
+        await queries.lock_link_messages(tx, link, names)
+        await queries.submitted(tx, link, group, now=now)
+        pairs = [(form, name) for name in names for form in receipts.forms(name)]
+        await link_queries.apply_receipts(tx, link, pairs)
 
 
 async def mark_failed(tx: Connection, message: MessageOut, *, error: str) -> bool:
@@ -146,7 +159,7 @@ async def record_receipt(
     tx: Connection, link: str, link_message_id: str, *, delivered: bool, now: datetime
 ) -> None:
     """Keep a delivery receipt, also one that comes before its message is recorded as sent."""
-    await queries.lock_link_message(tx, link, link_message_id)
+    await queries.lock_link_messages(tx, link, [link_message_id])
     await queries.add_receipt(tx, link, link_message_id, delivered=delivered, now=now)
     await link_queries.apply_receipts(tx, link, [(link_message_id, link_message_id)])
 

@@ -152,8 +152,8 @@ def _sms(message: MessageIn, raw: bytes) -> IncomingSms:
 
 async def _report(tx: Connection, link: str, reports: Sequence[ReceiptRow], now: datetime) -> None:
     """Keep receipts and let the messages that they mean take over what they say."""
-    for name in sorted({each.link_message_id for each in reports if each.msisdn is None}):
-        await queries.lock_link_message(tx, link, name)
+    bare = [each.link_message_id for each in reports if each.msisdn is None]
+    await queries.lock_link_messages(tx, link, bare)
     await link_queries.add_receipts(tx, link, reports, now)
     pairs = [
         (each.link_message_id, form)

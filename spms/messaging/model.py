@@ -96,6 +96,14 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     """At once unless said."""
 
 
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """A message out, and the name under which a link took it."""
+
+    message: MessageOut
+    link: str
+    link_message_id: str
+
+
 class IncomingSms(msgspec.Struct, frozen=True, kw_only=True):
     """A message from a subscriber, as a link hands it over."""
 

@@ -13,6 +13,7 @@ from spms.messaging.model import (
     MessageKind,
     MessageOut,
     MessageState,
+    Sent,
 )
 
 # --- out -------------------------------------------------------------------------------------
@@ -91,28 +92,36 @@ async def take_due(
     return sorted(taken, key=lambda message: (message.queued_at, message.id))
 
 
-LOCK_LINK_MESSAGE = "SELECT pg_advisory_xact_lock(hashtextextended($1 || chr(31) || $2, 5))"
+# The array is sorted, so that two who want several never wait for each other.
+LOCK_LINK_MESSAGES = """
+    SELECT pg_advisory_xact_lock(hashtextextended($1 || chr(31) || name, 5))
+      FROM unnest($2::text[]) AS name
+"""
 
 
-async def lock_link_message(tx: Connection, link: str, link_message_id: str) -> None:
+async def lock_link_messages(tx: Connection, link: str, names: Sequence[str]) -> None:
     """Let a receipt and the record of what it is about come one after the other."""
-    await tx.execute(LOCK_LINK_MESSAGE, link, link_message_id)
+    await tx.execute(LOCK_LINK_MESSAGES, link, sorted(set(names)))
 
 
 # That it was sent is a fact, whoever took the message over in the meantime.
 SUBMITTED = """
-    UPDATE message_out SET state = 'sent', sent_at = $4, lease_until = NULL, error = NULL,
-                           link = $5, link_message_id = $6
-     WHERE msisdn = $1 AND queued_at = $2 AND id = $3 AND state NOT IN ('sent', 'delivered')
+    UPDATE message_out m SET state = 'sent', sent_at = $1, lease_until = NULL, error = NULL,
+                             link = $2, link_message_id = s.name
+      FROM unnest($3::text[], $4::timestamptz[], $5::uuid[], $6::text[])
+        AS s (msisdn, queued_at, id, name)
+     WHERE m.msisdn = s.msisdn AND m.queued_at = s.queued_at AND m.id = s.id
+       AND m.state NOT IN ('sent', 'delivered')
 """
 
 
-async def submitted(
-    tx: Connection, message: MessageOut, *, link: str, link_message_id: str, now: datetime
-) -> None:
-    """Record that the network has it."""
-    key = (message.msisdn, message.queued_at, message.id)
-    await tx.execute(SUBMITTED, *key, now, link, link_message_id)
+async def submitted(tx: Connection, link: str, sent: Sequence[Sent], *, now: datetime) -> None:
+    """Record that the network has these messages."""
+    messages = [each.message for each in sent]
+    await tx.execute(
+        SUBMITTED, now, link, [m.msisdn for m in messages], [m.queued_at for m in messages],
+        [m.id for m in messages], [each.link_message_id for each in sent],
+    )  # fmt: skip
 
 
 # Only whoever still has the lease may say anything but 'sent'.
