@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from spms.core import leftovers
 from spms.core.access import Actor
 from spms.core.db import Connection
+from spms.messaging import actions as messaging
 
 KEEP = timedelta(days=7)
 
 
 async def work(tx: Connection, *, actor: Actor, now: datetime) -> str:  # noqa: ARG001
-    """Drop what is older than a week."""
-    return f"{await leftovers.forget(tx, before=now - KEEP)} rows dropped"
+    """Drop what is older than a week, and of messaging what its rules do not keep."""
+    dropped = await leftovers.forget(tx, before=now - KEEP)
+    return f"{dropped + await messaging.forget(tx, now=now)} rows dropped"

@@ -20,8 +20,9 @@ from spms.core import sandbox_clock
 from spms.core.clock import MovableClock
 from spms.core.settings import Settings
 from spms.inspections.prober import Prober, SipProber, sandbox_prober
-from spms.messaging.links import Link
+from spms.messaging.links import Link, Links
 from spms.messaging.sandbox import SandboxLink
+from spms.messaging.smpp_link import LinkMisconfigured, SmppLink
 
 GRACE_SECONDS = 10
 T = TypeVar("T")
@@ -76,13 +77,9 @@ async def serving(ground: Base, sock: socket.socket) -> AsyncIterator[Server]:
 @asynccontextmanager
 async def working(ground: Base) -> AsyncIterator[House]:
     """Run jobs, the SMS link and the prober until the block ends."""
-    if not ground.settings.sandbox:
-        raise StartError(
-            "no SMS link is configured: this release has the sandbox's only; set SPMS_SANDBOX=true"
-        )
-    link: Link = SandboxLink(ground.pool, ground.clock)
     prober: Prober
     async with contextlib.AsyncExitStack() as stack:
+        link = await _link(ground, stack)
         if ground.settings.sip_host:
             prober = SipProber(ground.settings)
         else:
@@ -97,6 +94,23 @@ async def working(ground: Base) -> AsyncIterator[House]:
             yield house
         finally:
             await worker.stop()
+
+
+async def _link(ground: Base, stack: contextlib.AsyncExitStack) -> Link:
+    """Start the SMPP links that are configured; without any, the sandbox's handset is the link."""
+    if ground.settings.smpp_links:
+        try:
+            links = [
+                SmppLink(each, ground.pool, ground.clock) for each in ground.settings.smpp_links
+            ]
+        except LinkMisconfigured as error:
+            raise StartError(str(error)) from error
+        return Links(*[await stack.enter_async_context(link.running()) for link in links])
+    if not ground.settings.sandbox:
+        raise StartError(
+            "no SMS link is configured: set SPMS_SMPP_LINKS (docs/smpp.md), or SPMS_SANDBOX=true"
+        )
+    return SandboxLink(ground.pool, ground.clock)
 
 
 def _stop_event() -> asyncio.Event:

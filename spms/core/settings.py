@@ -18,6 +18,77 @@ class SettingsError(Exception):
     """A setting cannot be read; the message names it and says what would be right."""
 
 
+class SmppSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One SMPP 3.4 link to an SMS centre: a table `[[smpp_links]]` in the file."""
+
+    name: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9-]{0,30}$(?!\\n)")]
+    """Name of the link; messages and receipts carry it. Never change it on a link in use."""
+    host: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    """Address of the SMS centre. Anything but loopback needs `tls`."""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 2775
+    """TCP port of the SMS centre."""
+    system_id: Annotated[str, msgspec.Meta(min_length=1, max_length=15)]
+    """Account at the SMS centre."""
+    password: Annotated[str, msgspec.Meta(max_length=32)] = ""
+    """Password of the account; better in `password_file`."""
+    password_file: str | None = None
+    """File whose first line is the password; wins over `password`."""
+    system_type: Annotated[str, msgspec.Meta(max_length=12)] = ""
+    """Sent with the bind; most SMS centres want nothing here."""
+    tls: bool = False
+    """Speak TLS; the certificate is checked."""
+    tls_ca: str | None = None
+    """PEM file of the authority to trust, where it is not one that the system knows."""
+    tls_name: str | None = None
+    """Name that the certificate must have, where it is not `host`."""
+    prefixes: tuple[str, ...] = ()
+    """Subscribers' numbers that go over this link begin with one of these; empty: all."""
+    senders: tuple[str, ...] = ()
+    """Our numbers whose messages go over this link begin with one of these; empty: all. Among
+    links that fit, the first in the file that is up takes a message."""
+    window: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
+    """Most messages that wait for their answer at one time."""
+    per_second: Annotated[float, msgspec.Meta(ge=0, le=100_000)] = 0
+    """Most submissions a second, as agreed with the SMS centre; 0: as many as it takes."""
+    response_seconds: Annotated[float, msgspec.Meta(gt=0, le=15)] = 10.0
+    """How long an answer may take; then it counts as lost."""
+    enquire_seconds: Annotated[float, msgspec.Meta(gt=0, le=600)] = 30.0
+    """After so long a silence the link is tried with an enquire_link."""
+    reconnect_seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 1.0
+    """Mean wait before the first new try; it doubles up to `reconnect_seconds_max`."""
+    reconnect_seconds_max: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 60.0
+    """Longest wait between two tries, and the wait after a refused bind."""
+    source_ton: Annotated[int, msgspec.Meta(ge=0, le=6)] = 0
+    """Type of number of our numbers."""
+    source_npi: Annotated[int, msgspec.Meta(ge=0, le=18)] = 1
+    """Numbering plan of our numbers."""
+    destination_ton: Annotated[int, msgspec.Meta(ge=0, le=6)] = 1
+    """Type of number of subscribers' numbers (1: international)."""
+    destination_npi: Annotated[int, msgspec.Meta(ge=0, le=18)] = 1
+    """Numbering plan of subscribers' numbers."""
+    alphabet: Literal["gsm7", "ascii", "latin1"] = "gsm7"
+    """What data_coding 0 means at this SMS centre."""
+    chinese: Literal["ucs2", "gbk"] = "ucs2"
+    """How Chinese goes out: UCS-2 (data_coding 8) or GBK (15). Both are understood coming in."""
+    little_endian: bool = False
+    """UCS-2 with the low octet first, for SMS centres that do it so."""
+    long_messages: Literal["udh", "payload", "sar"] = "udh"
+    """How a text longer than one message goes out: parts with a user data header, one
+    message_payload, or parts with sar_ parameters. All are understood coming in."""
+    receipts: bool = True
+    """Ask for delivery receipts."""
+    name_tag: Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)] | None = None
+    """Tag of the optional parameter in which this SMS centre names a subscriber's message, the
+    same name whenever it is delivered again. Without one, the content is compared."""
+    repeat_minutes: Annotated[int, msgspec.Meta(ge=1, le=1440)] = 10
+    """How long after the link is back the SMS centre may repeat what it got no answer for: its
+    longest interval between two tries."""
+
+    def __repr__(self) -> str:
+        """Name the link without its password."""
+        return f"SmppSettings({self.name}, {self.host}:{self.port})"
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One process's settings."""
 
@@ -61,6 +132,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Password for digest authentication at the trunk."""
     sip_ring_seconds: Annotated[float, msgspec.Meta(gt=0, le=180)] = 20.0
     """How long a hotline may ring before the call counts as not answered (rulebook: 20 s)."""
+    smpp_links: tuple[SmppSettings, ...] = ()
+    """SMPP links to SMS centres (docs/smpp.md), in the environment as a JSON list. Without any,
+    the sandbox's handset is the only phone there is."""
     worker: bool = True
     """Run jobs and links inside `spms up`; `spms serve` never does."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -89,6 +163,8 @@ def load(environ: Mapping[str, str], file: Path | None = None) -> Settings:
         if key.startswith(PREFIX) and name in known and value != "":
             values[name] = value
     try:
+        if isinstance(links := values.get("smpp_links"), str):
+            values["smpp_links"] = msgspec.json.decode(links)
         return msgspec.convert(values, Settings, strict=False)
-    except msgspec.ValidationError as error:
+    except msgspec.MsgspecError as error:
         raise SettingsError(f"setting not usable: {error}") from error

@@ -1,7 +1,8 @@
 """SMS in and out between the platform and subscribers, and sign-in by one-time code.
 
-Tables written here: message_in, message_in_key, message_out, message_receipt, one_time_code,
-one_time_code_request, and the sandbox's sandbox_phone and sandbox_sms.
+Tables written here: message_in, message_in_key, message_in_part, message_in_unproven,
+message_out, message_receipt, one_time_code, one_time_code_request, and the sandbox's
+sandbox_phone and sandbox_sms.
 
 What it keeps:
 
@@ -10,6 +11,9 @@ What it keeps:
   (`message_out_at_most_twice`).
 - A message in is committed before the link is told that we have it; delivered again, it is the
   same message. The messages of one number are handled one at a time, in the order received.
+- Over SMPP the layers are: `smpp_pdu` (octets), `smpp_session` (one connection), `smpp_link`
+  (kept bound, out) with `smpp_inbox` (in), and `deliveries` (what came, as rows). `texts` and
+  `receipts` know how SMSCs write those. docs/smpp.md is the operator's page.
 - A one-time code works once, for ten minutes and five tries, for the holder it was sent to; the
   answers do not tell whether a number exists.
 """

@@ -1,5 +1,7 @@
 """The verbs about messages and codes. Each runs inside the caller's transaction, never ends it."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -11,7 +13,7 @@ from spms.core.errors import TooManyRequests
 from spms.core.ids import new_id
 from spms.core.paging import instance_secret
 from spms.core.rulebook import section
-from spms.messaging import codes, queries
+from spms.messaging import codes, link_queries, queries, receipts
 from spms.messaging.model import (
     IncomingSms,
     MessageIn,
@@ -19,6 +21,8 @@ from spms.messaging.model import (
     MessageOut,
     MessageState,
     MessagingRules,
+    Outgoing,
+    Sent,
 )
 from spms.subscribers import actions as subscribers
 from spms.subscribers.model import Number, NumberState
@@ -59,6 +63,31 @@ async def send(
     return message.id
 
 
+async def send_many(tx: Connection, messages: Sequence[Outgoing], *, now: datetime) -> int:
+    """Queue messages with one statement and return how many; they leave after the commit.
+
+    Of one number they go in the order given. Raises `ValueError` as `send` does, and then queues
+    none of them.
+    """
+    if not messages:
+        return 0
+    if any(not 0 < len(each.text) <= TEXT_MAX for each in messages):
+        raise ValueError(f"a message has 1 to {TEXT_MAX} characters")
+    operator = ""
+    if any(each.sender is None for each in messages):
+        operator = (await section(tx, MessagingRules, at=now)).operator_number
+    rows = [
+        MessageOut(
+            msisdn=each.msisdn, queued_at=now, id=new_id(), sender=each.sender or operator,
+            text=each.text, kind=each.kind, about_kind=each.about_kind,
+            about_id=str(each.about_id), state=MessageState.QUEUED, attempts=0,
+        )
+        for each in messages
+    ]  # fmt: skip
+    await queries.enqueue_many(tx, rows, [each.due_at or now for each in messages])
+    return len(rows)
+
+
 async def count_sent(
     read: Connection, msisdn: str, kind: MessageKind, *, since: datetime
 ) -> int:  # fmt: skip
@@ -81,9 +110,22 @@ async def mark_submitted(
     tx: Connection, message: MessageOut, *, link: str, link_message_id: str, now: datetime
 ) -> None:
     """Record that the network has the message; a receipt that came first is applied now."""
-    await queries.lock_link_message(tx, link, link_message_id)
-    await queries.submitted(tx, message, link=link, link_message_id=link_message_id, now=now)
-    await queries.apply_receipt(tx, link, link_message_id)
+    sent = Sent(message=message, link=link, link_message_id=link_message_id)
+    await mark_all_submitted(tx, [sent], now=now)
+
+
+async def mark_all_submitted(tx: Connection, sent: Sequence[Sent], *, now: datetime) -> None:
+    """Record that the network has these messages; receipts that came first are applied now."""
+    by_link: dict[str, list[Sent]] = defaultdict(list)
+    for each in sent:
+        by_link[each.link].append(each)
+    for link, group in sorted(by_link.items()):
+        names = [each.link_message_id for each in group]
+        await link_queries.lock_numbers(tx, link, [each.message.msisdn for each in group])
+        await queries.lock_link_messages(tx, link, names)
+        await queries.submitted(tx, link, group, now=now)
+        pairs = [(form, name) for name in names for form in receipts.forms(name)]
+        await link_queries.apply_receipts(tx, link, pairs)
 
 
 async def mark_failed(tx: Connection, message: MessageOut, *, error: str) -> bool:
@@ -117,9 +159,16 @@ async def record_receipt(
     tx: Connection, link: str, link_message_id: str, *, delivered: bool, now: datetime
 ) -> None:
     """Keep a delivery receipt, also one that comes before its message is recorded as sent."""
-    await queries.lock_link_message(tx, link, link_message_id)
+    await queries.lock_link_messages(tx, link, [link_message_id])
     await queries.add_receipt(tx, link, link_message_id, delivered=delivered, now=now)
-    await queries.apply_receipt(tx, link, link_message_id)
+    await link_queries.apply_receipts(tx, link, [(link_message_id, link_message_id)])
+
+
+async def orphan_receipts(
+    read: Connection, *, before: datetime, limit: int = 50
+) -> list[link_queries.Orphan]:
+    """List receipts from before an instant whose message we do not know, newest first."""
+    return await link_queries.orphans(read, before=before, limit=limit)
 
 
 async def receive(tx: Connection, sms: IncomingSms, *, now: datetime) -> MessageIn | None:
@@ -135,6 +184,12 @@ async def receive(tx: Connection, sms: IncomingSms, *, now: datetime) -> Message
     if await queries.claim_key(tx, sms, message_id=message.id, now=now):
         await queries.store(tx, message, sms.raw)
         return message
+    await note_if_other(tx, sms, now=now)
+    return None
+
+
+async def note_if_other(tx: Connection, sms: IncomingSms, *, now: datetime) -> None:
+    """Note in the audit log when another content came under a name that is taken."""
     known = await queries.known(tx, sms)
     if known is not None and not known[1]:
         actor = Actor(kind=ActorKind.NETWORK, name=sms.link)
@@ -142,7 +197,20 @@ async def receive(tx: Connection, sms: IncomingSms, *, now: datetime) -> Message
             tx, "message.name_reused", "message_in", known[0], actor=actor, now=now,
             reason="other content under a name that the link had used; kept out",
         )  # fmt: skip
-    return None
+
+
+async def forget(tx: Connection, *, now: datetime) -> int:
+    """Drop what the rulebook does not keep any longer, and return how many rows that were.
+
+    These are receipts, the links' names for messages, and what only served to count or compare.
+    """
+    rules = await section(tx, MessagingRules, at=now)
+    kept = now - timedelta(days=rules.keep_days)
+    applied = now - timedelta(days=rules.keep_receipts_days)
+    dropped = await link_queries.forget_receipts(tx, matched=applied, orphans=kept)
+    dropped += await link_queries.forget_requests(tx, now - 2 * codes.WINDOW)
+    dropped += await link_queries.forget_names(tx, kept)
+    return dropped + await link_queries.forget_unproven(tx, now)
 
 
 async def take_pending(tx: Connection, *, limit: int = 1) -> list[MessageIn]:

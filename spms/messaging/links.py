@@ -12,6 +12,8 @@ class Submitted(msgspec.Struct, frozen=True, kw_only=True):
 
     link_message_id: str
     """The network's name for it; receipts will use it."""
+    link: str | None = None
+    """The link that took it, where several are seen as one."""
 
 
 class LinkBusy(Exception):  # noqa: N818 - an answer of the network, not an error of ours
@@ -42,6 +44,17 @@ class Link(Protocol):
     def name(self) -> str:
         """Name of the link; receipts carry the same."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether it can take messages now; while it cannot, none are taken from the queue."""
+
+    @property
+    def parallel(self) -> int:
+        """How many messages it can have under way at one time."""
+
+    def takes(self, message: MessageOut) -> bool:
+        """Whether messages of this sender to this number go over it."""
+
     async def submit(self, message: MessageOut) -> Submitted:
         """Hand over a message and wait until the network says it has it.
 
@@ -51,17 +64,41 @@ class Link(Protocol):
 
 
 class Links:
-    """The ways into the network, seen as one. There is one so far; nothing is routed by yet."""
+    """The ways into the network, seen as one."""
 
-    def __init__(self, link: Link) -> None:
-        """Send everything over one link."""
-        self._link = link
+    name = "links"
+
+    def __init__(self, *links: Link) -> None:
+        """Route over these; the first that takes a message and is up gets it."""
+        self._links = links
 
     @property
-    def name(self) -> str:
-        """Name of the link that takes the messages."""
-        return self._link.name
+    def ready(self) -> bool:
+        """Whether any of them can take messages now."""
+        return any(link.ready for link in self._links)
+
+    @property
+    def parallel(self) -> int:
+        """How many messages they can have under way at one time."""
+        return sum(link.parallel for link in self._links)
+
+    def takes(self, message: MessageOut) -> bool:
+        """Whether any of them takes messages like this one."""
+        return any(link.takes(message) for link in self._links)
 
     async def submit(self, message: MessageOut) -> Submitted:
-        """Hand the message to the link that takes it; raises what that link raises."""
-        return await self._link.submit(message)
+        """Hand the message to the first link that takes it; what it certainly has not, the next.
+
+        Raises what the last of them raised, `LinkRefused` when none takes such messages.
+        """
+        answer: LinkBusy | LinkDown | None = None
+        for link in self._links:
+            if not link.takes(message):
+                continue
+            try:
+                submitted = await link.submit(message)
+            except (LinkBusy, LinkDown) as not_now:
+                answer = not_now
+            else:
+                return msgspec.structs.replace(submitted, link=submitted.link or link.name)
+        raise answer or LinkRefused("no_route")

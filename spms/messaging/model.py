@@ -59,6 +59,10 @@ class MessagingRules(msgspec.Struct, frozen=True, kw_only=True):
     """Help messages to one number in 24 h, so that two answering machines do not talk forever."""
     validity_hours: int = 24
     """A message that could not be handed to the network for so long is given up."""
+    keep_receipts_days: int = 31
+    """A delivery receipt is kept so long after its message took over what it says."""
+    keep_days: int = 366
+    """Orphaned receipts and the links' names for messages are kept so long (as messages are)."""
 
 
 class MessageOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +79,29 @@ class MessageOut(msgspec.Struct, frozen=True, kw_only=True):
     state: MessageState
     attempts: int
     """How often it may have reached the network, this time included."""
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """A message to be queued together with others."""
+
+    msisdn: str
+    text: str
+    kind: MessageKind
+    about_kind: str
+    about_id: object
+    """With `about_kind` the thing it is about; kept as text."""
+    sender: str | None = None
+    """The operator's number unless said."""
+    due_at: datetime | None = None
+    """At once unless said."""
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """A message out, and the name under which a link took it."""
+
+    message: MessageOut
+    link: str
+    link_message_id: str
 
 
 class IncomingSms(msgspec.Struct, frozen=True, kw_only=True):

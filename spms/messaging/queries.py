@@ -4,19 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
 from spms.core.db import Connection, changed, many, one
 from spms.messaging.model import (
-    Direction,
     IncomingSms,
     MessageIn,
     MessageKind,
     MessageOut,
     MessageState,
-    Phone,
-    ScreenSms,
+    Sent,
 )
 
 # --- out -------------------------------------------------------------------------------------
@@ -36,6 +33,29 @@ async def enqueue(tx: Connection, message: MessageOut, *, due_at: datetime) -> N
     await tx.execute(
         ENQUEUE, message.msisdn, message.queued_at, message.id, message.sender, message.text,
         message.kind, message.about_kind, message.about_id, due_at,
+    )  # fmt: skip
+
+
+ENQUEUE_MANY = """
+    WITH queued AS (
+        INSERT INTO message_out
+            (msisdn, queued_at, id, sender, text, kind, about_kind, about_id, state, due_at)
+        SELECT m.msisdn, $1, m.id, m.sender, m.text, m.kind, m.about_kind, m.about_id, 'queued',
+               m.due_at
+          FROM unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
+                      $8::text[], $9::timestamptz[])
+            AS m (msisdn, id, sender, text, kind, about_kind, about_id, due_at)
+    )
+    SELECT pg_notify('spms_work', '')
+"""
+
+
+async def enqueue_many(tx: Connection, rows: Sequence[MessageOut], due: Sequence[datetime]) -> None:
+    """Queue messages of one instant, at least one; at commit, listening pumps wake."""
+    await tx.execute(
+        ENQUEUE_MANY, rows[0].queued_at, [row.msisdn for row in rows], [row.id for row in rows],
+        [row.sender for row in rows], [row.text for row in rows], [row.kind for row in rows],
+        [row.about_kind for row in rows], [row.about_id for row in rows], due,
     )  # fmt: skip
 
 
@@ -72,28 +92,36 @@ async def take_due(
     return sorted(taken, key=lambda message: (message.queued_at, message.id))
 
 
-LOCK_LINK_MESSAGE = "SELECT pg_advisory_xact_lock(hashtextextended($1 || chr(31) || $2, 5))"
+# The array is sorted, so that two who want several never wait for each other.
+LOCK_LINK_MESSAGES = """
+    SELECT pg_advisory_xact_lock(hashtextextended($1 || chr(31) || name, 5))
+      FROM unnest($2::text[]) AS name
+"""
 
 
-async def lock_link_message(tx: Connection, link: str, link_message_id: str) -> None:
+async def lock_link_messages(tx: Connection, link: str, names: Sequence[str]) -> None:
     """Let a receipt and the record of what it is about come one after the other."""
-    await tx.execute(LOCK_LINK_MESSAGE, link, link_message_id)
+    await tx.execute(LOCK_LINK_MESSAGES, link, sorted(set(names)))
 
 
 # That it was sent is a fact, whoever took the message over in the meantime.
 SUBMITTED = """
-    UPDATE message_out SET state = 'sent', sent_at = $4, lease_until = NULL, error = NULL,
-                           link = $5, link_message_id = $6
-     WHERE msisdn = $1 AND queued_at = $2 AND id = $3 AND state NOT IN ('sent', 'delivered')
+    UPDATE message_out m SET state = 'sent', sent_at = $1, lease_until = NULL, error = NULL,
+                             link = $2, link_message_id = s.name
+      FROM unnest($3::text[], $4::timestamptz[], $5::uuid[], $6::text[])
+        AS s (msisdn, queued_at, id, name)
+     WHERE m.msisdn = s.msisdn AND m.queued_at = s.queued_at AND m.id = s.id
+       AND m.state NOT IN ('sent', 'delivered')
 """
 
 
-async def submitted(
-    tx: Connection, message: MessageOut, *, link: str, link_message_id: str, now: datetime
-) -> None:
-    """Record that the network has it."""
-    key = (message.msisdn, message.queued_at, message.id)
-    await tx.execute(SUBMITTED, *key, now, link, link_message_id)
+async def submitted(tx: Connection, link: str, sent: Sequence[Sent], *, now: datetime) -> None:
+    """Record that the network has these messages."""
+    messages = [each.message for each in sent]
+    await tx.execute(
+        SUBMITTED, now, link, [m.msisdn for m in messages], [m.queued_at for m in messages],
+        [m.id for m in messages], [each.link_message_id for each in sent],
+    )  # fmt: skip
 
 
 # Only whoever still has the lease may say anything but 'sent'.
@@ -129,22 +157,6 @@ async def add_receipt(
 ) -> None:
     """Keep a receipt; the first one for a message stands."""
     await tx.execute(ADD_RECEIPT, link, link_message_id, delivered, now)
-
-
-APPLY_RECEIPT = """
-    UPDATE message_out m
-       SET state = CASE WHEN r.delivered THEN 'delivered' ELSE 'failed' END,
-           delivered_at = CASE WHEN r.delivered THEN r.received_at END,
-           error = CASE WHEN NOT r.delivered THEN 'undelivered' END
-      FROM message_receipt r
-     WHERE r.link = $1 AND r.link_message_id = $2
-       AND m.link = $1 AND m.link_message_id = $2 AND m.state = 'sent'
-"""
-
-
-async def apply_receipt(tx: Connection, link: str, link_message_id: str) -> None:
-    """Bring a sent message and its receipt together, if both are there."""
-    await tx.execute(APPLY_RECEIPT, link, link_message_id)
 
 
 COUNT_SENT = """
@@ -312,75 +324,3 @@ USE_CODE = "UPDATE one_time_code SET used_at = $3 WHERE msisdn = $1 AND id = $2"
 async def use_code(tx: Connection, msisdn: str, code_id: UUID, now: datetime) -> None:
     """Mark a code as used; the caller holds its row."""
     await tx.execute(USE_CODE, msisdn, code_id, now)
-
-
-# --- sandbox ---------------------------------------------------------------------------------
-
-PHONES = """
-    SELECT p.msisdn, p.label, p.reachable, s.seq AS last_seq, s.at AS last_at, s.text AS last_text
-      FROM sandbox_phone p
-      LEFT JOIN LATERAL (
-            SELECT seq, at, text FROM sandbox_sms s WHERE s.msisdn = p.msisdn
-             ORDER BY seq DESC LIMIT 1) AS s ON true
-     ORDER BY p.label, p.msisdn LIMIT $1
-"""
-
-
-async def phones(read: Connection, limit: int) -> list[Phone]:
-    """List demonstration phones with the newest message on each screen."""
-    return many(Phone, await read.fetch(PHONES, limit))
-
-
-REACHABLE = "SELECT reachable FROM sandbox_phone WHERE msisdn = $1"
-
-
-async def reachable(read: Connection, msisdn: str) -> bool:
-    """Whether a phone is switched on; one nobody has listed is."""
-    answer: bool | None = await read.fetchval(REACHABLE, msisdn)
-    return answer is not False
-
-
-PUT_PHONE = """
-    INSERT INTO sandbox_phone (msisdn, label, reachable) VALUES ($1, $2, $3)
-    ON CONFLICT (msisdn) DO UPDATE SET label = excluded.label, reachable = excluded.reachable
-"""
-
-
-async def put_phone(tx: Connection, msisdn: str, label: str, *, reachable: bool) -> None:
-    """Add or change a demonstration phone."""
-    await tx.execute(PUT_PHONE, msisdn, label, reachable)
-
-
-# The lock makes `seq` grow in the order of commits, so that a reader who has seen n misses none.
-LOCK_SCREEN = "SELECT pg_advisory_xact_lock(hashtextextended($1, 7))"
-SHOW = """
-    INSERT INTO sandbox_sms (msisdn, id, direction, other, text, at)
-    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (msisdn, id) DO NOTHING
-"""
-
-
-async def show(
-    tx: Connection,
-    msisdn: str,
-    sms_id: UUID,
-    *,
-    direction: Direction,
-    other: str,
-    text: str,
-    at: datetime,
-) -> None:
-    """Put a message on a phone's screen, once."""
-    await tx.execute(LOCK_SCREEN, msisdn)
-    await tx.execute(SHOW, msisdn, sms_id, direction, other, text, at)
-
-
-SCREEN = """
-    SELECT seq, direction, other, text, at FROM sandbox_sms
-     WHERE msisdn = $1 AND seq > $2 ORDER BY seq DESC LIMIT $3
-"""
-
-
-async def screen(read: Connection, msisdn: str, *, after: int, limit: int) -> list[ScreenSms]:
-    """Return the newest messages on a screen that came after one of them, oldest first."""
-    rows: list[asyncpg.Record] = await read.fetch(SCREEN, msisdn, after, limit)
-    return many(ScreenSms, reversed(rows))

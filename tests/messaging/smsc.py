@@ -1,0 +1,167 @@
+"""A third party's SMSC (smpp34) in the test's own process, and a line that can be cut."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import smpp34
+
+from spms.core.settings import SmppSettings
+
+BIND_TRANSCEIVER, DELIVER_SM, DELIVER_SM_RESP = 0x09, 0x05, 0x80000005
+SUBMIT_SM, SUBMIT_SM_RESP = 0x04, 0x80000004
+PATIENCE = 30
+
+
+def link_settings(port, name="smsc", **changes):
+    values = {
+        "host": "127.0.0.1", "system_id": "spms", "password": "secret", "reconnect_seconds": 0.004,
+        "reconnect_seconds_max": 0.05,
+    }  # fmt: skip
+    return SmppSettings(name=name, port=port, **{**values, **changes})
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+class Smsc:
+    """Takes every bind; accepts what is submitted unless told otherwise; delivers."""
+
+    def __init__(self, server: smpp34.Server, port: int) -> None:
+        self.port = port
+        self.submitted: list[smpp34.SubmitSmEvent] = []
+        self.answer: Callable[[smpp34.SubmitSmEvent, int], None] = self.accept
+        self.bound = asyncio.Event()
+        self.binds = 0
+        self._server = server
+        self._session: smpp34.Esme | None = None
+        self._arrived = asyncio.Event()
+
+    @staticmethod
+    def accept(event, number) -> None:
+        event.accept(f"m{number}")
+
+    async def serve(self) -> None:
+        while True:
+            event = await self._server.next()
+            if isinstance(event, smpp34.Esme):
+                self._session = event
+                self.binds += 1
+                self.bound.set()
+            elif isinstance(event, smpp34.SubmitSmEvent):
+                self.submitted.append(event)
+                self.answer(event, len(self.submitted))
+                self._arrived.set()
+            elif self._session is not None and event.session_id == self._session.session_id:
+                self.bound.clear()
+
+    async def session(self) -> smpp34.Esme:
+        await asyncio.wait_for(self.bound.wait(), PATIENCE)
+        assert self._session is not None
+        return self._session
+
+    async def deliver(self, source, content, *, to="10010", **more) -> int:
+        """Deliver once and return the status; raises `SmppError` when the line breaks."""
+        session = await self.session()
+        answer = await session.deliver_sm(
+            destination_addr=to, source_addr=source, short_message=content, **more
+        )
+        return answer.command_status
+
+    async def deliver_until_taken(self, source, content, **more) -> int:
+        """Deliver again and again, as an SMSC does, until it is acknowledged; return the tries."""
+        tries = 1
+        while True:
+            with contextlib.suppress(smpp34.SmppError):
+                if await self.deliver(source, content, **more) == 0:
+                    return tries
+            tries += 1
+            await asyncio.sleep(0.001)
+
+    async def arrived(self, count: int) -> None:
+        """Wait until so many messages have been submitted."""
+        while len(self.submitted) < count:
+            self._arrived.clear()
+            await asyncio.wait_for(self._arrived.wait(), PATIENCE)
+
+
+@asynccontextmanager
+async def running_smsc() -> AsyncIterator[Smsc]:
+    port = free_port()
+    server = smpp34.Server(host="127.0.0.1", port=port, system_id="SMSC", inbound_capacity=5000)
+    await server.start()
+    smsc = Smsc(server, port)
+    task = asyncio.create_task(smsc.serve())
+    try:
+        yield smsc
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await server.stop()
+
+
+class Line:
+    """A line between link and SMSC that breaks in the middle of a PDU, as often as told."""
+
+    def __init__(self, upstream: int) -> None:
+        self._upstream = upstream
+        self._cut: tuple[int, int] | None = None
+        self.cuts = 0
+        self.port = 0
+
+    def cut(self, command: int, octets: int) -> None:
+        """Break after so many octets of the next PDU of a kind have passed."""
+        self._cut = (command, octets)
+
+    @property
+    def armed(self) -> bool:
+        return self._cut is not None
+
+    async def serve(self, reader, writer) -> None:
+        try:
+            back_reader, back_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
+        except OSError:
+            writer.transport.abort()
+            return
+        ways = [(reader, back_writer), (back_reader, writer)]
+        tasks = [asyncio.create_task(self._pass(*way)) for way in ways]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for each in (writer, back_writer):
+            each.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _pass(self, reader, writer) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readexactly(16)
+                length, command = struct.unpack(">II", head[:8])
+                pdu = head + await reader.readexactly(length - 16)
+                if self._cut is not None and self._cut[0] == command:
+                    _, octets = self._cut
+                    self._cut = None
+                    self.cuts += 1
+                    writer.write(pdu[:octets])
+                    await writer.drain()
+                    return
+                writer.write(pdu)
+                await writer.drain()
+
+
+@asynccontextmanager
+async def line_to(smsc: Smsc) -> AsyncIterator[Line]:
+    line = Line(smsc.port)
+    server = await asyncio.start_server(line.serve, "127.0.0.1", 0)
+    line.port = server.sockets[0].getsockname()[1]
+    try:
+        yield line
+    finally:
+        server.close()
