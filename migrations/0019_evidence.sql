@@ -70,6 +70,7 @@ CREATE TABLE anchor_leaf (
     start_hash bytea NOT NULL,
     seq bigint NOT NULL,
     hash bytea NOT NULL,
+    path bytea NOT NULL,                -- the way to the root: sibling hashes, 32 bytes each
     PRIMARY KEY (subject, chain, anchor_seq)
 );
 CREATE INDEX anchor_leaf_of ON anchor_leaf (anchor_seq, place);

@@ -63,6 +63,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Password for digest authentication at the trunk."""
     sip_ring_seconds: Annotated[float, msgspec.Meta(gt=0, le=180)] = 20.0
     """How long a hotline may ring before the call counts as not answered (rulebook: 20 s)."""
+    signing_key_file: str | None = None
+    """Ed25519 private key (PEM) that signs evidence; without it one is made in the data directory."""
+    anchor_dir: str | None = None
+    """Where signed anchors are written: best a disk of its own; `anchors` in the data directory."""
     worker: bool = True
     """Run jobs and links inside `spms up`; `spms serve` never does."""
     log_level: str = "INFO"
@@ -72,6 +76,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def data_path(self) -> Path:
         """Directory of `data_dir`, absolute."""
         return Path(self.data_dir).expanduser().resolve()
+
+    @property
+    def anchor_path(self) -> Path:
+        """Directory of `anchor_dir`, absolute."""
+        if self.anchor_dir is None:
+            return self.data_path / "anchors"
+        return Path(self.anchor_dir).expanduser().resolve()
 
 
 def load(environ: Mapping[str, str], file: Path | None = None) -> Settings:

@@ -84,3 +84,8 @@ async def faults(read: Connection, numbers: Sequence[str]) -> list[Fault]:
 
 def _fault(number: str, seq: int, kind: FaultKind) -> Fault:
     return Fault(chain=CHAIN, subject=number, seq=seq, kind=kind)
+
+
+async def numbers(read: Connection, *, after: str, limit: int) -> list[str]:
+    """Return the numbers that have a log or should have one, in order."""
+    return await queries.numbers(read, after=after, limit=limit)

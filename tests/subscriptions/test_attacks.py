@@ -233,7 +233,7 @@ async def fill(world: World, owner: asyncpg.Connection) -> None:
         ),
         "INSERT INTO anchor VALUES (1, {now}, 1, '{{}}')",
         (
-            "INSERT INTO anchor_leaf SELECT subject, chain, 1, 0, hash, seq, hash FROM chain_entry "
+            "INSERT INTO anchor_leaf SELECT subject, chain, 1, 0, hash, seq, hash, '' FROM chain_entry "
             "LIMIT 1"
         ),
         (
