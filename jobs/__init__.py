@@ -10,7 +10,9 @@ from datetime import timedelta
 from typing import Final
 
 from jobs import (
+    anchor_heads,
     call_hotlines,
+    carry_out_anchors,
     draw_spot_checks,
     expire_prompts,
     follow_inspections,
@@ -42,5 +44,7 @@ TIMETABLE: Final[Sequence[SlotJob | PumpJob]] = (
     ),
     PumpJob(name="call_hotlines", pump=call_hotlines.pump),
     PumpJob(name="follow_inspections", pump=follow_inspections.pump),
+    SlotJob(name="anchor_heads", every=timedelta(minutes=10), work=anchor_heads.work),
+    PumpJob(name="carry_out_anchors", pump=carry_out_anchors.pump),
     SlotJob(name="forget_leftovers", every=timedelta(days=1), work=forget_leftovers.work),
 )

@@ -10,9 +10,10 @@ from litestar.openapi.spec import License
 
 from spms.authorisation import routes as authorisation
 from spms.catalogue import routes as catalogue
+from spms.charging import evidence_routes as charging_evidence
 from spms.charging import routes as charging
 from spms.compensation import routes as compensation
-from spms.core import reference, sandbox_clock
+from spms.core import evidence_routes, reference, sandbox_clock
 from spms.core import routes as core
 from spms.core.body import StrictRequest
 from spms.core.clock import Clock, SystemClock
@@ -21,6 +22,7 @@ from spms.core.edge import Edge
 from spms.core.errors import NotFound
 from spms.core.http import DEPENDENCIES, EXCEPTION_HANDLERS, Authenticate
 from spms.core.settings import Settings
+from spms.core.signing import open_signer
 from spms.inspections import routes as inspections
 from spms.inspections import sandbox_routes as inspections_sandbox
 from spms.messaging import routes as messaging
@@ -28,15 +30,17 @@ from spms.messaging import sandbox_routes as messaging_sandbox
 from spms.partners import routes as partners
 from spms.penalties import routes as penalties
 from spms.subscribers import routes as subscribers
+from spms.subscriptions import evidence_routes as subscriptions_evidence
 from spms.subscriptions import routes as subscriptions
 
 
 def routers(*, sandbox: bool) -> list[Router]:
     """Return every room's router, and in the sandbox what only the sandbox serves."""
     rooms = [
-        reference.router, core.router, partners.router, catalogue.router, subscribers.router,
+        reference.router, core.router, evidence_routes.router, partners.router, catalogue.router, subscribers.router,
         messaging.router, subscriptions.router, authorisation.router, charging.router,
-        compensation.router, inspections.router, penalties.router,
+        compensation.router, inspections.router, penalties.router, subscriptions_evidence.router,
+        charging_evidence.router,
     ]  # fmt: skip
     if sandbox:
         rooms += [sandbox_clock.router, messaging_sandbox.router, inspections_sandbox.router]
@@ -73,7 +77,8 @@ def _litestar(state: dict[str, Any], *, sandbox: bool) -> Litestar:
 
 def create_app(pool: Pool, clock: Clock, settings: Settings) -> Edge:
     """Build the application on an open pool; the sandbox's routes only where settings say so."""
-    state = {"pool": pool, "clock": clock, "settings": settings}
+    signer = open_signer(settings)
+    state = {"pool": pool, "clock": clock, "settings": settings, "signer": signer}
     return Edge(_litestar(state, sandbox=settings.sandbox), body_limit=settings.body_limit_bytes)
 
 

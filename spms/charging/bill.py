@@ -126,8 +126,14 @@ async def _bill(
 async def _explain(read: Connection, number: Number | None, charge_id: UUID) -> LineExplained:
     if number is None:
         raise NotFound
-    msisdn = number.msisdn
-    line = await bill_queries.line(read, msisdn, charge_id, since=number.epoch_since)
+    return await explain(read, number.msisdn, charge_id, since=number.epoch_since)
+
+
+async def explain(
+    read: Connection, msisdn: str, charge_id: UUID, *, since: datetime
+) -> LineExplained:
+    """Explain one charge of a number, if it was made since an instant; raise `NotFound`."""
+    line = await bill_queries.line(read, msisdn, charge_id, since=since)
     if line is None:
         raise NotFound
     key = (msisdn, charge_id, line.charged_at)

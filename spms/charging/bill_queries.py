@@ -95,6 +95,22 @@ async def findings(read: Connection, msisdn: str, charge_id: UUID) -> list[Findi
     return many(FindingShown, await read.fetch(FINDINGS, msisdn, charge_id))
 
 
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose charge it is."""
+
+    msisdn: str
+    charged_at: datetime
+    sp_id: UUID
+
+
+OWNER = "SELECT msisdn, charged_at, sp_id FROM charge_record WHERE id = $1"
+
+
+async def owner_of(read: Connection, charge_id: UUID) -> Owner | None:
+    """Return whose a charge is, by its id alone."""
+    return one(Owner, await read.fetchrow(OWNER, charge_id))
+
+
 # The cited decision is always among them: it is the latest allowed one, and is asked for by id.
 DECISIONS = """
     SELECT a.id, a.decided_at, a.allowed, a.reasons, a.price_fen,

@@ -12,6 +12,7 @@ from spms.cli import tools
 from spms.cli.loop import run as run_on_loop
 from spms.cli.process import base, settings_from_environment
 from spms.cli.simulate import simulate
+from spms.cli.verify import verify
 
 app = typer.Typer(
     name="spms",
@@ -32,6 +33,7 @@ app.command()(tools.ingest)
 app.command()(tools.staff)
 app.command()(tools.doctor)
 app.command()(simulate)
+app.command()(verify)
 
 
 @app.command()

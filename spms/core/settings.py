@@ -135,6 +135,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     smpp_links: tuple[SmppSettings, ...] = ()
     """SMPP links to SMS centres (docs/smpp.md), in the environment as a JSON list. Without any,
     the sandbox's handset is the only phone there is."""
+    signing_key_file: str | None = None
+    """Ed25519 private key (PEM) that signs evidence; without it one is made in the data directory."""
+    anchor_dir: str | None = None
+    """Where signed anchors are written: best a disk of its own; `anchors` in the data directory."""
     worker: bool = True
     """Run jobs and links inside `spms up`; `spms serve` never does."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -144,6 +148,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def data_path(self) -> Path:
         """Directory of `data_dir`, absolute."""
         return Path(self.data_dir).expanduser().resolve()
+
+    @property
+    def anchor_path(self) -> Path:
+        """Directory of `anchor_dir`, absolute."""
+        if self.anchor_dir is None:
+            return self.data_path / "anchors"
+        return Path(self.anchor_dir).expanduser().resolve()
 
 
 def load(environ: Mapping[str, str], file: Path | None = None) -> Settings:

@@ -11,7 +11,7 @@ from spms.core import outbox, rulebook
 from spms.core.access import Actor, job_actor
 from spms.core.db import Connection
 from spms.subscribers.model import Number, NumberState
-from spms.subscriptions import queries
+from spms.subscriptions import consent_log, queries
 from spms.subscriptions.evidence import evidence
 from spms.subscriptions.leaving import leave, leave_all
 from spms.subscriptions.model import Action, ConsentRules, EndReason, Status, Subscription
@@ -46,9 +46,11 @@ async def expire_due(tx: Connection, *, now: datetime, limit: int = 1000) -> int
         tx, before=now - SETTLING, limit=limit, actor=actor
     )  # fmt: skip
     open_for = timedelta(hours=rules.on_demand_hours)
-    return expired + await queries.lapse(
+    lapsed = await queries.lapse(
         tx, now=now, open_for=open_for, limit=limit, actor=actor
     )  # fmt: skip
+    await consent_log.record(tx, expired + lapsed, now=now)
+    return len(expired) + len(lapsed)
 
 
 async def follow_numbers(tx: Connection, *, now: datetime, limit: int = 100) -> int:
@@ -60,10 +62,12 @@ async def follow_numbers(tx: Connection, *, now: datetime, limit: int = 100) -> 
     items = await outbox.take(tx, NUMBER_CHANGED, now=now, limit=limit)
     actor = job_actor("numbers")
     moved = 0
-    for msisdn in sorted({str(item.payload["msisdn"]) for item in items}):
+    numbers = sorted({str(item.payload["msisdn"]) for item in items})
+    for msisdn in numbers:
         number = await queries.hold_number(tx, msisdn)
         if number is not None:
             moved += await _follow(tx, number, actor=actor)
+    await consent_log.record(tx, numbers, now=now)
     await outbox.done(tx, items, now=now)
     return moved
 

@@ -14,7 +14,7 @@ from spms.core.errors import NotFound
 from spms.messaging import actions as messaging
 from spms.messaging.model import MessageKind
 from spms.subscribers.model import Number
-from spms.subscriptions import notices, queries
+from spms.subscriptions import consent_log, notices, queries
 from spms.subscriptions.model import Action, ConsentRules, EndReason, Status, Subscription
 from spms.subscriptions.notices import Line
 from spms.subscriptions.ordering import ABOUT, line_of
@@ -105,6 +105,7 @@ async def end(
             await audit.note(
                 tx, "subscription.left", ABOUT, current.id, actor=actor, now=now, reason=reason
             )
+    await consent_log.record(tx, sorted({one.msisdn for one in ended}), now=now)
     return ended
 
 

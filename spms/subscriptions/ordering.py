@@ -19,7 +19,7 @@ from spms.messaging import actions as messaging
 from spms.messaging.model import MessageIn, MessageKind, MessagingRules
 from spms.partners import actions as partners
 from spms.subscribers.model import Number, NumberState
-from spms.subscriptions import notices, queries
+from spms.subscriptions import consent_log, notices, queries
 from spms.subscriptions.model import (
     Action,
     Channel,
@@ -102,6 +102,7 @@ async def request(
         tx, msisdn=msisdn, text=text, kind=MessageKind.PROMPT, about_kind=ABOUT,
         about_id=asked.id, now=now,
     )  # fmt: skip
+    await consent_log.record(tx, [msisdn], now=now)
     return asked
 
 
@@ -122,6 +123,7 @@ async def order(
     ordered = msgspec.structs.replace(draft, status=Status.ACTIVE, active_from=at)
     await queries.add(tx, ordered, Action.ORDER, reason=None)
     await _welcome(tx, number, ordered, terms_of(offer), now=now)
+    await consent_log.record(tx, [number.msisdn], now=now)
     return ordered
 
 
@@ -142,12 +144,14 @@ async def confirm(
         await queries.apply(tx, pending, change, actor=actor.label, reason=None)
         text = notices.not_on_sale([line_of(pending)], language=number.language)
         await _send(tx, number, MessageKind.INFO, pending.id, text, now=now)
+        await consent_log.record(tx, [number.msisdn], now=now)
         return refused_by(NotOnSale.code)
     change = decide(pending, Action.CONFIRM, at=at)
     if not await queries.confirm(tx, number, pending.id, change, reply, actor=actor.label):
         return Outcome.TOO_LATE
     confirmed = msgspec.structs.replace(pending, status=change.after, active_from=at)
     await _welcome(tx, number, confirmed, terms, now=now)
+    await consent_log.record(tx, [number.msisdn], now=now)
     return Outcome.CONFIRMED
 
 
@@ -161,6 +165,7 @@ async def refuse(
         await queries.apply(tx, asked, change, actor=actor.label, reason=None)
     text = notices.refused([line_of(asked) for asked in pending], language=number.language)
     await _send(tx, number, MessageKind.INFO, pending[0].id, text, now=now)
+    await consent_log.record(tx, [number.msisdn], now=now)
 
 
 def refused_by(code: str) -> str:

@@ -251,14 +251,15 @@ EXPIRE = """
     INSERT INTO subscription_event
         (msisdn, id, subscription_id, action, from_status, to_status, at, actor)
     SELECT msisdn, gen_random_uuid(), id, 'expire', 'awaiting', 'expired', confirm_by, $4 FROM moved
+    RETURNING msisdn
 """
 
 
 async def expire(
     tx: Connection, *, before: datetime, limit: int, actor: str, msisdn: str | None = None
-) -> int:
-    """Close prompts whose window closed before an instant and that no unread message may answer."""
-    return changed(await tx.execute(EXPIRE, before, msisdn, limit, actor))
+) -> list[str]:
+    """Close prompts whose window closed and no unread message may answer; return whose they were."""
+    return [row["msisdn"] for row in await tx.fetch(EXPIRE, before, msisdn, limit, actor)]
 
 
 LAPSE = """
@@ -275,14 +276,15 @@ LAPSE = """
     INSERT INTO subscription_event
         (msisdn, id, subscription_id, action, from_status, to_status, at, actor)
     SELECT msisdn, gen_random_uuid(), id, 'lapse', from_status, 'ended', ended_at, $4 FROM moved
+    RETURNING msisdn
 """
 
 
 async def lapse(
     tx: Connection, *, now: datetime, open_for: timedelta, limit: int, actor: str
-) -> int:
-    """End on-demand orders that have been open for their whole time, as of the end of it."""
-    return changed(await tx.execute(LAPSE, now - open_for, limit, open_for, actor))
+) -> list[str]:
+    """End on-demand orders as of the end of their time; return whose they were."""
+    return [row["msisdn"] for row in await tx.fetch(LAPSE, now - open_for, limit, open_for, actor)]
 
 
 OWNER_EVENTS = """

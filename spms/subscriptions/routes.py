@@ -183,7 +183,7 @@ async def leave(
 ) -> SubscriptionShown:
     """End a relation at once; leaving what is over already changes nothing."""
     _require_reason(data.reason, actor)
-    current = await _visible(tx, subscription_id, actor)
+    current = await visible(tx, subscription_id, actor)
     left = await actions.leave(
         tx, msisdn=current.msisdn, subscription_id=subscription_id, reason=data.reason,
         actor=actor, now=now,
@@ -213,7 +213,7 @@ async def leave_all(data: LeaveAll, tx: Connection, actor: Actor, now: datetime)
 )
 async def evidence(subscription_id: UUID, tx: Connection, actor: Actor, now: datetime) -> Evidence:
     """Show what proves a relation: both consents with exact words and times, terms, history."""
-    current = await _visible(tx, subscription_id, actor)
+    current = await visible(tx, subscription_id, actor)
     if actor.kind is ActorKind.STAFF:
         await audit.note(
             tx, "subscription.evidence_seen", "subscription", current.id, actor=actor, now=now
@@ -236,7 +236,7 @@ def _require_reason(reason: str | None, actor: Actor) -> None:
         raise ReasonMissing
 
 
-async def _visible(read: Connection, subscription_id: UUID, actor: Actor) -> Subscription:
+async def visible(read: Connection, subscription_id: UUID, actor: Actor) -> Subscription:
     """Load a relation this party may know of; missing and another's are the same answer."""
     current = await queries.find_by_id(read, subscription_id)
     if current is not None and (

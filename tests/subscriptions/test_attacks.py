@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 
 from spms.core import db
+from tests import make
 from tests.subscriptions.world import World
 
 REFUSED = (asyncpg.InsufficientPrivilegeError, asyncpg.IntegrityConstraintViolationError)
@@ -57,6 +58,218 @@ async def test_terms_consents_and_history_cannot_be_rewritten(
             continue
         succeeded.append(attack)
     assert succeeded == []
+
+
+EVIDENCE = (
+    # The log itself.
+    "UPDATE chain_entry SET body = '{}'",
+    "UPDATE chain_entry SET private = '{}' WHERE seq = 1",
+    "UPDATE chain_entry SET hash = sha256('x'), prev_hash = sha256('y')",
+    "UPDATE chain_entry SET seq = seq + 100",
+    "UPDATE chain_entry SET subject = '8613000000000'",
+    "UPDATE consent_log SET kind = 'refuse'",
+    "DELETE FROM chain_entry",
+    "DELETE FROM chain_entry WHERE seq = (SELECT max(seq) FROM chain_entry)",
+    "DELETE FROM consent_log",
+    "TRUNCATE chain_entry",
+    "TRUNCATE chain_start CASCADE",
+    "DELETE FROM chain_start",
+    "UPDATE chain_start SET salt = sha256('x')",
+    "MERGE INTO chain_entry c USING (SELECT 1) o ON true WHEN MATCHED THEN DELETE",
+    (
+        "INSERT INTO chain_entry SELECT * FROM chain_entry ON CONFLICT (subject, chain, seq) "
+        "DO UPDATE SET body = 'x'"
+    ),
+    "INSERT INTO chain_entry SELECT * FROM chain_entry",
+    (
+        "INSERT INTO chain_entry SELECT subject, chain, seq + 1, 'forged', about, kind, at, "
+        "recorded_at, body || ' ', private, hash, hash FROM chain_entry ORDER BY seq DESC LIMIT 1"
+    ),
+    (
+        "INSERT INTO chain_entry SELECT subject, chain, -1, 'early', about, kind, at, recorded_at, "
+        "body, private, prev_hash, hash FROM chain_entry LIMIT 1"
+    ),
+    (
+        "INSERT INTO chain_entry SELECT '8613000000000', chain, seq, source, about, kind, at, "
+        "recorded_at, body, private, prev_hash, hash FROM chain_entry"
+    ),
+    "SELECT * FROM chain_entry FOR UPDATE",
+    "DO 'BEGIN LOCK TABLE chain_entry IN ACCESS EXCLUSIVE MODE; END'",
+    # What it tells of.
+    "UPDATE consent SET prompt_text = NULL",
+    "DELETE FROM consent WHERE reply_text = 'Y'",
+    "UPDATE message_in SET raw = 'Y'",
+    "UPDATE message_in SET link_message_id = 'other'",
+    "DELETE FROM message_in_key",
+    "UPDATE message_out SET text = 'free of charge'",
+    "UPDATE message_out SET queued_at = '-infinity'",
+    "DELETE FROM message_out",
+    "UPDATE subscription_event SET at = '-infinity', actor = 'subscriber:sms'",
+    "UPDATE authorisation SET allowed = true, reasons = '{}'",
+    "DELETE FROM authorisation",
+    "UPDATE charge_record SET price_fen = 1",
+    "UPDATE charge_record SET findings = '{}'",
+    "DELETE FROM charge_record",
+    "UPDATE charge_finding SET due_fen = 800",
+    "DELETE FROM charge_finding",
+    "UPDATE claim SET state = 'stands'",
+    "UPDATE refund SET amount_fen = 1",
+    "DELETE FROM refund",
+    "UPDATE posting SET amount_fen = 1",
+    "DELETE FROM posting",
+    "UPDATE breach_event SET actor = 'nobody'",
+    "DELETE FROM breach_event",
+    "UPDATE audit_log SET actor = 'nobody'",
+    "DELETE FROM audit_log",
+    "UPDATE tariff SET price_fen = 1",
+    "UPDATE notice SET hotline = '000'",
+    "DELETE FROM rulebook",
+    # What carries it out of the database.
+    "UPDATE anchor SET statement = '{}'",
+    "DELETE FROM anchor",
+    "UPDATE anchor_leaf SET hash = sha256('x')",
+    "DELETE FROM anchor_leaf",
+    "DELETE FROM anchor_signature",
+    "UPDATE signing_key SET public_key = sha256('x')",
+    "INSERT INTO signing_key VALUES ('trust me', sha256('x'), now())",
+    # Round the back.
+    "ALTER TABLE chain_entry DISABLE TRIGGER ALL",
+    "ALTER TABLE chain_entry DROP CONSTRAINT chain_entry_hash",
+    "ALTER TABLE chain_entry OWNER TO spms_app",
+    "ALTER TABLE chain_entry RENAME TO entry_chain",
+    "DROP TABLE chain_entry CASCADE",
+    "DROP VIEW consent_log",
+    "DROP INDEX chain_entry_told_once",
+    "GRANT spms_owner TO spms_app",
+    "SET ROLE spms_owner",
+    "SET SESSION AUTHORIZATION spms_owner",
+    "SET session_replication_role = 'replica'",
+    "ALTER ROLE spms_app SUPERUSER",
+    (
+        "CREATE FUNCTION public.f() RETURNS void LANGUAGE sql SECURITY DEFINER AS "
+        "'DELETE FROM chain_entry'"
+    ),
+    "CREATE RULE r AS ON INSERT TO chain_entry DO INSTEAD NOTHING",
+    (
+        "CREATE TRIGGER t BEFORE INSERT ON chain_entry FOR EACH ROW "
+        "EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+    ),
+    "CREATE POLICY p ON chain_entry USING (false)",
+    "CREATE TABLE public.chain_entry_2 (x int)",
+    "CREATE SCHEMA evil",
+    "CREATE EXTENSION IF NOT EXISTS dblink",
+    "CREATE EVENT TRIGGER e ON ddl_command_start EXECUTE FUNCTION make_month_partition()",
+    "COPY chain_entry FROM PROGRAM 'true'",
+    "COPY chain_entry TO '/tmp/evidence.txt'",
+    "COPY (SELECT 1) TO PROGRAM 'true'",
+    "SELECT lo_import('/etc/passwd')",
+    "SELECT pg_read_file('/etc/passwd')",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> current_user",
+    "ALTER SYSTEM SET fsync = off",
+    "UPDATE pg_class SET relowner = 'spms_app'::regrole",
+    "DELETE FROM pg_constraint",
+    "SELECT make_month_partition('chain_entry', '2026-03-01')",
+    "SELECT make_month_partition('message_in; DROP TABLE chain_entry', '2026-03-01')",
+    "DROP DATABASE postgres",
+    "REASSIGN OWNED BY spms_owner TO spms_app",
+    "DO 'BEGIN DELETE FROM chain_entry; END'",
+    "WITH gone AS (DELETE FROM chain_entry RETURNING 1) SELECT * FROM gone",
+    "DROP OWNED BY spms_owner",
+    "SELECT setval('audit_log_id_seq', 1)",
+)
+KEPT = (
+    "chain_start", "chain_entry", "consent", "message_in", "message_out", "subscription_event",
+    "authorisation", "charge_record", "charge_finding", "claim", "refund", "posting",
+    "breach_event", "audit_log", "anchor", "anchor_leaf", "anchor_signature", "signing_key",
+    "tariff", "notice", "rulebook",
+)  # fmt: skip
+
+
+async def contents(owner: asyncpg.Connection) -> dict[str, str]:
+    """Return a digest of every row of what is kept."""
+    return {
+        table: await owner.fetchval(
+            f"SELECT md5(COALESCE(string_agg(t::text, E'\\n' ORDER BY t::text), '')) FROM {table} t"
+        )
+        for table in KEPT
+    }
+
+
+async def fill(world: World, owner: asyncpg.Connection) -> None:
+    """Put at least one row into everything that is kept."""
+    sold, msisdn = await world.sold(), await world.number()
+    await world.asked(msisdn, sold)
+    await world.say(msisdn, "Y")
+    now = world.clock.now()
+    charge_id = await make.charge(owner, now, msisdn, sold.id, findings=["no_consent"], due_fen=0)
+    ids = {"msisdn": msisdn, "charge": charge_id, "sp": sold.sp_id, "now": now, "breach": uuid4(),
+           "service": sold.id, "claim": uuid4(), "any": uuid4()}  # fmt: skip
+    for statement in (
+        (
+            "INSERT INTO authorisation VALUES ({msisdn}, {now}, {any}, 'charge', {sp}, {service}, "
+            "'1', NULL, 800, false, '{{no_consent}}', NULL, 1, '{{}}', 'test')"
+        ),
+        (
+            "INSERT INTO claim VALUES ({msisdn}, {claim}, {charge}, {now}, {sp}, 'audit', 'x', "
+            "'refunded', 800, 0, NULL, {now}, 'test')"
+        ),
+        "INSERT INTO refund_total VALUES ({msisdn}, {charge}, 800, 1600)",
+        "INSERT INTO refund VALUES ({msisdn}, {charge}, 'principal', {claim}, {sp}, 800, {now})",
+        (
+            "INSERT INTO posting VALUES ({msisdn}, {any}, {claim}, 'sp_receivable', "
+            "'subscriber_payable', {sp}, 800, 'x', {charge}, NULL, {now}, 'test')"
+        ),
+        (
+            "INSERT INTO breach VALUES ({breach}, {sp}, 'x', 'general', 10, '{{}}', 'officer', 'x', "
+            "'x', 'proposed', {now}, 'staff:officer')"
+        ),
+        (
+            "INSERT INTO breach_event (breach_id, action, to_state, at, actor) "
+            "VALUES ({breach}, 'propose', 'proposed', {now}, 'staff:officer')"
+        ),
+        (
+            "INSERT INTO audit_log (at, actor, act, about_kind, about_id) "
+            "VALUES ({now}, 'test', 'x', 'x', 'x')"
+        ),
+        "INSERT INTO anchor VALUES (1, {now}, 1, '{{}}')",
+        (
+            "INSERT INTO anchor_leaf SELECT subject, chain, 1, 0, hash, seq, hash, '' FROM chain_entry "
+            "LIMIT 1"
+        ),
+        (
+            "INSERT INTO signing_key SELECT encode(sha256(k), 'hex'), k, {now} "
+            "FROM (SELECT sha256('key') AS k) w"
+        ),
+        (
+            "INSERT INTO anchor_signature SELECT 1, id, sha256('a') || sha256('b'), {now} "
+            "FROM signing_key"
+        ),
+    ):
+        literals = {name: f"'{value}'" for name, value in ids.items()}
+        await owner.execute(statement.format(**literals))
+
+
+async def test_evidence_stays_as_it_is_whatever_the_application_tries(
+    world: World, tx: db.Connection, owner: asyncpg.Connection
+) -> None:
+    await fill(world, owner)
+    before = await contents(owner)
+    assert "d41d8cd98f00b204e9800998ecf8427e" not in before.values(), "a table is empty"
+    answers = {}
+    for attack in EVIDENCE:
+        try:
+            answers[attack] = await tx.execute(attack)
+        except (*REFUSED, asyncpg.RaiseError):
+            continue
+        except asyncpg.PostgresError as error:
+            answers[attack] = f"refused, but why: {type(error).__name__}: {error}"
+    assert answers == {}
+    assert len(set(EVIDENCE)) >= 40
+    # What one does not own one cannot give away: PostgreSQL answers this with a mere warning.
+    await tx.execute("GRANT UPDATE, DELETE ON chain_entry TO spms_app")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await tx.execute("DELETE FROM chain_entry")
+    assert await contents(owner) == before
 
 
 CONSENT = """

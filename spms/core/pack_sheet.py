@@ -1,0 +1,63 @@
+"""The part of an evidence pack's paper that is the same for every pack: who, and the log."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from spms.core.pack_pdf import Row, Section
+
+KINDS: Mapping[str, str] = {
+    "request": "请求", "order": "点播", "prompt_sent": "确认短信已发出",
+    "prompt_delivered": "确认短信已送达", "confirm": "二次确认", "refuse": "拒绝",
+    "expire": "逾期未回复（视为拒绝）", "suspend": "暂停", "resume": "恢复", "leave": "退订",
+    "lapse": "点播到期", "end": "终止",
+}  # fmt: skip
+
+
+def of_pack(pack: Mapping[str, Any]) -> Section:
+    """Return what the pack is about."""
+    return Section("举证包", "Evidence pack", [
+        Row("对象", "About", f"{pack['about']['kind']} {pack['about']['id']}"),
+        Row("生成时间", "Made at (UTC)", pack["made_at"]),
+        Row("提供给", "Made for", pack["made_for"]),
+    ])  # fmt: skip
+
+
+def of_log(log: Mapping[str, Any] | None) -> Section:
+    """Return a log as one reads it: the open entries with their words, and what holds the chain."""
+    if log is None:
+        return Section(
+            "同意日志", "Consent log", [Row("无", "None", "没有任何记录 nothing was told")]
+        )
+    hidden = sum("body" not in entry for entry in log["entries"])
+    anchor = log["anchor"]
+    return Section("同意日志", "Consent log (hash chain)", [
+        *_open(log["entries"]),
+        Row("其他条目", "Other entries, as digests only", hidden),
+        Row("链尾", "Head of the chain (SHA-256)", log["head"]),
+        Row("锚定", "Anchor, signed outside the database",
+            "尚无 none yet" if anchor is None else anchor["statement"]),
+    ])  # fmt: skip
+
+
+def _open(entries: list[dict[str, Any]]) -> Iterator[Row]:
+    for seq, entry in enumerate(entries, start=1):
+        if "body" not in entry:
+            continue
+        body = msgspec.json.decode(entry["body"])
+        facts = body["facts"]
+        words = [f"{body['at']}"]
+        words += [
+            f"{name}: {facts[key]}"
+            for name, key in (
+                ("提示 prompt", "prompt_text"), ("请求 request", "request_text"),
+                ("原文 text", "text"), ("收件号码 called", "called"),
+                ("链路 link", "message_link"), ("链路编号 link id", "message_name"),
+            )
+            if key in facts
+        ]  # fmt: skip
+        if raw := msgspec.json.decode(entry.get("private", "{}")).get("raw"):
+            words.append(f"原始数据 raw PDU: {raw}")
+        kind = body["kind"]
+        yield Row(f"{seq}. {KINDS.get(kind, '')}", kind, "\n".join(words))
