@@ -21,6 +21,8 @@ from jobs import (
     reaudit_charges,
     refund_findings,
     send_messages,
+    send_webhooks,
+    tell_partners,
 )
 from jobs.timetable import PumpJob, SlotJob
 
@@ -42,5 +44,7 @@ TIMETABLE: Final[Sequence[SlotJob | PumpJob]] = (
     ),
     PumpJob(name="call_hotlines", pump=call_hotlines.pump),
     PumpJob(name="follow_inspections", pump=follow_inspections.pump),
+    PumpJob(name="tell_partners", pump=tell_partners.pump),
+    PumpJob(name="send_webhooks", pump=send_webhooks.pump),
     SlotJob(name="forget_leftovers", every=timedelta(days=1), work=forget_leftovers.work),
 )
