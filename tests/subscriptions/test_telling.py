@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,11 +96,10 @@ async def test_a_life_is_told_in_order_under_a_pseudonym(world, pool, clock):
 
 
 async def test_what_commits_late_is_told_and_what_is_rolled_back_is_not(
-    world, pool, clock, owner_url, settings
+    world, pool, clock, owner_url
 ):
     sold = await world.sold()
     slow, undone, quick = [await world.number() for _ in range(3)]
-    other = await db.open_pool(roles.app_url(owner_url), settings)
 
     async def request(tx, msisdn):
         return await actions.request(
@@ -107,7 +107,10 @@ async def test_what_commits_late_is_told_and_what_is_rolled_back_is_not(
             now=clock.now(),
         )  # fmt: skip
 
-    async with other.acquire() as one, other.acquire() as two:
+    async with (
+        asyncpg.create_pool(roles.app_url(owner_url), init=db._prepare, min_size=2, max_size=2) as other,
+        other.acquire() as one, other.acquire() as two,
+    ):  # fmt: skip
         open_one, open_two = one.transaction(), two.transaction()
         await open_one.start()
         await open_two.start()
@@ -117,7 +120,7 @@ async def test_what_commits_late_is_told_and_what_is_rolled_back_is_not(
             clock.move(timedelta(minutes=5))
             await world.asked(quick, sold)
             await told(pool, clock.now())
-            clock.move(timedelta(hours=1))
+            clock.move(timedelta(hours=2))
             await world.expired()
             quick = await world.number()
             await told(pool, clock.now())
@@ -125,7 +128,6 @@ async def test_what_commits_late_is_told_and_what_is_rolled_back_is_not(
         assert len(before) == 10
         await open_two.rollback()
         await open_one.commit()
-    await other.close()
     assert await told(pool, clock.now()) == 1
     after = await feed(pool, sold.sp_id)
     assert [row["id"] for row in after[:10]] == [row["id"] for row in before]
