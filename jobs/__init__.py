@@ -23,6 +23,8 @@ from jobs import (
     reaudit_charges,
     refund_findings,
     send_messages,
+    send_webhooks,
+    tell_partners,
 )
 from jobs.timetable import PumpJob, SlotJob
 
@@ -46,5 +48,7 @@ TIMETABLE: Final[Sequence[SlotJob | PumpJob]] = (
     PumpJob(name="follow_inspections", pump=follow_inspections.pump),
     SlotJob(name="anchor_heads", every=timedelta(minutes=10), work=anchor_heads.work),
     PumpJob(name="carry_out_anchors", pump=carry_out_anchors.pump),
+    PumpJob(name="tell_partners", pump=tell_partners.pump),
+    PumpJob(name="send_webhooks", pump=send_webhooks.pump),
     SlotJob(name="forget_leftovers", every=timedelta(days=1), work=forget_leftovers.work),
 )

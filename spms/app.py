@@ -28,6 +28,7 @@ from spms.inspections import sandbox_routes as inspections_sandbox
 from spms.messaging import routes as messaging
 from spms.messaging import sandbox_routes as messaging_sandbox
 from spms.partners import routes as partners
+from spms.partners import webhook_routes as webhooks
 from spms.penalties import routes as penalties
 from spms.subscribers import routes as subscribers
 from spms.subscriptions import evidence_routes as subscriptions_evidence
@@ -37,11 +38,23 @@ from spms.subscriptions import routes as subscriptions
 def routers(*, sandbox: bool) -> list[Router]:
     """Return every room's router, and in the sandbox what only the sandbox serves."""
     rooms = [
-        reference.router, core.router, evidence_routes.router, partners.router, catalogue.router, subscribers.router,
-        messaging.router, subscriptions.router, authorisation.router, charging.router,
-        compensation.router, inspections.router, penalties.router, subscriptions_evidence.router,
+        reference.router,
+        core.router,
+        evidence_routes.router,
+        partners.router,
+        webhooks.router,
+        catalogue.router,
+        subscribers.router,
+        messaging.router,
+        subscriptions.router,
+        subscriptions_evidence.router,
+        authorisation.router,
+        charging.router,
         charging_evidence.router,
-    ]  # fmt: skip
+        compensation.router,
+        inspections.router,
+        penalties.router,
+    ]
     if sandbox:
         rooms += [sandbox_clock.router, messaging_sandbox.router, inspections_sandbox.router]
     return rooms

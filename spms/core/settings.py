@@ -120,6 +120,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Days of life that the demonstration city plays."""
     city_seed: Annotated[int, msgspec.Meta(ge=0, le=2**31)] = 1
     """Seed of the demonstration city: the same seed makes the same city."""
+    webhook_loopback: bool = False
+    """In the sandbox, let webhooks go to this machine, over http too: for trying a receiver."""
     sip_host: str | None = None
     """Trunk for hotline spot checks; without it the sandbox's own lines are called."""
     sip_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 5060

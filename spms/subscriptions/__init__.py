@@ -3,7 +3,8 @@
 A request makes a prompt through the operator's own SMS link; only a yes that comes back over the
 same link, in time, from the same owner of the number makes the relation live. Silence is refusal.
 
-Tables written here: subscription, subscription_event, consent, leave_list.
+Tables written here: subscription, subscription_event, consent, leave_list,
+subscription_telling.
 
 Invariants kept here:
 - at most one live relation per (number, service): a partial unique index;

@@ -1,0 +1,339 @@
+"""Every statement about endpoints and deliveries.
+
+Writes webhook_endpoint, webhook_secret, webhook_delivery and webhook_attempt. Whoever changes an
+endpoint and its deliveries in one transaction takes the endpoint first.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from spms.core.db import Connection, changed, many, one
+from spms.partners.webhook_model import (
+    Answer,
+    Attempt,
+    DeliveryState,
+    Endpoint,
+    EndpointState,
+    Letter,
+    NewEndpoint,
+    NewReplay,
+)
+
+ENDPOINT = """
+    SELECT p.id, p.sp_id, p.url, p.types, p.state, p.state_at, p.state_reason, p.created_at,
+           p.failing_since, p.succeeded_at, p.resume_at,
+           (SELECT count(*) FROM webhook_delivery d
+             WHERE d.endpoint_id = p.id AND d.state IN ('waiting', 'sending')) AS waiting,
+           (SELECT min(d.position) FROM webhook_delivery d
+             WHERE d.endpoint_id = p.id AND d.state = 'given_up') AS given_up_from
+      FROM webhook_endpoint p
+"""
+
+BY_ID = ENDPOINT + " WHERE p.id = $1"
+
+
+async def by_id(read: Connection, endpoint_id: UUID) -> Endpoint | None:
+    """Load one endpoint."""
+    return one(Endpoint, await read.fetchrow(BY_ID, endpoint_id))
+
+
+HOLD = "SELECT id FROM webhook_endpoint WHERE id = $1 FOR NO KEY UPDATE"
+
+
+async def hold(tx: Connection, endpoint_id: UUID) -> Endpoint | None:
+    """Load one endpoint and hold it until the transaction ends."""
+    if await tx.fetchval(HOLD, endpoint_id) is None:
+        return None
+    return await by_id(tx, endpoint_id)
+
+
+PAGE = (
+    ENDPOINT
+    + """
+     WHERE ($1::uuid IS NULL OR p.sp_id = $1) AND ($2::uuid IS NULL OR p.id < $2)
+     ORDER BY p.id DESC LIMIT $3
+"""
+)
+
+
+async def page(
+    read: Connection, sp_id: UUID | None, before: UUID | None, limit: int
+) -> list[Endpoint]:
+    """List an SP's endpoints, or everybody's, newest first."""
+    return many(Endpoint, await read.fetch(PAGE, sp_id, before, limit))
+
+
+OPEN_COUNT = "SELECT count(*) FROM webhook_endpoint WHERE sp_id = $1 AND state <> 'closed'"
+
+
+async def open_count(read: Connection, sp_id: UUID) -> int:
+    """Count an SP's endpoints that are not closed."""
+    count: int = await read.fetchval(OPEN_COUNT, sp_id)
+    return count
+
+
+ADD = """
+    INSERT INTO webhook_endpoint (id, sp_id, url, types, state, state_at, created_at, created_by)
+    VALUES ($1, $2, $3, $4, 'enabled', $5, $5, $6)
+"""
+
+
+async def add(
+    tx: Connection, endpoint_id: UUID, sp_id: UUID, new: NewEndpoint, *, actor: str, now: datetime
+) -> None:
+    """Store a new endpoint."""
+    await tx.execute(ADD, endpoint_id, sp_id, new.url, new.types, now, actor)
+
+
+MOVE = """
+    UPDATE webhook_endpoint
+       SET state = $2, state_at = $3, state_reason = $4, failing_since = NULL, resume_at = NULL
+     WHERE id = $1
+"""
+
+
+async def move(
+    tx: Connection, endpoint_id: UUID, after: EndpointState, *, at: datetime, reason: str | None
+) -> None:
+    """Write an endpoint's new state; for whoever holds it."""
+    await tx.execute(MOVE, endpoint_id, after, at, reason)
+
+
+GIVE_UP_OPEN = """
+    UPDATE webhook_delivery SET state = 'given_up', lease = NULL, done_at = $2
+     WHERE endpoint_id = $1 AND state IN ('waiting', 'sending')
+"""
+
+
+async def give_up_open(tx: Connection, endpoint_id: UUID, *, at: datetime) -> None:
+    """Give up everything that waits for an endpoint."""
+    await tx.execute(GIVE_UP_OPEN, endpoint_id, at)
+
+
+ADD_SECRET = "INSERT INTO webhook_secret (id, endpoint_id, created_at) VALUES ($1, $2, $3)"  # noqa: S105
+
+
+async def add_secret(tx: Connection, secret_id: UUID, endpoint_id: UUID, *, now: datetime) -> None:
+    """Give an endpoint a secret."""
+    await tx.execute(ADD_SECRET, secret_id, endpoint_id, now)
+
+
+EXPIRE_SECRETS = """
+    UPDATE webhook_secret s SET expires_at = CASE WHEN s.id = newest.id THEN $3 ELSE $2 END
+      FROM (SELECT id FROM webhook_secret WHERE endpoint_id = $1 ORDER BY id DESC LIMIT 1) AS newest
+     WHERE s.endpoint_id = $1 AND (s.expires_at IS NULL OR s.expires_at > $2)
+"""
+
+
+async def expire_secrets(
+    tx: Connection, endpoint_id: UUID, *, now: datetime, newest_until: datetime
+) -> None:
+    """Let the newest secret of an endpoint end at a time, and older ones now."""
+    await tx.execute(EXPIRE_SECRETS, endpoint_id, now, newest_until)
+
+
+SECRETS = """
+    SELECT endpoint_id, id FROM webhook_secret
+     WHERE endpoint_id = ANY ($1::uuid[]) AND (expires_at IS NULL OR expires_at > $2)
+     ORDER BY id DESC
+"""
+
+
+async def live_secrets(
+    read: Connection, endpoint_ids: Sequence[UUID], *, at: datetime
+) -> dict[UUID, list[UUID]]:
+    """Return the ids of the secrets that sign for each endpoint, newest first."""
+    found: dict[UUID, list[UUID]] = {endpoint_id: [] for endpoint_id in endpoint_ids}
+    for row in await read.fetch(SECRETS, list(endpoint_ids), at):
+        found[row["endpoint_id"]].append(row["id"])
+    return found
+
+
+HOLD_READY = """
+    SELECT id FROM webhook_endpoint p
+     WHERE p.state = 'enabled' AND (p.resume_at IS NULL OR p.resume_at <= $1)
+       AND EXISTS (SELECT FROM webhook_delivery d
+                    WHERE d.endpoint_id = p.id AND d.state IN ('waiting', 'sending')
+                      AND d.due_at <= $1)
+     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+"""
+
+
+async def hold_ready(tx: Connection, *, now: datetime) -> list[UUID]:
+    """Hold the endpoints for which something is due, except those that another worker holds."""
+    return [row["id"] for row in await tx.fetch(HOLD_READY, now)]
+
+
+TAKE = """
+    WITH room AS (
+        SELECT p.id, CASE WHEN p.failing_since IS NULL THEN $3::integer ELSE 1 END
+               - (SELECT count(*) FROM webhook_delivery f
+                   WHERE f.endpoint_id = p.id AND f.state = 'sending' AND f.due_at > $2) AS free
+          FROM webhook_endpoint p WHERE p.id = ANY ($1::uuid[])
+    ), picked AS (
+        SELECT d.endpoint_id, d.position FROM room CROSS JOIN LATERAL (
+            SELECT o.endpoint_id, o.position, o.due_at FROM webhook_delivery o
+             WHERE o.endpoint_id = room.id AND o.state IN ('waiting', 'sending') AND o.due_at <= $2
+               AND NOT EXISTS (
+                   SELECT FROM webhook_delivery b
+                    WHERE b.endpoint_id = o.endpoint_id AND b.subject = o.subject
+                      AND b.position < o.position AND b.state IN ('waiting', 'sending'))
+             ORDER BY o.due_at, o.position LIMIT GREATEST(room.free, 0)
+             FOR UPDATE SKIP LOCKED) AS d
+         ORDER BY d.due_at LIMIT $4
+    )
+    UPDATE webhook_delivery d SET state = 'sending', due_at = $5, lease = gen_random_uuid()
+      FROM picked
+      JOIN webhook_endpoint p ON p.id = picked.endpoint_id
+      JOIN partner_event e ON e.sp_id = p.sp_id AND e.position = picked.position
+     WHERE d.endpoint_id = picked.endpoint_id AND d.position = picked.position
+    RETURNING d.endpoint_id, d.position, d.lease, d.tries, d.round_at, p.url, e.id, e.type,
+              e.subject, e.occurred_at AS timestamp, e.data
+"""
+
+
+async def take(
+    tx: Connection, endpoint_ids: Sequence[UUID], *, parallel: int, limit: int, now: datetime,
+    lease_until: datetime,
+) -> list[Letter]:  # fmt: skip
+    """Take what is due for endpoints held, of each subject the oldest that is not through.
+
+    At most `parallel` at once at one endpoint, one while it fails.
+    """
+    rows = await tx.fetch(TAKE, list(endpoint_ids), now, parallel, limit, lease_until)
+    return many(Letter, rows)
+
+
+NOTE_SUCCESS = """
+    UPDATE webhook_endpoint SET succeeded_at = $2, failing_since = NULL, resume_at = NULL
+     WHERE id = $1 AND (failing_since IS NOT NULL OR resume_at IS NOT NULL
+                        OR succeeded_at IS NULL OR succeeded_at < $2::timestamptz - interval '1 minute')
+"""
+
+
+async def note_success(tx: Connection, endpoint_id: UUID, *, at: datetime) -> None:
+    """Remember that something got through; written once a minute at most."""
+    await tx.execute(NOTE_SUCCESS, endpoint_id, at)
+
+
+NOTE_FAILURE = """
+    UPDATE webhook_endpoint SET failing_since = COALESCE(failing_since, $2),
+           resume_at = GREATEST(resume_at, $3)
+     WHERE id = $1 RETURNING succeeded_at
+"""
+
+
+async def note_failure(
+    tx: Connection, endpoint_id: UUID, *, at: datetime, resume_at: datetime | None
+) -> datetime | None:
+    """Remember that something did not get through; hold the endpoint; return its last success."""
+    succeeded: datetime | None = await tx.fetchval(NOTE_FAILURE, endpoint_id, at, resume_at)
+    return succeeded
+
+
+FINISH_TRY = """
+    UPDATE webhook_delivery
+       SET state = $4, lease = NULL, tries = tries + 1, due_at = COALESCE($5, due_at),
+           done_at = CASE WHEN $4 = 'waiting' THEN NULL ELSE $6::timestamptz END
+     WHERE endpoint_id = $1 AND position = $2 AND lease = $3
+"""
+
+
+async def finish_try(
+    tx: Connection, letter: Letter, state: DeliveryState, *, due_at: datetime | None, now: datetime
+) -> bool:
+    """Write how far a delivery has come; False when its lease has gone to another."""
+    done = await tx.execute(
+        FINISH_TRY, letter.endpoint_id, letter.position, letter.lease, state, due_at, now
+    )
+    return changed(done) == 1
+
+
+ADD_ATTEMPT = """
+    INSERT INTO webhook_attempt
+        (id, endpoint_id, position, at, result, http_status, duration_ms, response_start)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+
+
+async def add_attempt(
+    tx: Connection, attempt_id: UUID, letter: Letter, answer: Answer, *, at: datetime
+) -> None:
+    """Store what came of one try."""
+    await tx.execute(
+        ADD_ATTEMPT, attempt_id, letter.endpoint_id, letter.position, at, answer.result,
+        answer.http_status, answer.duration_ms, answer.response_start,
+    )  # fmt: skip
+
+
+ATTEMPTS = """
+    SELECT a.id, a.position, e.id AS event_id, a.at, a.result, a.http_status, a.duration_ms,
+           a.response_start
+      FROM webhook_attempt a
+      JOIN webhook_endpoint p ON p.id = a.endpoint_id
+      JOIN partner_event e ON e.sp_id = p.sp_id AND e.position = a.position
+     WHERE a.endpoint_id = $1 AND ($2::uuid IS NULL OR a.id < $2)
+     ORDER BY a.id DESC LIMIT $3
+"""
+
+
+async def attempts(
+    read: Connection, endpoint_id: UUID, before: UUID | None, limit: int
+) -> list[Attempt]:
+    """List the tries at an endpoint, newest first."""
+    return many(Attempt, await read.fetch(ATTEMPTS, endpoint_id, before, limit))
+
+
+REPLAY = """
+    WITH wanted AS (
+        SELECT e.sp_id, e.position, e.subject
+          FROM webhook_endpoint p JOIN partner_event e ON e.sp_id = p.sp_id
+         WHERE p.id = $1 AND e.position >= $2 AND ($3::bigint IS NULL OR e.position <= $3)
+           AND ($4::timestamptz IS NULL OR e.occurred_at >= $4)
+           AND ($5::timestamptz IS NULL OR e.occurred_at <= $5)
+           AND (cardinality(p.types) = 0 OR e.type = ANY (p.types))
+         ORDER BY e.position LIMIT $6
+    ), queued AS (
+        INSERT INTO webhook_delivery AS d
+            (endpoint_id, position, sp_id, subject, state, due_at, round_at)
+        SELECT $1, position, sp_id, subject, 'waiting', $7, $7 FROM wanted ORDER BY position
+        ON CONFLICT (endpoint_id, position) DO UPDATE
+           SET state = 'waiting', due_at = $7, round_at = $7, tries = 0, lease = NULL,
+               replays = d.replays + 1, done_at = NULL
+         WHERE d.state IN ('delivered', 'given_up')
+        RETURNING position
+    )
+    SELECT (SELECT count(*) FROM queued) AS queued, (SELECT count(*) FROM wanted) AS wanted,
+           (SELECT max(position) FROM wanted) AS last
+"""
+
+
+class Queued(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replay found and queued."""
+
+    queued: int
+    wanted: int
+    last: int | None
+
+
+async def replay(
+    tx: Connection, endpoint_id: UUID, asked: NewReplay, *, limit: int, now: datetime
+) -> Queued:
+    """Queue events again, the oldest first; what is on its way already stays there."""
+    row = await tx.fetchrow(
+        REPLAY, endpoint_id, asked.from_position or 1, asked.to_position, asked.from_time,
+        asked.to_time, limit, now,
+    )  # fmt: skip
+    return msgspec.convert(dict(row or {}), Queued)
+
+
+DISABLED_COUNT = "SELECT count(*) FROM webhook_endpoint WHERE state = 'disabled'"
+
+
+async def disabled_count(read: Connection) -> int:
+    """Count the endpoints that were disabled because nothing gets through."""
+    count: int = await read.fetchval(DISABLED_COUNT)
+    return count
