@@ -10,7 +10,9 @@ from datetime import timedelta
 from typing import Final
 
 from jobs import (
+    anchor_journal,
     call_hotlines,
+    check_invariants,
     draw_spot_checks,
     expire_prompts,
     follow_inspections,
@@ -21,6 +23,7 @@ from jobs import (
     reaudit_charges,
     refund_findings,
     send_messages,
+    sum_up_balances,
 )
 from jobs.timetable import PumpJob, SlotJob
 
@@ -33,6 +36,15 @@ TIMETABLE: Final[Sequence[SlotJob | PumpJob]] = (
     PumpJob(name="send_messages", pump=send_messages.pump),
     SlotJob(name="reaudit_charges", every=timedelta(minutes=5), work=reaudit_charges.work),
     PumpJob(name="refund_findings", pump=refund_findings.pump),
+    # 02:00 in Shanghai: the day before is long over.
+    SlotJob(
+        name="sum_up_balances",
+        every=timedelta(days=1),
+        offset=timedelta(hours=18),
+        work=sum_up_balances.work,
+    ),
+    PumpJob(name="anchor_journal", pump=anchor_journal.pump),
+    SlotJob(name="check_invariants", every=timedelta(hours=1), work=check_invariants.work),
     # 10:00 in Shanghai is 02:00 UTC. A missed day is not made up for: spot checks are of today.
     SlotJob(
         name="draw_spot_checks",

@@ -151,8 +151,10 @@ ALTER TABLE claim DROP CONSTRAINT claim_source, ADD CONSTRAINT claim_source
     CHECK (source IN ('audit', 'subscriber', 'agent', 'batch'));
 DROP INDEX claim_refunded_once;
 CREATE UNIQUE INDEX claim_refunded_once ON claim (msisdn, charge_id, round) WHERE state = 'refunded';
-ALTER TABLE refund ADD COLUMN round integer NOT NULL DEFAULT 1;
-ALTER TABLE refund ALTER COLUMN round DROP DEFAULT;
+ALTER TABLE refund ADD COLUMN round integer NOT NULL DEFAULT 1,
+    ADD COLUMN bearer text NOT NULL DEFAULT 'sp'
+        CONSTRAINT refund_bearer CHECK (bearer IN ('sp', 'operator'));
+ALTER TABLE refund ALTER COLUMN round DROP DEFAULT, ALTER COLUMN bearer DROP DEFAULT;
 ALTER TABLE refund DROP CONSTRAINT refund_pkey;
 ALTER TABLE refund ADD CONSTRAINT refund_pkey PRIMARY KEY (msisdn, charge_id, kind, round);
 ALTER TABLE refund ADD CONSTRAINT refund_round CHECK (round > 0);

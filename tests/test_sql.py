@@ -18,7 +18,8 @@ VERB = re.compile(
 APPEND_ONLY = {
     "audit_log", "sp_event", "service_event", "tariff", "message_in_key", "subscription_event",
     "consent", "authorisation", "order_use", "charge_quarantine", "charge_key", "charge_record",
-    "charge_finding", "claim", "refund", "posting", "breach_event", "point_entry", "rulebook",
+    "charge_finding", "claim", "refund", "posting", "journal_entry", "journal_anchor",
+    "balance_snapshot", "breach_event", "point_entry", "rulebook",
 }  # fmt: skip
 """Evidence and money: what is written there stays as it was written."""
 

@@ -258,6 +258,36 @@ async def add_anchor(tx: Connection, anchor: Anchor) -> None:
     )  # fmt: skip
 
 
+CHAINS = """
+    SELECT msisdn FROM journal_head UNION SELECT msisdn FROM journal_entry
+"""
+
+
+async def chains(read: Connection) -> list[str]:
+    """Load the names of all chains."""
+    return [row["msisdn"] for row in await read.fetch(CHAINS)]
+
+
+NOT_AS_ANCHORED = """
+    SELECT a.msisdn, a.seq
+      FROM unnest($1::text[], $2::bigint[], $3::text[]) AS a (msisdn, seq, sha)
+      LEFT JOIN journal_entry e ON e.msisdn = a.msisdn AND e.seq = a.seq
+     WHERE e.sha256 IS NULL OR encode(e.sha256, 'hex') <> a.sha
+     ORDER BY a.msisdn, a.seq
+"""
+
+
+async def not_as_anchored(
+    read: Connection, ends: list[tuple[str, int, str]]
+) -> list[tuple[str, int]]:
+    """Return which of these (chain, seq, hash in hex) are in the book no more."""
+    rows = await read.fetch(
+        NOT_AS_ANCHORED, [end[0] for end in ends], [end[1] for end in ends],
+        [end[2] for end in ends],
+    )  # fmt: skip
+    return [(row["msisdn"], row["seq"]) for row in rows]
+
+
 BALANCE = """
     WITH known AS (
         SELECT until_at, debit_fen - credit_fen AS fen FROM balance_snapshot

@@ -134,6 +134,7 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """Differs from `due_fen` where a refund is paid before anything is proved."""
     reason: str
     cause: Cause | None
+    bearer: Bearer
     lines: list[Line]
 
     def paid_fen(self, kind: RefundKind) -> int:

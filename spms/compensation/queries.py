@@ -102,9 +102,9 @@ REFUND = """
     WITH wanted AS (
         SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::uuid[],
                              $6::text[], $7::bigint[], $8::bigint[], $9::integer[], $10::text[],
-                             $11::bigint[], $12::bigint[], $13::bigint[])
+                             $11::bigint[], $12::bigint[], $13::bigint[], $17::text[])
             AS w (msisdn, id, charge_id, charged_at, sp_id, reason, charged_fen, due_fen, round,
-                  cause, honoured_due_fen, principal_fen, compensation_fen)
+                  cause, honoured_due_fen, principal_fen, compensation_fen, bearer)
     ), opened AS (
         INSERT INTO claim (msisdn, id, charge_id, charged_at, sp_id, source, reason, state,
                            charged_fen, due_fen, round, cause, opened_at, opened_by)
@@ -126,11 +126,13 @@ REFUND = """
             compensation_fen = t.compensation_fen + EXCLUDED.compensation_fen,
             honoured_due_fen = LEAST(t.honoured_due_fen, EXCLUDED.honoured_due_fen)
     ), paid AS (
-        INSERT INTO refund (msisdn, charge_id, kind, round, claim_id, sp_id, amount_fen, at)
-        SELECT msisdn, charge_id, 'principal', round, id, sp_id, principal_fen, $15
+        INSERT INTO refund (msisdn, charge_id, kind, round, claim_id, sp_id, amount_fen, at,
+                            bearer)
+        SELECT msisdn, charge_id, 'principal', round, id, sp_id, principal_fen, $15, bearer
           FROM first WHERE principal_fen > 0
         UNION ALL
-        SELECT msisdn, charge_id, 'compensation', round, id, sp_id, compensation_fen, $15
+        SELECT msisdn, charge_id, 'compensation', round, id, sp_id, compensation_fen, $15,
+               bearer
           FROM first WHERE compensation_fen > 0
     )
     SELECT id FROM opened
@@ -167,6 +169,7 @@ async def refund(
         source,
         now,
         actor,
+        [opening.bearer for opening in openings],
     )
     return {row["id"] for row in rows}
 

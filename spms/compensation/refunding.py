@@ -6,6 +6,7 @@ Used by every entrance: claims, the audit, verification, mass corrections.
 from datetime import datetime
 
 from spms.compensation import journal, queries
+from spms.compensation.accounts import Bearer
 from spms.compensation.journal_model import Draft
 from spms.compensation.model import CompensationRules, Disputed, Opening, Source, Verdict
 from spms.compensation.rules import is_told, outstanding, refund_lines, refund_text
@@ -31,6 +32,7 @@ def opening_of(
         honoured_due_fen=verdict.due_fen,
         reason=reason or str(verdict.decided_by),
         cause=None,
+        bearer=Bearer.SP,
         lines=refund_lines(charge, outstanding(charge, verdict.due_fen, rules)),
     )
 
@@ -69,5 +71,3 @@ async def refund(
                 now=now,
             )
     return opened
-
-

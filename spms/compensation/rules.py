@@ -130,9 +130,7 @@ def is_told(disputed: Disputed) -> bool:
 
 def refund_text(disputed: Disputed, lines: list[Line]) -> str:
     """Write the SMS that tells the subscriber what comes back and why."""
-    amounts = dict.fromkeys(RefundKind, 0) | {
-        line.kind: line.booking.amount_fen for line in lines
-    }
+    amounts = dict.fromkeys(RefundKind, 0) | {line.kind: line.booking.amount_fen for line in lines}
     charged = yuan(disputed.charged_fen)
     principal = yuan(amounts[RefundKind.PRINCIPAL])
     compensation = yuan(amounts[RefundKind.COMPENSATION])

@@ -62,16 +62,20 @@ FORBIDDEN_ROWS = {
                                   compensation_fen, honoured_due_fen)
         SELECT msisdn, gen_random_uuid(), 800, 1601, 801, 800, 0 FROM refund_total""",
     "a second principal": """
-        INSERT INTO refund SELECT msisdn, charge_id, 'principal', claim_id, sp_id, 1, at, round
+        INSERT INTO refund SELECT msisdn, charge_id, 'principal', claim_id, sp_id, 1, at, round,
+               bearer
           FROM refund LIMIT 1""",
     "a third kind of refund": """
-        INSERT INTO refund SELECT msisdn, charge_id, 'goodwill', claim_id, sp_id, 1, at, round
+        INSERT INTO refund SELECT msisdn, charge_id, 'goodwill', claim_id, sp_id, 1, at, round,
+               bearer
           FROM refund LIMIT 1""",
     "a refund without a claim": """
-        INSERT INTO refund SELECT msisdn, charge_id, 'principal', gen_random_uuid(), sp_id, 1, at, round
+        INSERT INTO refund SELECT msisdn, charge_id, 'principal', gen_random_uuid(), sp_id, 1, at, round,
+               bearer
           FROM refund ON CONFLICT (msisdn, charge_id, kind, round) DO UPDATE SET amount_fen = 1""",
     "a refund of nothing": """
-        INSERT INTO refund SELECT msisdn, charge_id, 'principal', claim_id, sp_id, 0, at, round
+        INSERT INTO refund SELECT msisdn, charge_id, 'principal', claim_id, sp_id, 0, at, round,
+               bearer
           FROM refund LIMIT 1""",
     "a second claim that refunds the charge": """
         INSERT INTO claim SELECT msisdn, gen_random_uuid(), charge_id, charged_at, sp_id, source,
