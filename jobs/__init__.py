@@ -20,9 +20,11 @@ from jobs import (
     forget_leftovers,
     handle_messages,
     make_partitions,
+    pay_out,
     reaudit_charges,
     refund_findings,
     send_messages,
+    settle_claims,
     sum_up_balances,
 )
 from jobs.timetable import PumpJob, SlotJob
@@ -36,6 +38,8 @@ TIMETABLE: Final[Sequence[SlotJob | PumpJob]] = (
     PumpJob(name="send_messages", pump=send_messages.pump),
     SlotJob(name="reaudit_charges", every=timedelta(minutes=5), work=reaudit_charges.work),
     PumpJob(name="refund_findings", pump=refund_findings.pump),
+    PumpJob(name="settle_claims", pump=settle_claims.pump),
+    PumpJob(name="pay_out", pump=pay_out.pump),
     # 02:00 in Shanghai: the day before is long over.
     SlotJob(
         name="sum_up_balances",

@@ -174,3 +174,91 @@ ALTER TABLE refund_total
         principal_fen BETWEEN 0 AND charged_fen AND compensation_fen BETWEEN 0 AND principal_fen),
     ADD CONSTRAINT refund_total_honoured CHECK (honoured_due_fen BETWEEN 0 AND charged_fen);
 GRANT UPDATE (principal_fen, compensation_fen, honoured_due_fen) ON refund_total TO spms_app;
+
+-- Claims that the evidence here cannot decide: first multiple at once, the SP may object for a day,
+-- then the second multiple or not. What was paid stays paid.
+CREATE TABLE verification (
+    msisdn text COLLATE "C" NOT NULL,
+    id uuid NOT NULL,
+    charge_id uuid NOT NULL,
+    charged_at timestamptz NOT NULL,
+    sp_id uuid NOT NULL,
+    source text NOT NULL CONSTRAINT verification_source CHECK (source IN ('subscriber', 'agent')),
+    cause text NOT NULL,
+    bearer text NOT NULL CONSTRAINT verification_bearer CHECK (bearer IN ('sp', 'operator')),
+    reason text NOT NULL,
+    claimed_fen bigint NOT NULL CONSTRAINT verification_claimed CHECK (claimed_fen > 0),
+    state text NOT NULL CONSTRAINT verification_state CHECK (
+        state IN ('awaiting_approval', 'awaiting_sp', 'objected', 'doubled', 'single', 'declined')),
+    opened_at timestamptz NOT NULL,
+    opened_by text NOT NULL,
+    approved_by text,
+    object_until timestamptz,       -- the SP's time; silence until then accepts
+    objection text,
+    decided_at timestamptz,
+    decided_by text,
+    decision text,
+    CONSTRAINT verification_two_people CHECK (approved_by <> opened_by AND decided_by <> opened_by),
+    CONSTRAINT verification_clock CHECK (
+        (state IN ('awaiting_approval', 'declined')) = (object_until IS NULL)),
+    CONSTRAINT verification_objected CHECK (state <> 'objected' OR objection IS NOT NULL),
+    CONSTRAINT verification_decided CHECK (
+        (state IN ('doubled', 'single', 'declined')) = (decided_at IS NOT NULL)),
+    PRIMARY KEY (msisdn, id)
+);
+CREATE UNIQUE INDEX verification_once ON verification (msisdn, charge_id) WHERE state <> 'declined';
+CREATE INDEX verification_due ON verification (object_until) WHERE state = 'awaiting_sp';
+CREATE INDEX verification_of_sp ON verification (sp_id, opened_at, id);
+CREATE INDEX verification_recent ON verification (opened_at, id);
+CREATE INDEX verification_open ON verification (msisdn, opened_at)
+    WHERE state IN ('awaiting_approval', 'awaiting_sp', 'objected');
+GRANT SELECT, INSERT ON verification TO spms_app;
+GRANT UPDATE (state, approved_by, object_until, objection, decided_at, decided_by, decision)
+    ON verification TO spms_app;
+CREATE TABLE verification_event (
+    msisdn text COLLATE "C" NOT NULL,
+    verification_id uuid NOT NULL,
+    state text NOT NULL,
+    at timestamptz NOT NULL,
+    actor text NOT NULL,
+    PRIMARY KEY (msisdn, verification_id, state)
+);
+GRANT SELECT, INSERT ON verification_event TO spms_app;
+
+-- What goes to the billing gateway: one row a refund round. The id is derived, so the gateway knows
+-- a repeat.
+CREATE TABLE payout (
+    msisdn text COLLATE "C" NOT NULL,
+    id uuid NOT NULL,
+    charge_id uuid NOT NULL,
+    round integer NOT NULL,
+    charged_at timestamptz NOT NULL,    -- whoever held the number then is credited
+    sp_id uuid NOT NULL,
+    amount_fen bigint NOT NULL CONSTRAINT payout_amount CHECK (amount_fen > 0),
+    state text NOT NULL CONSTRAINT payout_state
+        CHECK (state IN ('queued', 'sending', 'unknown', 'settled', 'refused')),
+    attempts integer NOT NULL DEFAULT 0,
+    due_at timestamptz NOT NULL,    -- queued: send from then on; sending, unknown: ask from then on
+    queued_at timestamptz NOT NULL,
+    ended_at timestamptz,
+    detail text,
+    CONSTRAINT payout_ended
+        CHECK ((state IN ('settled', 'refused')) = (ended_at IS NOT NULL)),
+    PRIMARY KEY (msisdn, id),
+    CONSTRAINT payout_once UNIQUE (msisdn, charge_id, round)
+);
+CREATE INDEX payout_due ON payout (due_at) WHERE state IN ('queued', 'sending', 'unknown');
+CREATE INDEX payout_open ON payout (msisdn) WHERE state <> 'settled';
+GRANT SELECT, INSERT ON payout TO spms_app;
+GRANT UPDATE (state, attempts, due_at, ended_at, detail) ON payout TO spms_app;
+-- Every question that was asked about a payout whose outcome was unknown, with its answer.
+CREATE TABLE payout_query (
+    msisdn text COLLATE "C" NOT NULL,
+    payout_id uuid NOT NULL,
+    asked_at timestamptz NOT NULL,
+    id uuid NOT NULL,
+    answer text NOT NULL CONSTRAINT payout_query_answer
+        CHECK (answer IN ('done', 'not_done', 'refused', 'no_answer')),
+    PRIMARY KEY (msisdn, payout_id, asked_at, id)
+);
+GRANT SELECT, INSERT ON payout_query TO spms_app;

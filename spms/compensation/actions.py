@@ -69,12 +69,12 @@ async def claim(
     bar (a refund given before it stays visible), `DisputedOften` after five claims that found the
     same charge right.
     """
-    charge = await _charge_of_holder(tx, msisdn, charge_id, actor)
+    charge = await charge_of_holder(tx, msisdn, charge_id, actor)
     rules = await rulebook.section(tx, CompensationRules, at=now)
     if charge.round == 0 or charge.charged_at >= oldest_disputable(now, rules):
         check_age(charge, now, rules)
         await charging.reaudit(tx, msisdn, charge_id, now=now, actor=actor)
-        charge = await _charge_of_holder(tx, msisdn, charge_id, actor)
+        charge = await charge_of_holder(tx, msisdn, charge_id, actor)
         verdict = judge(charge)
         if verdict.state is ClaimState.STANDS and charge.round == 0:
             return await _stand(tx, charge, source=source, reason=reason, actor=actor, now=now)
@@ -219,7 +219,7 @@ async def _page(
     return Page(items=rows[:limit], next=after)
 
 
-async def _charge_of_holder(
+async def charge_of_holder(
     read: Connection, msisdn: str, charge_id: UUID, actor: Actor
 ) -> Disputed:
     """Load a charge; `NotFound` unless it is the present holder's, and the subscriber is them."""

@@ -41,13 +41,20 @@ DISPUTED = """
       JOIN service s ON s.id = c.service_id
       LEFT JOIN number n ON n.msisdn = c.msisdn
       LEFT JOIN refund_total t ON t.msisdn = c.msisdn AND t.charge_id = c.id
-     WHERE c.msisdn = $1 AND c.id = $2
+     WHERE c.msisdn = ANY($1::text[]) AND c.id = ANY($2::uuid[])
 """
+
+
+async def disputed_many(
+    read: Connection, msisdns: list[str], charge_ids: list[UUID]
+) -> list[Disputed]:
+    """Load charges of some numbers with everything found about them so far."""
+    return many(Disputed, await read.fetch(DISPUTED, msisdns, charge_ids))
 
 
 async def disputed(read: Connection, msisdn: str, charge_id: UUID) -> Disputed | None:
     """Load one number's charge with everything found about it so far."""
-    return one(Disputed, await read.fetchrow(DISPUTED, msisdn, charge_id))
+    return one(Disputed, await read.fetchrow(DISPUTED, [msisdn], [charge_id]))
 
 
 # Walks findings and claims side by side in the order of their keys. Each charge is fetched by its
@@ -119,12 +126,20 @@ REFUND = """
         INSERT INTO refund_total AS t (msisdn, charge_id, charged_fen, refunded_fen, principal_fen,
                                        compensation_fen, honoured_due_fen)
         SELECT msisdn, charge_id, charged_fen, principal_fen + compensation_fen, principal_fen,
-               compensation_fen, honoured_due_fen FROM first
+               compensation_fen, honoured_due_fen FROM first WHERE round = 1
         ON CONFLICT (msisdn, charge_id) DO UPDATE
         SET refunded_fen = t.refunded_fen + EXCLUDED.refunded_fen,
             principal_fen = t.principal_fen + EXCLUDED.principal_fen,
             compensation_fen = t.compensation_fen + EXCLUDED.compensation_fen,
             honoured_due_fen = LEAST(t.honoured_due_fen, EXCLUDED.honoured_due_fen)
+    ), added AS (
+        UPDATE refund_total t
+           SET refunded_fen = t.refunded_fen + f.principal_fen + f.compensation_fen,
+               principal_fen = t.principal_fen + f.principal_fen,
+               compensation_fen = t.compensation_fen + f.compensation_fen,
+               honoured_due_fen = LEAST(t.honoured_due_fen, f.honoured_due_fen)
+          FROM first f
+         WHERE f.round > 1 AND t.msisdn = f.msisdn AND t.charge_id = f.charge_id
     ), paid AS (
         INSERT INTO refund (msisdn, charge_id, kind, round, claim_id, sp_id, amount_fen, at,
                             bearer)

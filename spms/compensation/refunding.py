@@ -5,7 +5,7 @@ Used by every entrance: claims, the audit, verification, mass corrections.
 
 from datetime import datetime
 
-from spms.compensation import journal, queries
+from spms.compensation import journal, payout_queries, queries
 from spms.compensation.accounts import Bearer
 from spms.compensation.journal_model import Draft
 from spms.compensation.model import CompensationRules, Disputed, Opening, Source, Verdict
@@ -59,6 +59,7 @@ async def refund(
         actor=actor,
         now=now,
     )
+    await payout_queries.enqueue(tx, paying, now=now)
     for opening in paying:
         if is_told(opening.disputed):
             await messaging.send(

@@ -63,6 +63,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Password for digest authentication at the trunk."""
     sip_ring_seconds: Annotated[float, msgspec.Meta(gt=0, le=180)] = 20.0
     """How long a hotline may ring before the call counts as not answered (rulebook: 20 s)."""
+    billing_url: str | None = None
+    """Billing gateway that credits refunds (`PUT <url>/credits/{id}`); without it, one file a
+    refund is left under the data directory for billing to fetch."""
     worker: bool = True
     """Run jobs and links inside `spms up`; `spms serve` never does."""
     log_level: str = "INFO"
