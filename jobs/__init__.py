@@ -11,8 +11,10 @@ from typing import Final
 
 from jobs import (
     anchor_heads,
+    anchor_journal,
     call_hotlines,
     carry_out_anchors,
+    check_invariants,
     draw_spot_checks,
     expire_prompts,
     follow_inspections,
@@ -20,10 +22,13 @@ from jobs import (
     forget_leftovers,
     handle_messages,
     make_partitions,
+    pay_out,
     reaudit_charges,
     refund_findings,
     send_messages,
     send_webhooks,
+    settle_claims,
+    sum_up_balances,
     tell_partners,
 )
 from jobs.timetable import PumpJob, SlotJob
@@ -37,6 +42,17 @@ TIMETABLE: Final[Sequence[SlotJob | PumpJob]] = (
     PumpJob(name="send_messages", pump=send_messages.pump),
     SlotJob(name="reaudit_charges", every=timedelta(minutes=5), work=reaudit_charges.work),
     PumpJob(name="refund_findings", pump=refund_findings.pump),
+    PumpJob(name="settle_claims", pump=settle_claims.pump),
+    PumpJob(name="pay_out", pump=pay_out.pump),
+    # 02:00 in Shanghai: the day before is long over.
+    SlotJob(
+        name="sum_up_balances",
+        every=timedelta(days=1),
+        offset=timedelta(hours=18),
+        work=sum_up_balances.work,
+    ),
+    PumpJob(name="anchor_journal", pump=anchor_journal.pump),
+    SlotJob(name="check_invariants", every=timedelta(hours=1), work=check_invariants.work),
     # 10:00 in Shanghai is 02:00 UTC. A missed day is not made up for: spot checks are of today.
     SlotJob(
         name="draw_spot_checks",

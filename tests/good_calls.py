@@ -4,6 +4,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from tests import make
 from tests.api_world import LOGIN, PASSWORD, Call, LittleWorld, unique
 
 WHY = {"reason": "来电核实"}
@@ -109,6 +110,25 @@ def item(w: LittleWorld) -> str:
     return str(w.get("compliance", f"/inspection-plans/{plan(w)}")["items"][0]["id"])
 
 
+def unproven(w: LittleWorld) -> dict[str, Any]:
+    """Return a claim with a cause about a charge that records cannot show to be wrong."""
+    service_id, msisdn = w.another_service("online"), w.names["msisdn"]
+    consent_id = w._insert(make.subscription, msisdn, service_id)
+    charge_id = w._insert(make.charge, msisdn, service_id, consent_id=consent_id)
+    return {"charge_id": str(charge_id), "cause": "not_opened", **WHY}
+
+
+def verification(w: LittleWorld, state: str) -> str:
+    """Make a claim that needs proof and bring it to this state; return its id."""
+    before = 5 if state == "awaiting_approval" else 0
+    for _ in range(before):
+        w.post("subscriber", "/verifications", unproven(w))
+    made = w.post("subscriber", "/verifications", unproven(w))
+    if state == "objected":
+        w.post("sp", f"/verifications/{made['id']}/objection", {"evidence": "使用记录"})
+    return str(made["id"])
+
+
 PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "change_id": contact_change,
     "restriction_id": restriction,
@@ -116,6 +136,7 @@ PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "authorisation_id": decision,
     "file_id": charge_file,
     "breach_id": proposed,
+    "verification_id": lambda w: verification(w, "objected"),
     "appeal_id": appeal,
     "plan_id": plan,
     "item_id": item,
@@ -232,6 +253,23 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     "GET /my/bill": lambda _: Call(role="subscriber", query={"month": "2026-03"}),
     "POST /claims": lambda w: Call(
         role="subscriber", body={"charge_id": str(w.names["charge_id"]), **WHY}
+    ),
+    "POST /claims/preview": lambda w: Call(role="subscriber", body=unproven(w)),
+    "POST /verifications": lambda w: Call(role="subscriber", body=unproven(w)),
+    "POST /verifications/{verification_id}/approval": lambda w: Call(
+        role="compliance", body={"accept": True, **WHY},
+        path={"verification_id": verification(w, "awaiting_approval")},
+    ),
+    "POST /verifications/{verification_id}/objection": lambda w: Call(
+        role="sp", path={"verification_id": verification(w, "awaiting_sp")},
+        body={"evidence": "使用记录"},
+    ),
+    "POST /verifications/{verification_id}/decision": lambda w: Call(
+        role="compliance", path={"verification_id": verification(w, "objected")},
+        body={"accept": True, **WHY},
+    ),
+    "POST /disputed-fees/search": lambda w: Call(
+        role="gateway", body={"msisdns": [w.names["msisdn"]]}
     ),
     "POST /refunds/search": lambda w: Call(role="agent", body=of_person(w, **WHY)),
     "POST /inspection-plans": lambda _: Call(role="compliance", body={"start": "now"}),

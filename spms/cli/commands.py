@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spms.cli import tools
+from spms.cli.invariants import invariants
 from spms.cli.loop import run as run_on_loop
 from spms.cli.process import base, settings_from_environment
 from spms.cli.simulate import simulate
@@ -34,6 +35,7 @@ app.command()(tools.staff)
 app.command()(tools.doctor)
 app.command()(simulate)
 app.command()(verify)
+app.command()(invariants)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Compensation: a wrong charge is refunded double, at once, and booked against the SP.
 
-Tables written here: claim, refund, refund_total, posting.
+Tables written here: claim, refund, refund_total, journal_entry, posting, journal_head,
+journal_anchor, balance_snapshot, verification, verification_event, payout, payout_query.
 
 A claim asks whether one charge was right. It is opened by the subscriber, by an agent, or by the
 audit that found something wrong. What it finds follows from the charge's findings alone:
@@ -11,14 +12,15 @@ audit that found something wrong. What it finds follows from the charge's findin
 
 Invariants, kept by the database and not by the order in which code runs:
 
-- one charge is refunded by one claim, whatever the entrance, retry or race: `claim_refunded_once`,
-  the keys of `refund` and of `posting`, each alone enough;
-- never more than double what was charged: the CHECK on `refund_total`;
+- one charge is refunded once a round, whatever the entrance, retry or race: `claim_refunded_once`,
+  the keys of `refund` and of `posting`, each alone enough; a further round pays only what a worse
+  finding leaves missing;
+- never more than double what was charged, never more compensation than principal: the CHECKs on
+  `refund_total`;
 - a claim is refunded exactly when less was due than charged: the CHECK on `claim`;
 - at most five claims find one charge right: `claim_stands_once_a_turn` and its CHECK;
-- rows are only ever added: balances are sums over postings, a correction is another posting.
-
-A charge is refunded by what was known when its refund was decided. A worse finding that arrives
-later (first a wrong price, then no consent at all) is kept as a finding and does not raise a
-refund that was paid: there is no top-up.
+- every posting balances in itself, every entry is whole at COMMIT (`journal_entry_whole`), every
+  pair of accounts is a permitted one (`posting_accounts`);
+- rows are only ever added: balances are sums over postings, a correction is a linked reversal, and
+  each number's entries are chained by hash (`journal_entry_in_turn`, `spms verify`).
 """

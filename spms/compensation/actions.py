@@ -13,30 +13,27 @@ from uuid import UUID
 import msgspec
 
 from spms.charging import actions as charging
-from spms.compensation import queries
+from spms.compensation import journal, queries
+from spms.compensation.accounts import Account
 from spms.compensation.model import (
-    Account,
     Claim,
     ClaimEntry,
     ClaimRow,
     ClaimState,
     CompensationRules,
     Disputed,
-    Opening,
     Refund,
     Source,
-    Verdict,
 )
 from spms.compensation.queries import Before
+from spms.compensation.refunding import opening_of, refund
 from spms.compensation.rules import (
     STANDS_MAX,
     DisputedOften,
     check_age,
     is_holders,
-    is_told,
     judge,
-    refund_lines,
-    refund_text,
+    oldest_disputable,
 )
 from spms.core import audit, rulebook
 from spms.core.access import Actor, ActorKind, job_actor
@@ -45,8 +42,6 @@ from spms.core.errors import NotFound
 from spms.core.ids import new_id
 from spms.core.paging import Page, instance_secret, read_cursor, write_cursor
 from spms.core.phone import mask
-from spms.messaging import actions as messaging
-from spms.messaging.model import MessageKind
 from spms.subscribers import actions as subscribers
 
 BATCH_MAX = 1000
@@ -74,18 +69,18 @@ async def claim(
     bar (a refund given before it stays visible), `DisputedOften` after five claims that found the
     same charge right.
     """
-    charge = await _charge_of_holder(tx, msisdn, charge_id, actor)
-    known = await _refunded(tx, charge, reason=reason, actor=actor, now=now)
-    if known is not None:
-        return known
-    check_age(charge, now, await rulebook.section(tx, CompensationRules, at=now))
-    await charging.reaudit(tx, msisdn, charge_id, now=now, actor=actor)
-    charge = await _charge_of_holder(tx, msisdn, charge_id, actor)
-    verdict = judge(charge)
-    if verdict.state is ClaimState.STANDS:
-        return await _stand(tx, charge, source=source, reason=reason, actor=actor, now=now)
-    opening = _opening(charge, verdict, reason)
-    await _refund(tx, [opening], source=source, actor=actor, now=now)
+    charge = await charge_of_holder(tx, msisdn, charge_id, actor)
+    rules = await rulebook.section(tx, CompensationRules, at=now)
+    if charge.round == 0 or charge.charged_at >= oldest_disputable(now, rules):
+        check_age(charge, now, rules)
+        await charging.reaudit(tx, msisdn, charge_id, now=now, actor=actor)
+        charge = await charge_of_holder(tx, msisdn, charge_id, actor)
+        verdict = judge(charge)
+        if verdict.state is ClaimState.STANDS and charge.round == 0:
+            return await _stand(tx, charge, source=source, reason=reason, actor=actor, now=now)
+        if verdict.due_fen < charge.honoured_due_fen:
+            opening = opening_of(charge, verdict, rules, reason)
+            await refund(tx, [opening], source=source, actor=actor, now=now)
     known = await _refunded(tx, charge, reason=reason, actor=actor, now=now)
     if known is None:
         raise RuntimeError("a claim was refused as a repeat, but there is no first one")
@@ -101,13 +96,14 @@ async def refund_findings(tx: Connection, *, now: datetime, limit: int = BATCH_M
     told by SMS.
     """
     actor = job_actor("refund_findings")
+    rules = await rulebook.section(tx, CompensationRules, at=now)
     charges = await queries.open_findings(tx, min(limit, BATCH_MAX))
-    openings = [_opening(charge, judge(charge)) for charge in charges]
-    opened = await _refund(tx, openings, source=Source.AUDIT, actor=actor, now=now)
+    openings = [opening_of(charge, judge(charge), rules) for charge in charges]
+    opened = await refund(tx, openings, source=Source.AUDIT, actor=actor, now=now)
     if opened:
         detail = {
             "claims": len(opened),
-            "refunded_fen": sum(line.amount_fen for each in opened for line in each.lines),
+            "refunded_fen": sum(line.booking.amount_fen for each in opened for line in each.lines),
         }
         await audit.note(
             tx, "findings.refunded", "claim", "audit", actor=actor, now=now, detail=detail
@@ -117,7 +113,7 @@ async def refund_findings(tx: Connection, *, now: datetime, limit: int = BATCH_M
 
 async def receivable(read: Connection, sp_id: UUID) -> int:
     """Return what the SP owes for wrong charges and has not been settled, in fen."""
-    return await queries.balance(read, sp_id, Account.SP_RECEIVABLE)
+    return await journal.balance(read, sp_id, Account.SP_RECEIVABLE)
 
 
 async def claims_of_holder(
@@ -223,7 +219,7 @@ async def _page(
     return Page(items=rows[:limit], next=after)
 
 
-async def _charge_of_holder(
+async def charge_of_holder(
     read: Connection, msisdn: str, charge_id: UUID, actor: Actor
 ) -> Disputed:
     """Load a charge; `NotFound` unless it is the present holder's, and the subscriber is them."""
@@ -246,40 +242,6 @@ async def _refunded(
         tx, "claim.refunded", "claim", found[0].id, actor=actor, now=now, reason=reason
     )
     return found[0]
-
-
-def _opening(charge: Disputed, verdict: Verdict, reason: str | None = None) -> Opening:
-    """Prepare the claim that refunds a charge; without words, the finding is the reason."""
-    claim_id = new_id()
-    return Opening(
-        id=claim_id,
-        disputed=charge,
-        due_fen=verdict.due_fen,
-        reason=reason or str(verdict.decided_by),
-        lines=refund_lines(
-            claim_id, charge.charge_id, charged_fen=charge.charged_fen, due_fen=verdict.due_fen
-        ),
-    )
-
-
-async def _refund(
-    tx: Connection, openings: list[Opening], *, source: Source, actor: Actor, now: datetime
-) -> list[Opening]:
-    """Write the claims, tell those who were charged, and return the claims that were the first."""
-    firsts = await queries.refund(tx, openings, source=source, now=now, actor=actor.label)
-    opened = [opening for opening in openings if opening.id in firsts]
-    for opening in opened:
-        if is_told(opening.disputed):
-            await messaging.send(
-                tx,
-                msisdn=opening.disputed.msisdn,
-                text=refund_text(opening.disputed, opening.lines),
-                kind=MessageKind.REFUND,
-                about_kind="claim",
-                about_id=str(opening.id),
-                now=now,
-            )
-    return opened
 
 
 async def _stand(

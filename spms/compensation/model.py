@@ -8,6 +8,8 @@ from uuid import UUID
 import msgspec
 
 from spms.charging.model import Finding
+from spms.compensation.accounts import BEARERS, Bearer, Cause
+from spms.compensation.journal_model import EntryLine
 from spms.core.phone import Msisdn
 from spms.subscribers.model import Language, NumberState
 
@@ -29,6 +31,8 @@ class Source(StrEnum):
     """The audit of charge records found something wrong."""
     SUBSCRIBER = "subscriber"
     AGENT = "agent"
+    BATCH = "batch"
+    """A mass correction."""
 
 
 class ClaimState(StrEnum):
@@ -48,28 +52,29 @@ class RefundKind(StrEnum):
     """The same amount again."""
 
 
-class Account(StrEnum):
-    """Accounts of the journal."""
-
-    SP_RECEIVABLE = "sp_receivable"
-    """What SPs owe for wrong charges, until settlement recovers it."""
-    SUBSCRIBER_PAYABLE = "subscriber_payable"
-    """What subscribers get back."""
-
-
-class PostingReason(StrEnum):
-    """Why money moved."""
-
-    REFUND_PRINCIPAL = "refund_principal"
-    REFUND_COMPENSATION = "refund_compensation"
-
-
 class CompensationRules(msgspec.Struct, frozen=True, kw_only=True):
     """Rulebook section `compensation`."""
 
     dispute_months: Annotated[int, msgspec.Meta(ge=5, le=12)] = 5
     """How far back a subscriber may dispute a charge, in calendar months (Asia/Shanghai).
     Source: rulebook, "disputes up to 5 months back"; charge records are kept at least as long."""
+    multiplier: Annotated[int, msgspec.Meta(ge=1, le=2)] = 2
+    """How often the difference comes back. Source: reference domain §1.7 F1; a CHECK keeps it at
+    double at most."""
+    compensation_cap_fen: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """Most compensation for one charge, above what is returned of it; null: no cap."""
+    objection_hours: Annotated[int, msgspec.Meta(ge=1, le=720)] = 24
+    """How long an SP may object to an unproven claim; silence accepts. Source: rulebook."""
+    four_eyes_fen: Annotated[int, msgspec.Meta(ge=0)] = 5000
+    """A first multiple above this needs a second person."""
+    four_eyes_per_day: Annotated[int, msgspec.Meta(ge=0)] = 5
+    """So many unproven claims of one number in a business day pass without a second person."""
+    bearers: dict[Cause, Bearer] = {}
+    """Who bears a cause where it differs from `accounts.BEARERS`."""
+
+    def bearer(self, cause: Cause) -> Bearer:
+        """Return who pays for a cause."""
+        return self.bearers.get(cause, BEARERS[cause])
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +99,12 @@ class Disputed(msgspec.Struct, frozen=True, kw_only=True):
     epoch_since: datetime | None
     number_state: NumberState | None
     language: Language | None
+    round: int
+    """How often it was refunded so far."""
+    principal_fen: int
+    compensation_fen: int
+    honoured_due_fen: int
+    """The lowest due that findings proved and that was paid for; at first what was charged."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,14 +119,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """One refund of a claim together with the posting that books it."""
 
-    claim_id: UUID
     kind: RefundKind
-    amount_fen: int
-    posting_id: UUID
-    """Follows from charge and kind, so that the same refund can never be booked twice."""
-    debit: Account
-    credit: Account
-    reason: PostingReason
+    booking: EntryLine
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,9 +128,18 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
 
     id: UUID
     disputed: Disputed
+    round: int
     due_fen: int
+    honoured_due_fen: int
+    """Differs from `due_fen` where a refund is paid before anything is proved."""
     reason: str
+    cause: Cause | None
+    bearer: Bearer
     lines: list[Line]
+
+    def paid_fen(self, kind: RefundKind) -> int:
+        """Return what this claim pays of one kind, in fen."""
+        return sum(line.booking.amount_fen for line in self.lines if line.kind is kind)
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,7 +171,10 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     charged_fen: int
     due_fen: int
     refunded_fen: int
-    """Both multiples together: 2 × (charged − due), or 0."""
+    """What this claim paid: both multiples together, or 0. A worse finding that came after an
+    earlier refund pays only what was missing."""
+    remaining_fen: int
+    """What of the charge has not come back, over all its claims, and may still be claimed."""
     findings: list[Finding]
     """What is known to be wrong with the charge."""
     proof: Proof | None

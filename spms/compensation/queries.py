@@ -1,16 +1,19 @@
-"""Every statement this room runs. Writes `claim`, `refund`, `refund_total` and `posting` only."""
+"""Every statement this room runs. Writes `claim`, `refund` and `refund_total` only.
+
+The book's statements are in `journal_queries`.
+"""
 
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 from spms.compensation.model import (
-    Account,
     Claim,
     ClaimRow,
     Disputed,
     Opening,
     Refund,
+    RefundKind,
     Source,
 )
 from spms.core.db import Connection, many, one
@@ -28,17 +31,30 @@ DISPUTED = """
            c.price_fen AS charged_fen, n.epoch, n.epoch_since, n.state AS number_state, n.language,
            COALESCE((SELECT jsonb_agg(jsonb_build_object('kind', f.kind, 'due_fen', f.due_fen))
                        FROM charge_finding f
-                      WHERE f.msisdn = c.msisdn AND f.charge_id = c.id), '[]') AS faults
+                      WHERE f.msisdn = c.msisdn AND f.charge_id = c.id), '[]') AS faults,
+           COALESCE((SELECT max(k.round) FROM claim k
+                      WHERE k.msisdn = c.msisdn AND k.charge_id = c.id), 0) AS round,
+           COALESCE(t.principal_fen, 0) AS principal_fen,
+           COALESCE(t.compensation_fen, 0) AS compensation_fen,
+           COALESCE(t.honoured_due_fen, c.price_fen) AS honoured_due_fen
       FROM charge_record c
       JOIN service s ON s.id = c.service_id
       LEFT JOIN number n ON n.msisdn = c.msisdn
-     WHERE c.msisdn = $1 AND c.id = $2
+      LEFT JOIN refund_total t ON t.msisdn = c.msisdn AND t.charge_id = c.id
+     WHERE c.msisdn = ANY($1::text[]) AND c.id = ANY($2::uuid[])
 """
+
+
+async def disputed_many(
+    read: Connection, msisdns: list[str], charge_ids: list[UUID]
+) -> list[Disputed]:
+    """Load charges of some numbers with everything found about them so far."""
+    return many(Disputed, await read.fetch(DISPUTED, msisdns, charge_ids))
 
 
 async def disputed(read: Connection, msisdn: str, charge_id: UUID) -> Disputed | None:
     """Load one number's charge with everything found about it so far."""
-    return one(Disputed, await read.fetchrow(DISPUTED, msisdn, charge_id))
+    return one(Disputed, await read.fetchrow(DISPUTED, [msisdn], [charge_id]))
 
 
 # Walks findings and claims side by side in the order of their keys. Each charge is fetched by its
@@ -46,15 +62,18 @@ async def disputed(read: Connection, msisdn: str, charge_id: UUID) -> Disputed |
 OPEN_FINDINGS = """
     SELECT open.msisdn, open.charge_id, open.charged_at, c.sp_id, s.name AS service_name,
            c.price_fen AS charged_fen, n.epoch, n.epoch_since, n.state AS number_state, n.language,
-           open.faults
+           open.faults, COALESCE(k.round, 0) AS round,
+           COALESCE(t.principal_fen, 0) AS principal_fen,
+           COALESCE(t.compensation_fen, 0) AS compensation_fen,
+           COALESCE(t.honoured_due_fen, c.price_fen) AS honoured_due_fen
       FROM (SELECT f.msisdn, f.charge_id, min(f.charged_at) AS charged_at,
                    min(f.due_fen) AS due_fen,
                    jsonb_agg(jsonb_build_object('kind', f.kind, 'due_fen', f.due_fen)) AS faults
               FROM charge_finding f
              WHERE NOT EXISTS (
-                       SELECT FROM claim k
-                        WHERE k.msisdn = f.msisdn AND k.charge_id = f.charge_id
-                          AND k.state = 'refunded')
+                       SELECT FROM refund_total t
+                        WHERE t.msisdn = f.msisdn AND t.charge_id = f.charge_id
+                          AND t.honoured_due_fen <= f.due_fen)
              GROUP BY f.msisdn, f.charge_id
              ORDER BY f.msisdn, f.charge_id) open
      CROSS JOIN LATERAL (
@@ -66,13 +85,19 @@ OPEN_FINDINGS = """
       LEFT JOIN LATERAL (
            SELECT epoch, epoch_since, state, language FROM number
             WHERE msisdn = open.msisdn OFFSET 0) n ON true
+      LEFT JOIN LATERAL (
+           SELECT max(round) AS round FROM claim
+            WHERE msisdn = open.msisdn AND charge_id = open.charge_id) k ON true
+      LEFT JOIN LATERAL (
+           SELECT principal_fen, compensation_fen, honoured_due_fen FROM refund_total
+            WHERE msisdn = open.msisdn AND charge_id = open.charge_id OFFSET 0) t ON true
      ORDER BY open.msisdn, open.charge_id
      LIMIT $1
 """
 
 
 async def open_findings(read: Connection, limit: int) -> list[Disputed]:
-    """Load charges that were found wrong and are not refunded, in the order of their keys.
+    """Load charges found worse than they were refunded for, in the order of their keys.
 
     The state of the rows decides, not a mark of how far the last run came: a finding whose
     transaction committed late is not passed over.
@@ -83,37 +108,47 @@ async def open_findings(read: Connection, limit: int) -> list[Disputed]:
 REFUND = """
     WITH wanted AS (
         SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::uuid[],
-                             $6::text[], $7::bigint[], $8::bigint[])
-            AS w (msisdn, id, charge_id, charged_at, sp_id, reason, charged_fen, due_fen)
-    ), line AS (
-        SELECT * FROM unnest($9::uuid[], $10::text[], $11::bigint[], $12::uuid[], $13::text[],
-                             $14::text[], $15::text[])
-            AS l (claim_id, kind, amount_fen, posting_id, debit, credit, reason)
+                             $6::text[], $7::bigint[], $8::bigint[], $9::integer[], $10::text[],
+                             $11::bigint[], $12::bigint[], $13::bigint[], $17::text[])
+            AS w (msisdn, id, charge_id, charged_at, sp_id, reason, charged_fen, due_fen, round,
+                  cause, honoured_due_fen, principal_fen, compensation_fen, bearer)
     ), opened AS (
         INSERT INTO claim (msisdn, id, charge_id, charged_at, sp_id, source, reason, state,
-                           charged_fen, due_fen, opened_at, opened_by)
-        SELECT msisdn, id, charge_id, charged_at, sp_id, $16, reason, 'refunded',
-               charged_fen, due_fen, $17, $18
+                           charged_fen, due_fen, round, cause, opened_at, opened_by)
+        SELECT msisdn, id, charge_id, charged_at, sp_id, $14, reason, 'refunded',
+               charged_fen, due_fen, round, cause, $15, $16
           FROM wanted ORDER BY msisdn, charge_id
         ON CONFLICT DO NOTHING
-        RETURNING msisdn, id, charge_id, sp_id, charged_fen
+        RETURNING msisdn, id
+    ), first AS (
+        SELECT w.* FROM wanted w JOIN opened o ON o.msisdn = w.msisdn AND o.id = w.id
     ), totalled AS (
-        INSERT INTO refund_total AS t (msisdn, charge_id, charged_fen, refunded_fen)
-        SELECT o.msisdn, o.charge_id, o.charged_fen, sum(l.amount_fen)
-          FROM opened o JOIN line l ON l.claim_id = o.id
-         GROUP BY o.msisdn, o.charge_id, o.charged_fen
-        ON CONFLICT (msisdn, charge_id)
-        DO UPDATE SET refunded_fen = t.refunded_fen + EXCLUDED.refunded_fen
+        INSERT INTO refund_total AS t (msisdn, charge_id, charged_fen, refunded_fen, principal_fen,
+                                       compensation_fen, honoured_due_fen)
+        SELECT msisdn, charge_id, charged_fen, principal_fen + compensation_fen, principal_fen,
+               compensation_fen, honoured_due_fen FROM first WHERE round = 1
+        ON CONFLICT (msisdn, charge_id) DO UPDATE
+        SET refunded_fen = t.refunded_fen + EXCLUDED.refunded_fen,
+            principal_fen = t.principal_fen + EXCLUDED.principal_fen,
+            compensation_fen = t.compensation_fen + EXCLUDED.compensation_fen,
+            honoured_due_fen = LEAST(t.honoured_due_fen, EXCLUDED.honoured_due_fen)
+    ), added AS (
+        UPDATE refund_total t
+           SET refunded_fen = t.refunded_fen + f.principal_fen + f.compensation_fen,
+               principal_fen = t.principal_fen + f.principal_fen,
+               compensation_fen = t.compensation_fen + f.compensation_fen,
+               honoured_due_fen = LEAST(t.honoured_due_fen, f.honoured_due_fen)
+          FROM first f
+         WHERE f.round > 1 AND t.msisdn = f.msisdn AND t.charge_id = f.charge_id
     ), paid AS (
-        INSERT INTO refund (msisdn, charge_id, kind, claim_id, sp_id, amount_fen, at)
-        SELECT o.msisdn, o.charge_id, l.kind, o.id, o.sp_id, l.amount_fen, $17
-          FROM opened o JOIN line l ON l.claim_id = o.id
-    ), booked AS (
-        INSERT INTO posting (msisdn, id, entry_id, debit, credit, sp_id, amount_fen, reason,
-                             charge_id, at, actor)
-        SELECT o.msisdn, l.posting_id, o.id, l.debit, l.credit, o.sp_id, l.amount_fen, l.reason,
-               o.charge_id, $17, $18
-          FROM opened o JOIN line l ON l.claim_id = o.id
+        INSERT INTO refund (msisdn, charge_id, kind, round, claim_id, sp_id, amount_fen, at,
+                            bearer)
+        SELECT msisdn, charge_id, 'principal', round, id, sp_id, principal_fen, $15, bearer
+          FROM first WHERE principal_fen > 0
+        UNION ALL
+        SELECT msisdn, charge_id, 'compensation', round, id, sp_id, compensation_fen, $15,
+               bearer
+          FROM first WHERE compensation_fen > 0
     )
     SELECT id FROM opened
 """
@@ -122,15 +157,15 @@ REFUND = """
 async def refund(
     tx: Connection, openings: list[Opening], *, source: Source, now: datetime, actor: str
 ) -> set[UUID]:
-    """Write claims with their refunds and postings; return the ids of those that are the first.
+    """Write claims with their refunds; return the ids of those that are the first of their round.
 
-    A charge that a claim has refunded before, or refunds at this moment, is left alone: the key
-    of the claim decides, and waits for the other's transaction to end. Keys are taken in order,
-    so that two batches cannot block each other. The keys of refund and posting and the CHECK on
+    A round that another claim has opened before, or opens at this moment, is left alone: the key
+    of the claim decides, and waits for the other's transaction to end. What a round pays was
+    reckoned from the rounds before it, so whoever lost must look again. Keys are taken in order,
+    so that two batches cannot block each other. The keys of refund and posting and the CHECKs on
     the total have nothing to refuse then; they refuse loudly if that should ever be wrong.
     """
     about = [opening.disputed for opening in openings]
-    lines = [line for opening in openings for line in opening.lines]
     rows = await tx.fetch(
         REFUND,
         [charge.msisdn for charge in about],
@@ -141,16 +176,15 @@ async def refund(
         [opening.reason for opening in openings],
         [charge.charged_fen for charge in about],
         [opening.due_fen for opening in openings],
-        [line.claim_id for line in lines],
-        [line.kind for line in lines],
-        [line.amount_fen for line in lines],
-        [line.posting_id for line in lines],
-        [line.debit for line in lines],
-        [line.credit for line in lines],
-        [line.reason for line in lines],
+        [opening.round for opening in openings],
+        [opening.cause for opening in openings],
+        [opening.honoured_due_fen for opening in openings],
+        [opening.paid_fen(RefundKind.PRINCIPAL) for opening in openings],
+        [opening.paid_fen(RefundKind.COMPENSATION) for opening in openings],
         source,
         now,
         actor,
+        [opening.bearer for opening in openings],
     )
     return {row["id"] for row in rows}
 
@@ -188,6 +222,9 @@ CLAIMS = """
            COALESCE((SELECT sum(r.amount_fen) FROM refund r
                       WHERE r.msisdn = k.msisdn AND r.charge_id = k.charge_id
                         AND r.claim_id = k.id), 0)::bigint AS refunded_fen,
+           k.charged_fen - COALESCE((SELECT t.principal_fen FROM refund_total t
+                                      WHERE t.msisdn = k.msisdn AND t.charge_id = k.charge_id), 0)
+               AS remaining_fen,
            ARRAY(SELECT f.kind FROM charge_finding f
                   WHERE f.msisdn = k.msisdn AND f.charge_id = k.charge_id
                   ORDER BY f.kind) AS findings,
@@ -239,16 +276,18 @@ async def claims(
 REFUNDS = """
     SELECT k.id AS claim_id, k.charge_id, k.charged_at, s.name AS service_name,
            sp.name AS sp_name, k.source, k.charged_fen, k.due_fen,
-           p.amount_fen AS principal_fen, d.amount_fen AS compensation_fen,
+           COALESCE(p.amount_fen, 0) AS principal_fen,
+           COALESCE(d.amount_fen, 0) AS compensation_fen,
            k.opened_at AS refunded_at,
            ARRAY(SELECT f.kind FROM charge_finding f
                   WHERE f.msisdn = k.msisdn AND f.charge_id = k.charge_id
                   ORDER BY f.kind) AS findings
       FROM claim k
       JOIN number n ON n.msisdn = k.msisdn AND k.charged_at >= n.epoch_since
-      JOIN refund p ON p.msisdn = k.msisdn AND p.charge_id = k.charge_id AND p.kind = 'principal'
-      JOIN refund d
-        ON d.msisdn = k.msisdn AND d.charge_id = k.charge_id AND d.kind = 'compensation'
+      LEFT JOIN refund p ON p.msisdn = k.msisdn AND p.charge_id = k.charge_id
+                        AND p.kind = 'principal' AND p.round = k.round
+      LEFT JOIN refund d ON d.msisdn = k.msisdn AND d.charge_id = k.charge_id
+                        AND d.kind = 'compensation' AND d.round = k.round
       JOIN charge_record c
         ON c.msisdn = k.msisdn AND c.charged_at = k.charged_at AND c.id = k.charge_id
       JOIN service s ON s.id = c.service_id
@@ -297,16 +336,3 @@ async def claim_rows(
     """Load claims of one SP, or of all, newest first."""
     at, last = before or (None, None)
     return many(ClaimRow, await read.fetch(CLAIM_ROWS, sp_id, at, last, limit))
-
-
-BALANCE = """
-    SELECT COALESCE(sum(CASE WHEN debit = $2 THEN amount_fen ELSE -amount_fen END), 0)::bigint
-      FROM posting
-     WHERE sp_id = $1 AND (debit = $2 OR credit = $2)
-"""
-
-
-async def balance(read: Connection, sp_id: UUID, account: Account) -> int:
-    """Return debits less credits of one SP on an account, in fen."""
-    fen: int = await read.fetchval(BALANCE, sp_id, account)
-    return fen

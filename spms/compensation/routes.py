@@ -5,7 +5,8 @@ from uuid import UUID
 
 from litestar import Router, get, post
 
-from spms.compensation import actions
+from spms.compensation import actions, verification_routes
+from spms.compensation.claimants import claimant
 from spms.compensation.model import (
     Claim,
     ClaimEntry,
@@ -13,22 +14,16 @@ from spms.compensation.model import (
     Receivable,
     Refund,
     RefundSearch,
-    Source,
 )
+from spms.compensation.refusals import NumberMissing
 from spms.compensation.rules import ClaimTooOld, DisputedOften
 from spms.core.access import Actor, ActorKind, Role, only
 from spms.core.db import Connection
-from spms.core.errors import NotFound, Unprocessable
+from spms.core.errors import NotFound
 from spms.core.http import refusals
 from spms.core.once import IdempotencyKey, KeyReused, once
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page
 from spms.partners import actions as partners
-
-
-class NumberMissing(Unprocessable):
-    """Say whose number it is; a subscriber's is her own and is not said."""
-
-    code = "number_missing"
 
 
 @post(
@@ -48,17 +43,14 @@ async def claim(
 
     A charge that was refunded before, by whatever entrance, answers with that first claim.
     """
-    by_subscriber = actor.kind is ActorKind.SUBSCRIBER
-    msisdn = data.msisdn or (actor.msisdn if by_subscriber else None)
-    if msisdn is None or (by_subscriber and msisdn != actor.msisdn):
-        raise NumberMissing
+    msisdn, source = claimant(actor, data.msisdn)
 
     async def work() -> Claim:
         return await actions.claim(
             tx,
             msisdn=msisdn,
             charge_id=data.charge_id,
-            source=Source.SUBSCRIBER if by_subscriber else Source.AGENT,
+            source=source,
             reason=data.reason,
             actor=actor,
             now=now,
@@ -126,6 +118,7 @@ router = Router(
     "/",
     route_handlers=[
         claim, my_claims, my_refunds, search_refunds, claims, receivable,
+        *verification_routes.HANDLERS,
     ],
     tags=["compensation"],
 )  # fmt: skip

@@ -1,23 +1,20 @@
-"""What a claim comes to: pure decisions and the table of postings. Nothing here touches the world.
+"""What a claim comes to: pure decisions. Nothing here touches the world.
 
 Source of the double refund: twice the difference between what was charged and what was due
 (双倍返还, reference domain §1.7 F1), paid first and at the SP's cost (先退费后查证, F3).
 """
 
 import calendar
-from collections.abc import Mapping
 from datetime import datetime
-from uuid import UUID
+from typing import NamedTuple
 
-import msgspec
-
+from spms.compensation.accounts import COMPENSATION, PRINCIPAL, Bearer
+from spms.compensation.journal_model import EntryLine
 from spms.compensation.model import (
-    Account,
     ClaimState,
     CompensationRules,
     Disputed,
     Line,
-    PostingReason,
     RefundKind,
     Verdict,
 )
@@ -43,29 +40,6 @@ class DisputedOften(TooManyRequests):
     code = "disputed_often"
 
 
-class Booking(msgspec.Struct, frozen=True, kw_only=True):
-    """From which account to which one kind of refund is booked, and why."""
-
-    debit: Account
-    credit: Account
-    reason: PostingReason
-
-
-BOOKINGS: Mapping[RefundKind, Booking] = {
-    RefundKind.PRINCIPAL: Booking(
-        debit=Account.SP_RECEIVABLE,
-        credit=Account.SUBSCRIBER_PAYABLE,
-        reason=PostingReason.REFUND_PRINCIPAL,
-    ),
-    RefundKind.COMPENSATION: Booking(
-        debit=Account.SP_RECEIVABLE,
-        credit=Account.SUBSCRIBER_PAYABLE,
-        reason=PostingReason.REFUND_COMPENSATION,
-    ),
-}
-"""Each kind is one multiple of the difference, so what is listed here is what is paid."""
-
-
 def judge(disputed: Disputed) -> Verdict:
     """Decide by the finding that leaves least due; a charge without a difference stands."""
     least = min(disputed.faults, key=lambda fault: (fault.due_fen, fault.kind), default=None)
@@ -78,26 +52,51 @@ def judge(disputed: Disputed) -> Verdict:
     )
 
 
-def refund_lines(claim_id: UUID, charge_id: UUID, *, charged_fen: int, due_fen: int) -> list[Line]:
-    """Return both refunds of a charge with their postings, each over the whole difference in fen.
+class Due(NamedTuple):
+    """What a refund still has to pay, in fen."""
 
-    Raises `ValueError` when there is no difference: such a charge stands.
+    principal_fen: int
+    compensation_fen: int
+
+
+def multiples(difference_fen: int, rules: CompensationRules) -> Due:
+    """Return both multiples of a difference: once back, and the rest of the multiplier on top."""
+    compensation_fen = difference_fen * (rules.multiplier - 1)
+    if rules.compensation_cap_fen is not None:
+        compensation_fen = min(compensation_fen, rules.compensation_cap_fen)
+    return Due(difference_fen, compensation_fen)
+
+
+def outstanding(disputed: Disputed, due_fen: int, rules: CompensationRules) -> Due:
+    """Return what is missing of both multiples after the rounds before; nothing is taken back."""
+    owed = multiples(disputed.charged_fen - due_fen, rules)
+    return Due(
+        max(0, owed.principal_fen - disputed.principal_fen),
+        max(0, owed.compensation_fen - disputed.compensation_fen),
+    )
+
+
+def refund_lines(disputed: Disputed, due: Due, bearer: Bearer = Bearer.SP) -> list[Line]:
+    """Return the refunds of a charge's next round with their postings.
+
+    Postings' ids follow from charge, kind and round: the same refund can never be booked twice.
     """
-    difference_fen = charged_fen - due_fen
-    if difference_fen <= 0:
-        raise ValueError("only a difference can be refunded")
+    parts = (
+        (RefundKind.PRINCIPAL, due.principal_fen, PRINCIPAL[bearer]),
+        (RefundKind.COMPENSATION, due.compensation_fen, COMPENSATION[bearer]),
+    )
     return [
         Line(
-            claim_id=claim_id,
             kind=kind,
-            amount_fen=difference_fen,
-            posting_id=derived_id("posting", charge_id, kind),
-            debit=booking.debit,
-            credit=booking.credit,
-            reason=booking.reason,
+            booking=EntryLine(
+                id=derived_id("posting", disputed.charge_id, kind, disputed.round + 1),
+                debit=booking.debit, credit=booking.credit, sp_id=disputed.sp_id,
+                amount_fen=amount_fen, reason=booking.reason,
+            ),
         )
-        for kind, booking in BOOKINGS.items()
-    ]
+        for kind, amount_fen, booking in parts
+        if amount_fen > 0
+    ]  # fmt: skip
 
 
 def oldest_disputable(now: datetime, rules: CompensationRules) -> datetime:
@@ -131,7 +130,7 @@ def is_told(disputed: Disputed) -> bool:
 
 def refund_text(disputed: Disputed, lines: list[Line]) -> str:
     """Write the SMS that tells the subscriber what comes back and why."""
-    amounts = {line.kind: line.amount_fen for line in lines}
+    amounts = dict.fromkeys(RefundKind, 0) | {line.kind: line.booking.amount_fen for line in lines}
     charged = yuan(disputed.charged_fen)
     principal = yuan(amounts[RefundKind.PRINCIPAL])
     compensation = yuan(amounts[RefundKind.COMPENSATION])

@@ -141,6 +141,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Ed25519 private key (PEM) that signs evidence; without it one is made in the data directory."""
     anchor_dir: str | None = None
     """Where signed anchors are written: best a disk of its own; `anchors` in the data directory."""
+    billing_url: str | None = None
+    """Billing gateway that credits refunds (`PUT <url>/credits/{id}`); without it, one file a
+    refund is left under the data directory for billing to fetch."""
     worker: bool = True
     """Run jobs and links inside `spms up`; `spms serve` never does."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

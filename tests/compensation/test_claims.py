@@ -202,3 +202,26 @@ async def test_a_thousand_findings_are_refunded_in_one_batch(tx, owner, now, wor
     assert (await everything(tx))[:6] == (
         1000, 2000, 1_600_000, 1_600_000, 1_600_000, 1000,
     )  # fmt: skip
+
+
+async def test_a_worse_finding_after_a_refund_pays_what_is_missing_and_no_more(
+    tx, now, world, claim, audit
+):
+    consent_id = await world.agreed(price_fen=AGREED)
+    charge_id = await world.right(consent_id, findings=["price_mismatch"], due_fen=AGREED)
+    first = await claim(world.msisdn, charge_id)
+    assert (first.refunded_fen, first.remaining_fen) == (600, 500)
+    await make._insert(
+        tx, "charge_finding",
+        {"msisdn": world.msisdn, "charge_id": charge_id, "charged_at": now - DAY,
+         "kind": "no_consent", "due_fen": 0, "found_at": now, "found_by": "test"},
+    )  # fmt: skip
+    assert [await audit(), await audit()] == [1, 0]
+    second = await claim(world.msisdn, charge_id)
+    assert (second.refunded_fen, second.remaining_fen) == (2 * AGREED, 0)
+    assert await claim(world.msisdn, charge_id) == second
+    assert await actions.receivable(tx, world.sp_id) == 2 * PRICE
+    told = await tx.fetch("SELECT text FROM message_out ORDER BY queued_at, id")
+    assert len(told) == 2
+    double = 2 * PRICE
+    assert (await everything(tx))[:5] == (2, 4, double, double, double)

@@ -1,18 +1,29 @@
 """What the database itself refuses, whoever asks: rewriting, and more than double."""
 
-from uuid import uuid4
+import asyncio
 
 import asyncpg
 import pytest
 
-from spms.compensation import actions
+from spms.compensation import actions, journal
+from spms.compensation.journal import AlreadyReversed
+from spms.core import db
 from tests import make
 from tests.compensation.conftest import PRICE
 
 REWRITING = [
     *[
         f"{verb}{table}{rest}"
-        for table in ("claim", "refund", "refund_total", "posting")
+        for table in (
+            "claim",
+            "refund",
+            "refund_total",
+            "journal_entry",
+            "posting",
+            "journal_head",
+            "journal_anchor",
+            "balance_snapshot",
+        )
         for verb, rest in (("DELETE FROM ", ""), ("TRUNCATE ", " CASCADE"))
     ],
     "UPDATE claim SET state = 'stands', due_fen = charged_fen, turn = 1",
@@ -21,6 +32,9 @@ REWRITING = [
     "UPDATE refund SET at = now()",
     "UPDATE posting SET amount_fen = 1",
     "UPDATE posting SET debit = 'goodwill'",
+    "UPDATE journal_entry SET at = now()",
+    "UPDATE journal_anchor SET entries = 0",
+    "UPDATE balance_snapshot SET debit_fen = 0",
     "UPDATE refund_total SET charged_fen = 1000000",
     "ALTER TABLE refund_total DROP CONSTRAINT refund_total_at_most_double",
     "DROP INDEX claim_refunded_once",
@@ -44,43 +58,48 @@ FORBIDDEN_ROWS = {
     "one fen more than double": "UPDATE refund_total SET refunded_fen = refunded_fen + 1",
     "a negative total": "UPDATE refund_total SET refunded_fen = -1",
     "a total far over double from the start": """
-        INSERT INTO refund_total (msisdn, charge_id, charged_fen, refunded_fen)
-        SELECT msisdn, gen_random_uuid(), 800, 1601 FROM refund_total""",
+        INSERT INTO refund_total (msisdn, charge_id, charged_fen, refunded_fen, principal_fen,
+                                  compensation_fen, honoured_due_fen)
+        SELECT msisdn, gen_random_uuid(), 800, 1601, 801, 800, 0 FROM refund_total""",
     "a second principal": """
-        INSERT INTO refund SELECT msisdn, charge_id, 'principal', claim_id, sp_id, 1, at
+        INSERT INTO refund SELECT msisdn, charge_id, 'principal', claim_id, sp_id, 1, at, round,
+               bearer
           FROM refund LIMIT 1""",
     "a third kind of refund": """
-        INSERT INTO refund SELECT msisdn, charge_id, 'goodwill', claim_id, sp_id, 1, at
+        INSERT INTO refund SELECT msisdn, charge_id, 'goodwill', claim_id, sp_id, 1, at, round,
+               bearer
           FROM refund LIMIT 1""",
     "a refund without a claim": """
-        INSERT INTO refund SELECT msisdn, charge_id, 'principal', gen_random_uuid(), sp_id, 1, at
-          FROM refund ON CONFLICT (msisdn, charge_id, kind) DO UPDATE SET amount_fen = 1""",
+        INSERT INTO refund SELECT msisdn, charge_id, 'principal', gen_random_uuid(), sp_id, 1, at, round,
+               bearer
+          FROM refund ON CONFLICT (msisdn, charge_id, kind, round) DO UPDATE SET amount_fen = 1""",
     "a refund of nothing": """
-        INSERT INTO refund SELECT msisdn, charge_id, 'principal', claim_id, sp_id, 0, at
+        INSERT INTO refund SELECT msisdn, charge_id, 'principal', claim_id, sp_id, 0, at, round,
+               bearer
           FROM refund LIMIT 1""",
     "a second claim that refunds the charge": """
         INSERT INTO claim SELECT msisdn, gen_random_uuid(), charge_id, charged_at, sp_id, source,
-               reason, state, charged_fen, due_fen, turn, opened_at, opened_by FROM claim""",
+               reason, state, charged_fen, due_fen, turn, opened_at, opened_by, round FROM claim""",
     "a claim that refunds no difference": """
         INSERT INTO claim SELECT msisdn, gen_random_uuid(), charge_id, charged_at, sp_id, source,
-               reason, 'refunded', charged_fen, charged_fen, NULL, opened_at, opened_by
+               reason, 'refunded', charged_fen, charged_fen, NULL, opened_at, opened_by, round
           FROM claim""",
     "a claim that lets a difference stand": """
         INSERT INTO claim SELECT msisdn, gen_random_uuid(), charge_id, charged_at, sp_id, source,
-               reason, 'stands', charged_fen, due_fen, 1, opened_at, opened_by FROM claim""",
+               reason, 'stands', charged_fen, due_fen, 1, opened_at, opened_by, NULL FROM claim""",
     "a sixth claim that finds the charge right": """
         INSERT INTO claim SELECT msisdn, gen_random_uuid(), charge_id, charged_at, sp_id, source,
-               reason, 'stands', charged_fen, charged_fen, 6, opened_at, opened_by FROM claim""",
+               reason, 'stands', charged_fen, charged_fen, 6, opened_at, opened_by, NULL FROM claim""",
     "a claim about a charge that never was": """
         INSERT INTO claim SELECT msisdn, gen_random_uuid(), gen_random_uuid(), charged_at, sp_id,
-               source, reason, state, charged_fen, due_fen, turn, opened_at, opened_by
+               source, reason, state, charged_fen, due_fen, turn, opened_at, opened_by, round
           FROM claim""",
     "a posting from an account to itself": """
         INSERT INTO posting SELECT msisdn, gen_random_uuid(), entry_id, debit, debit, sp_id,
-               amount_fen, reason, charge_id, NULL, at, actor FROM posting LIMIT 1""",
+               amount_fen, reason, charge_id, NULL, at, actor, line_no, of_lines FROM posting LIMIT 1""",
     "a posting of a negative amount": """
         INSERT INTO posting SELECT msisdn, gen_random_uuid(), entry_id, debit, credit, sp_id,
-               -amount_fen, reason, charge_id, NULL, at, actor FROM posting LIMIT 1""",
+               -amount_fen, reason, charge_id, NULL, at, actor, line_no, of_lines FROM posting LIMIT 1""",
     "the same posting again": "INSERT INTO posting SELECT * FROM posting LIMIT 1",
 }
 
@@ -123,16 +142,22 @@ async def test_the_journal_of_each_sp_is_what_its_charges_were_refunded(tx, now,
     assert all(row["booked"] == row["refunded"] == fen[row["sp_id"]] // 2 for row in rows)
 
 
-async def test_a_reversal_lowers_what_the_sp_owes_and_a_posting_is_reversed_once(tx, refunded):
-    reverse = """
-        INSERT INTO posting
-        SELECT msisdn, $1, entry_id, credit, debit, sp_id, amount_fen, 'correction', charge_id,
-               id, at, 'test' FROM posting WHERE reason = 'refund_compensation'"""
-    sp_id = await tx.fetchval("SELECT sp_id FROM posting LIMIT 1")
-    await tx.execute(reverse, uuid4())
-    assert await actions.receivable(tx, sp_id) == PRICE
-    with pytest.raises(asyncpg.UniqueViolationError):
-        await tx.execute(reverse, uuid4())
+async def test_an_entry_is_taken_back_by_a_linked_one_and_only_once(tx, pool, now, world, refunded):
+    async def reverse():
+        async with db.transaction(pool) as own:
+            return await journal.reverse(
+                own, world.msisdn, refunded.id, actor=make.OFFICER, now=now
+            )
+
+    ended = await asyncio.gather(*[reverse() for _ in range(6)], return_exceptions=True)
+    (entry,) = (one for one in ended if not isinstance(one, Exception))
+    assert [type(one) for one in ended if isinstance(one, Exception)] == [AlreadyReversed] * 5
+    assert entry.reverses == refunded.id
+    assert {(line.debit, line.credit) for line in entry.lines} == {
+        ("subscriber_payable", "sp_receivable")
+    }
+    assert await actions.receivable(tx, world.sp_id) == 0
+    assert await journal.verify(tx) == (6, [])
 
 
 async def test_a_refund_that_fails_half_way_leaves_nothing(tx, owner, world, audit):

@@ -108,6 +108,7 @@ GUARDS = {
     "refund": "ALTER TABLE refund DROP CONSTRAINT refund_pkey",
     "posting": "ALTER TABLE posting DROP CONSTRAINT posting_pkey",
     "total": "ALTER TABLE refund_total DROP CONSTRAINT refund_total_at_most_double",
+    "multiples": "ALTER TABLE refund_total DROP CONSTRAINT refund_total_multiples",
 }
 
 

@@ -3,28 +3,24 @@
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spms.charging.model import Finding
-from spms.compensation.model import (
-    Account,
-    ClaimState,
-    CompensationRules,
-    Disputed,
-    Fault,
-    PostingReason,
-    RefundKind,
-)
+from spms.compensation.accounts import BEARERS, PAIRS, Account, Bearer, Cause, PostingReason
+from spms.compensation.model import ClaimState, CompensationRules, Disputed, Fault, RefundKind
 from spms.compensation.rules import (
-    BOOKINGS,
     ClaimTooOld,
+    Due,
     check_age,
     is_holders,
     is_told,
     judge,
+    multiples,
     oldest_disputable,
+    outstanding,
     refund_lines,
     refund_text,
 )
@@ -41,7 +37,8 @@ def a_charge(*faults, charged_fen=800, **values):
         "service_name": "天气早知道", "charged_fen": charged_fen,
         "faults": [Fault(kind=Finding(kind), due_fen=due) for kind, due in faults],
         "epoch": 1, "epoch_since": NOON - SECOND, "number_state": NumberState.ACTIVE,
-        "language": Language.ZH,
+        "language": Language.ZH, "round": 0, "principal_fen": 0, "compensation_fen": 0,
+        "honoured_due_fen": charged_fen,
     } | values)  # fmt: skip
 
 
@@ -69,37 +66,67 @@ def test_the_finding_that_leaves_least_due_decides(faults, state, due_fen, decid
     assert (verdict.state, verdict.due_fen, verdict.decided_by) == (state, due_fen, decided_by)
 
 
-@given(charged=st.integers(1, 1_000_000), due=st.integers(0, 1_000_000))
-def test_a_wrong_charge_comes_back_twice_and_never_more_than_double(charged, due):
-    if due >= charged:
-        with pytest.raises(ValueError, match="difference"):
-            refund_lines(uuid4(), uuid4(), charged_fen=charged, due_fen=due)
-        return
-    lines = refund_lines(uuid4(), uuid4(), charged_fen=charged, due_fen=due)
-    assert [line.kind for line in lines] == [RefundKind.PRINCIPAL, RefundKind.COMPENSATION]
-    assert sum(line.amount_fen for line in lines) == 2 * (charged - due) <= 2 * charged
+@given(
+    charged=st.integers(1, 1_000_000),
+    dues=st.lists(st.integers(0, 1_000_000), max_size=4),
+    cap=st.none() | st.integers(0, 1_000_000),
+    multiplier=st.integers(1, 2),
+)
+def test_rounds_add_up_to_what_the_worst_finding_owes_and_never_more(
+    charged, dues, cap, multiplier
+):
+    rules = CompensationRules(compensation_cap_fen=cap, multiplier=multiplier)
+    dues = [min(due, charged) for due in dues]
+    charge = a_charge(charged_fen=charged)
+    for due in dues:
+        missing = outstanding(charge, due, rules)
+        assert min(missing) >= 0
+        charge = msgspec.structs.replace(
+            charge,
+            round=charge.round + 1,
+            principal_fen=charge.principal_fen + missing.principal_fen,
+            compensation_fen=charge.compensation_fen + missing.compensation_fen,
+        )
+    difference = charged - min(dues, default=charged)
+    owed = multiples(difference, rules)
+    assert (charge.principal_fen, charge.compensation_fen) == owed
+    assert sum(owed) <= multiplier * difference
+    assert cap is None or owed.compensation_fen <= cap
 
 
-def test_both_refunds_are_booked_from_the_sp_to_the_subscriber():
-    table = {kind: (b.debit, b.credit, b.reason) for kind, b in BOOKINGS.items()}
-    assert table == {
-        RefundKind.PRINCIPAL: (
-            Account.SP_RECEIVABLE, Account.SUBSCRIBER_PAYABLE, PostingReason.REFUND_PRINCIPAL,
-        ),
-        RefundKind.COMPENSATION: (
-            Account.SP_RECEIVABLE, Account.SUBSCRIBER_PAYABLE, PostingReason.REFUND_COMPENSATION,
-        ),
-    }  # fmt: skip
+BORNE = [
+    (Bearer.SP, RefundKind.PRINCIPAL, Account.SP_RECEIVABLE, PostingReason.REFUND_PRINCIPAL),
+    (Bearer.SP, RefundKind.COMPENSATION, Account.SP_RECEIVABLE, PostingReason.REFUND_COMPENSATION),
+    (Bearer.OPERATOR, RefundKind.PRINCIPAL, Account.OPERATOR_SHARE, PostingReason.REFUND_PRINCIPAL),
+    (Bearer.OPERATOR, RefundKind.COMPENSATION, Account.GOODWILL, PostingReason.REFUND_COMPENSATION),
+]
+
+
+@pytest.mark.parametrize(("bearer", "kind", "debit", "reason"), BORNE)
+def test_who_bears_an_error_pays_the_subscriber(bearer, kind, debit, reason):
+    (line,) = (line for line in refund_lines(a_charge(), Due(5, 5), bearer) if line.kind is kind)
+    booked = (line.booking.debit, line.booking.credit, line.booking.reason)
+    assert booked == (debit, Account.SUBSCRIBER_PAYABLE, reason)
+    assert (debit, Account.SUBSCRIBER_PAYABLE) in PAIRS
+
+
+def test_every_cause_has_one_who_bears_it_and_the_rulebook_may_say_another():
+    assert set(BEARERS) == set(Cause)
+    rules = CompensationRules(bearers={Cause.METERING: Bearer.SP})
+    assert rules.bearer(Cause.METERING) is Bearer.SP
+    assert rules.bearer(Cause.OPERATOR_FAULT) is Bearer.OPERATOR
 
 
 def test_the_posting_of_a_refund_has_one_identity_whoever_makes_it():
-    charge_id = uuid4()
-    ids = [
-        [line.posting_id for line in refund_lines(uuid4(), charge_id, charged_fen=2, due_fen=1)]
-        for _ in range(2)
-    ]
+    charge = a_charge()
+    ids = [[line.booking.id for line in refund_lines(charge, Due(1, 1))] for _ in range(2)]
+    later = refund_lines(msgspec.structs.replace(charge, round=1), Due(1, 1))
     assert ids[0] == ids[1]
-    assert len(set(ids[0])) == 2
+    assert len({*ids[0], *(line.booking.id for line in later)}) == 4
+
+
+def test_nothing_missing_is_no_line():
+    assert refund_lines(a_charge(), Due(0, 0)) == []
 
 
 @pytest.mark.parametrize(
@@ -140,7 +167,7 @@ def test_only_the_one_who_was_charged_is_told(values, holders, told):
 
 def test_the_sms_says_what_was_wrong_and_what_comes_back_in_the_subscribers_language():
     charge = a_charge(("price_mismatch", 500))
-    lines = refund_lines(uuid4(), charge.charge_id, charged_fen=800, due_fen=500)
+    lines = refund_lines(charge, Due(300, 300))
     chinese = refund_text(charge, lines)
     assert chinese == ("您3月2日“天气早知道”收费8.00元有误，现退还3.00元并补偿3.00元，共6.00元。")
     assert len(chinese) <= 70, "one SMS"

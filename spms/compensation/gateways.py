@@ -1,0 +1,157 @@
+"""Billing gateways: whoever can credit a subscriber's bill. Each credit has an id for ever.
+
+A gateway must take the same id twice as one credit, and must be able to say whether it has done
+an id. `pay` and `ask` never raise: what cannot be known is `Answer.NO_ANSWER`.
+"""
+
+import asyncio
+import os
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+from uuid import UUID
+
+import aiohttp
+import msgspec
+
+TIMEOUT_SECONDS = 10
+
+
+class Answer(StrEnum):
+    """What a gateway says about a credit."""
+
+    DONE = "done"
+    NOT_DONE = "not_done"
+    """It does not know this id, or has certainly not done it: it may be sent again."""
+    REFUSED = "refused"
+    """It never will: somebody has to look."""
+    NO_ANSWER = "no_answer"
+    """Anything may have happened: only asking tells."""
+
+
+class Payout(msgspec.Struct, frozen=True, kw_only=True):
+    """One refund round on its way to the bill."""
+
+    msisdn: str
+    id: UUID
+    charge_id: UUID
+    charged_at: datetime
+    sp_id: UUID
+    amount_fen: int
+    attempts: int
+    ask: bool
+    """Its outcome is unknown: ask, do not send."""
+
+
+class BillingGateway(Protocol):
+    """Whoever can credit a bill."""
+
+    async def pay(self, payout: Payout) -> Answer:
+        """Credit the amount to the number's bill, once for this id."""
+
+    async def ask(self, payout: Payout) -> Answer:
+        """Tell whether this id was done."""
+
+
+class Credit(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes over the wire, and into the file."""
+
+    id: UUID
+    msisdn: str
+    charged_at: datetime
+    """Whoever held the number then is credited, not a later holder."""
+    amount_fen: int
+
+
+def _credit(payout: Payout) -> bytes:
+    return msgspec.json.encode(
+        Credit(
+            id=payout.id,
+            msisdn=payout.msisdn,
+            charged_at=payout.charged_at,
+            amount_fen=payout.amount_fen,
+        )
+    )
+
+
+class FileGateway:
+    """Leaves one file per credit for billing to fetch: `<id>.json`, complete or not there.
+
+    The name is the id, so the same credit twice is the same file.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Leave files under a directory; it is made when the first one comes."""
+        self.directory = directory
+
+    def _path(self, payout: Payout) -> Path:
+        return self.directory / payout.id.hex[:2] / f"{payout.id}.json"
+
+    async def pay(self, payout: Payout) -> Answer:
+        """Write the file, on disk before it has its name."""
+        return await asyncio.to_thread(self._write, payout)
+
+    async def ask(self, payout: Payout) -> Answer:
+        """Look for the file."""
+        there = await asyncio.to_thread(self._path(payout).exists)
+        return Answer.DONE if there else Answer.NOT_DONE
+
+    def _write(self, payout: Payout) -> Answer:
+        path = self._path(payout)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(".part")
+            with part.open("wb") as file:
+                file.write(_credit(payout) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError:
+            return Answer.NO_ANSWER
+        return Answer.DONE
+
+
+class HttpGateway:
+    """Speaks to a billing system: `PUT <url>/credits/{id}`, and `GET` to ask.
+
+    200, 201 or 204 is done; 404 to a question is not done; any other 4xx is a refusal; everything
+    else, and silence, is no answer.
+    """
+
+    def __init__(self, url: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        """Speak to a base URL."""
+        self.url = url.rstrip("/")
+        self.timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+
+    async def pay(self, payout: Payout) -> Answer:
+        """Put the credit."""
+        return await self._call("PUT", payout)
+
+    async def ask(self, payout: Payout) -> Answer:
+        """Get the credit."""
+        return await self._call("GET", payout)
+
+    async def _call(self, method: str, payout: Payout) -> Answer:
+        body = _credit(payout) if method == "PUT" else None
+        headers = {"Content-Type": "application/json"} if body else {}
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=self.timeout) as session,
+                session.request(
+                    method, f"{self.url}/credits/{payout.id}", data=body, headers=headers
+                ) as response,
+            ):
+                return _meaning(method, response.status)
+        except (aiohttp.ClientError, TimeoutError):
+            return Answer.NO_ANSWER
+
+
+def _meaning(method: str, status: int) -> Answer:
+    if status in {200, 201, 204}:
+        return Answer.DONE
+    if status == 404 and method == "GET":  # noqa: PLR2004 - HTTP
+        return Answer.NOT_DONE
+    if 400 <= status < 500 and status not in {408, 425, 429}:  # noqa: PLR2004 - HTTP
+        return Answer.REFUSED
+    return Answer.NO_ANSWER

@@ -1,0 +1,138 @@
+"""What must always be true of the money, each as one statement that finds what breaks it."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from spms.core.invariants import Invariant
+
+UNBALANCED = """
+    SELECT entry_id::text AS id
+      FROM (SELECT msisdn, entry_id, amount_fen FROM posting WHERE debit IS NOT NULL
+            UNION ALL
+            SELECT msisdn, entry_id, -amount_fen FROM posting WHERE credit IS NOT NULL) leg
+     GROUP BY msisdn, entry_id HAVING sum(amount_fen) <> 0
+"""
+NOT_WHOLE = """
+    SELECT COALESCE(e.id, p.entry_id)::text AS id
+      FROM journal_entry e
+      FULL JOIN (SELECT msisdn, entry_id, count(*) AS lines, sum(amount_fen) AS amount_fen
+                   FROM posting GROUP BY msisdn, entry_id) p
+        ON p.msisdn = e.msisdn AND p.entry_id = e.id
+     WHERE e.lines IS DISTINCT FROM p.lines OR e.amount_fen IS DISTINCT FROM p.amount_fen
+"""
+ENDS = """
+    SELECT sha256(convert_to(msisdn, 'UTF8'))::text AS id
+      FROM journal_head h
+     WHERE seq <> (SELECT COALESCE(max(e.seq), 0) FROM journal_entry e WHERE e.msisdn = h.msisdn)
+"""
+OVER_POLICY = """
+    SELECT t.charge_id::text AS id
+      FROM refund_total t
+      LEFT JOIN (SELECT msisdn, charge_id, min(due_fen) AS due_fen FROM claim
+                  WHERE state = 'refunded' GROUP BY msisdn, charge_id) k
+        ON k.msisdn = t.msisdn AND k.charge_id = t.charge_id
+     WHERE k.due_fen IS NULL OR t.principal_fen > t.charged_fen - k.due_fen
+        OR t.compensation_fen > t.charged_fen - k.due_fen
+"""
+TOTALS = """
+    SELECT COALESCE(t.charge_id, r.charge_id)::text AS id
+      FROM refund_total t
+      FULL JOIN (SELECT msisdn, charge_id,
+                        sum(amount_fen) FILTER (WHERE kind = 'principal') AS principal_fen,
+                        sum(amount_fen) FILTER (WHERE kind = 'compensation') AS compensation_fen
+                   FROM refund GROUP BY msisdn, charge_id) r
+        ON r.msisdn = t.msisdn AND r.charge_id = t.charge_id
+     WHERE COALESCE(t.principal_fen, 0) <> COALESCE(r.principal_fen, 0)
+        OR COALESCE(t.compensation_fen, 0) <> COALESCE(r.compensation_fen, 0)
+"""
+UNBOOKED = """
+    SELECT COALESCE(r.charge_id, p.charge_id)::text AS id
+      FROM (SELECT msisdn, charge_id, sum(amount_fen) AS fen FROM refund
+             GROUP BY msisdn, charge_id) r
+      FULL JOIN (SELECT msisdn, charge_id, sum(amount_fen) AS fen
+                   FROM posting WHERE credit = 'subscriber_payable' AND reverses IS NULL
+                    AND reason IN ('refund_principal', 'refund_compensation')
+                  GROUP BY msisdn, charge_id) p
+        ON p.msisdn = r.msisdn AND p.charge_id = r.charge_id
+     WHERE r.fen IS DISTINCT FROM p.fen
+"""
+RECEIVABLE = """
+    WITH advance AS (
+        SELECT sp_id, sum(amount_fen) AS fen FROM refund WHERE bearer = 'sp' GROUP BY sp_id
+    ), moved AS (
+        SELECT sp_id,
+               COALESCE(sum(amount_fen) FILTER (WHERE debit = 'sp_receivable'), 0) AS debit_fen,
+               COALESCE(sum(amount_fen) FILTER (WHERE credit = 'sp_receivable'), 0) AS credit_fen,
+               COALESCE(sum(amount_fen) FILTER (WHERE debit = 'sp_receivable'
+                   AND (reason NOT IN ('refund_principal', 'refund_compensation')
+                        OR reverses IS NOT NULL)), 0) AS other_fen
+          FROM posting WHERE 'sp_receivable' IN (debit, credit) GROUP BY sp_id
+    )
+    SELECT COALESCE(m.sp_id, a.sp_id)::text AS id
+      FROM moved m FULL JOIN advance a ON a.sp_id = m.sp_id
+     WHERE COALESCE(m.debit_fen - m.other_fen, 0) <> COALESCE(a.fen, 0)
+        OR m.credit_fen > m.debit_fen
+"""
+UNLICENSED = """
+    SELECT c.id::text AS id
+      FROM charge_record c
+      LEFT JOIN consent v ON v.msisdn = c.msisdn AND v.subscription_id = c.consent_id
+     WHERE cardinality(c.findings) = 0 AND v.subscription_id IS NULL
+"""
+DRIFTED = """
+    SELECT s.sp_id || ' ' || s.account AS id
+      FROM balance_snapshot s
+      LEFT JOIN posting p ON p.sp_id = s.sp_id AND p.at < s.until_at
+                         AND (p.debit = s.account OR p.credit = s.account)
+     GROUP BY s.sp_id, s.account, s.until_at, s.debit_fen, s.credit_fen
+    HAVING COALESCE(sum(p.amount_fen) FILTER (WHERE p.debit = s.account), 0) <> s.debit_fen
+        OR COALESCE(sum(p.amount_fen) FILTER (WHERE p.credit = s.account), 0) <> s.credit_fen
+"""
+
+INVARIANTS: Final[Sequence[Invariant]] = (
+    Invariant(
+        name="entries_sum_to_zero",
+        promise="debits less credits of every entry are zero",
+        statement=UNBALANCED,
+    ),
+    Invariant(
+        name="entries_are_whole",
+        promise="an entry has the lines and the amount it says",
+        statement=NOT_WHOLE,
+    ),
+    Invariant(
+        name="chains_end_at_their_head",
+        promise="the last entry of a chain is the one its head names (ids: hash of the chain)",
+        statement=ENDS,
+    ),
+    Invariant(
+        name="refunded_within_policy",
+        promise="neither multiple is more than what was charged less what was found due",
+        statement=OVER_POLICY,
+    ),
+    Invariant(
+        name="refunds_add_up",
+        promise="a charge's total is the sum of its refunds",
+        statement=TOTALS,
+    ),
+    Invariant(
+        name="refunds_are_booked",
+        promise="what a charge was refunded is in the book, and nothing else is",
+        statement=UNBOOKED,
+    ),
+    Invariant(
+        name="receivable_is_advances_less_recoveries",
+        promise="an SP owes what was advanced for it less what was recovered, and never less than 0",
+        statement=RECEIVABLE,
+    ),
+    Invariant(
+        name="no_charge_without_decision",
+        promise="a charge found right cites a consent that exists",
+        statement=UNLICENSED,
+    ),
+    Invariant(
+        name="snapshots_match",
+        promise="a kept balance is what the postings say",
+        statement=DRIFTED,
+    ),
+)

@@ -1,0 +1,124 @@
+"""The book: double entry in fen, only ever added to, chained by hash per number.
+
+A posting takes one amount from one account and gives it to another, so it balances in itself; an
+entry is the postings of one event, and the database sees at COMMIT that it is whole. Whoever
+appends to a chain holds its head, so entries of one number follow one another.
+
+Rooms above book through `post`, and take back through `reverse`; nothing is ever changed.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+
+from spms.compensation import journal_queries as queries
+from spms.compensation.accounts import PAIRS, Account
+from spms.compensation.journal_model import Damage, Draft, Drift, Entry, EntryLine
+from spms.core.access import Actor
+from spms.core.clock import business_day, start_of_day
+from spms.core.db import Connection
+from spms.core.errors import Conflict, NotFound
+from spms.core.ids import derived_id
+
+CHAINS_AT_ONCE = 20_000
+SETTLED_AFTER = timedelta(hours=1)
+"""A day is summed up this long after its end: a transaction of its last second is through then."""
+
+
+class AlreadyReversed(Conflict):
+    """This entry has been taken back before."""
+
+    code = "already_reversed"
+
+
+def sp_chain(sp_id: UUID) -> str:
+    """Return the name of the chain for an SP's entries that concern no number."""
+    return f"sp:{sp_id}"
+
+
+async def post(tx: Connection, drafts: Sequence[Draft], *, actor: Actor, now: datetime) -> None:
+    """Book entries, in the given order within each chain.
+
+    Raises `ValueError` for a pair of accounts that may not be booked, and what the database raises
+    (`UniqueViolationError`) for an entry or posting that is there already.
+    """
+    if not drafts:
+        return
+    for draft in drafts:
+        for line in draft.lines:
+            pair = (line.debit, line.credit)
+            if (pair if line.reverses is None else pair[::-1]) not in PAIRS:
+                raise ValueError(f"{line.debit} to {line.credit} is not a permitted pair")
+    await queries.hold_heads(tx, [draft.msisdn for draft in drafts], now)
+    await queries.post(tx, drafts, now=now, actor=actor.label)
+
+
+async def reverse(
+    tx: Connection, msisdn: str, entry_id: UUID, *, actor: Actor, now: datetime
+) -> Entry:
+    """Take an entry back by a linked one with every line the other way round.
+
+    Raises `NotFound`, or `AlreadyReversed` when it was taken back before.
+    """
+    found = await queries.entries(tx, msisdn, entry_id=entry_id)
+    if not found:
+        raise NotFound
+    (entry,) = found
+    await queries.hold_heads(tx, [msisdn], now)
+    if await queries.is_reversed(tx, msisdn, entry_id):
+        raise AlreadyReversed
+    back = Draft(
+        msisdn=msisdn,
+        id=derived_id("reversal", entry_id),
+        kind="reversal",
+        charge_id=entry.charge_id,
+        reverses=entry_id,
+        lines=[
+            EntryLine(
+                id=derived_id("reversal", line.id), debit=line.credit, credit=line.debit,
+                sp_id=line.sp_id, amount_fen=line.amount_fen, reason=line.reason, reverses=line.id,
+            )
+            for line in entry.lines
+        ],
+    )  # fmt: skip
+    try:
+        await queries.post(tx, [back], now=now, actor=actor.label)
+    except asyncpg.UniqueViolationError as error:
+        raise AlreadyReversed from error
+    return (await queries.entries(tx, msisdn, entry_id=back.id))[0]
+
+
+async def entries_of_charge(read: Connection, msisdn: str, charge_id: UUID) -> list[Entry]:
+    """Load everything booked about one charge, in its order."""
+    return await queries.entries(read, msisdn, charge_id=charge_id)
+
+
+async def balance(read: Connection, sp_id: UUID, account: Account) -> int:
+    """Return debits less credits of one SP on an account, in fen: the latest snapshot and since."""
+    return await queries.balance(read, sp_id, account)
+
+
+async def verify(read: Connection) -> tuple[int, list[Damage]]:
+    """Hash the whole book again; return how many rows were looked at and every damaged one.
+
+    Walks the chains in stretches, so that no statement takes long. Run it in a snapshot.
+    """
+    after, found = "", []
+    while True:
+        until = await queries.next_edge(read, after, CHAINS_AT_ONCE)
+        found += await queries.verify(read, after, until)
+        if until is None:
+            return await queries.count_rows(read), found
+        after = until
+
+
+async def take_snapshot(tx: Connection, *, now: datetime) -> int:
+    """Sum up the days that are over, per SP and account; return how many balances were kept."""
+    return await queries.snapshot(tx, start_of_day(business_day(now - SETTLED_AFTER)))
+
+
+async def compare_snapshots(read: Connection) -> list[Drift]:
+    """Make every snapshot again from the postings; return those that differ."""
+    return await queries.drifts(read)

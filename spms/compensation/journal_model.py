@@ -1,0 +1,88 @@
+"""The nouns of the book: entries and their lines, the ends of chains, what a check found."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from spms.compensation.accounts import Account
+
+
+class EntryLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One amount from one account to another."""
+
+    id: UUID
+    debit: Account
+    credit: Account
+    sp_id: UUID | None
+    amount_fen: int
+    reason: str
+    reverses: UUID | None = None
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry about to be booked. Its id is its natural key: derive it from the event."""
+
+    msisdn: str
+    """The chain: a number, or what `journal.sp_chain` gives for an SP."""
+    id: UUID
+    kind: str
+    charge_id: UUID | None = None
+    reverses: UUID | None = None
+    lines: list[EntryLine]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry as it is booked."""
+
+    msisdn: str
+    id: UUID
+    seq: int
+    kind: str
+    charge_id: UUID | None
+    reverses: UUID | None
+    amount_fen: int
+    at: datetime
+    actor: str
+    lines: list[EntryLine]
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of one chain."""
+
+    msisdn: str
+    seq: int
+    sha256: bytes
+    at: datetime
+
+
+class Damage(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry that is not as it was written, or the gap where one was."""
+
+    msisdn: str
+    seq: int | None
+    entry_id: UUID | None
+    problems: list[str]
+
+
+class Anchor(msgspec.Struct, frozen=True, kw_only=True):
+    """The ends of all chains at one instant, signed."""
+
+    id: UUID
+    at: datetime
+    chains: int
+    entries: int
+    root_sha256: bytes
+    public_key: bytes
+    signature: bytes
+    file_name: str
+
+
+class Drift(msgspec.Struct, frozen=True, kw_only=True):
+    """A kept balance that differs from what the postings say."""
+
+    sp_id: UUID
+    account: Account
+    until_at: datetime
+    kept_fen: int
+    derived_fen: int

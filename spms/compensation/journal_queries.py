@@ -1,0 +1,344 @@
+"""The book's statements: `journal_entry`, `posting`, `journal_head`, `journal_anchor`, snapshots.
+
+A chain is one number's entries, or one SP's (`sp:` and its id) for what concerns no number.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from spms.compensation.accounts import Account
+from spms.compensation.journal_model import Anchor, Damage, Draft, Drift, Entry, Head
+from spms.core.db import Connection, many
+
+BEGIN_HEADS = """
+    INSERT INTO journal_head (msisdn, seq, sha256, at)
+    SELECT chain, 0, ''::bytea, $2 FROM (SELECT DISTINCT unnest($1::text[]) AS chain) c
+     ORDER BY chain
+    ON CONFLICT DO NOTHING
+"""
+HOLD_HEADS = """
+    SELECT msisdn FROM journal_head WHERE msisdn = ANY($1::text[]) ORDER BY msisdn FOR UPDATE
+"""
+
+
+async def hold_heads(tx: Connection, chains: list[str], now: datetime) -> None:
+    """Take the ends of chains for this transaction, in the order of their keys."""
+    await tx.execute(BEGIN_HEADS, chains, now)
+    await tx.execute(HOLD_HEADS, chains)
+
+
+POST = """
+    WITH RECURSIVE line AS (
+        SELECT * FROM unnest($7::uuid[], $8::smallint[], $9::uuid[], $10::text[], $11::text[],
+                             $12::uuid[], $13::bigint[], $14::text[], $15::uuid[])
+            AS l (entry_id, line_no, id, debit, credit, sp_id, amount_fen, reason, reverses)
+    ), told AS (
+        SELECT entry_id, count(*) AS lines, sum(amount_fen)::bigint AS amount_fen,
+               string_agg(journal_line(id, debit, credit, sp_id, amount_fen, reason, reverses),
+                          ',' ORDER BY line_no) AS text
+          FROM line GROUP BY entry_id
+    ), entry AS MATERIALIZED (
+        SELECT w.msisdn, w.id, w.kind, w.charge_id, w.reverses, t.lines, t.amount_fen, t.text,
+               row_number() OVER (PARTITION BY w.msisdn ORDER BY w.n) AS n
+          FROM unnest($1::text[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[])
+               WITH ORDINALITY AS w (msisdn, id, kind, charge_id, reverses, n)
+          JOIN told t ON t.entry_id = w.id
+    ), chained AS (
+        SELECT e.*, h.seq + 1 AS seq, h.sha256 AS prev,
+               journal_link(h.sha256, e.msisdn, h.seq + 1, e.id, e.kind, e.charge_id, e.reverses,
+                            e.amount_fen, $6, e.text, $16) AS sha
+          FROM entry e JOIN journal_head h ON h.msisdn = e.msisdn WHERE e.n = 1
+        UNION ALL
+        SELECT e.*, c.seq + 1, c.sha,
+               journal_link(c.sha, e.msisdn, c.seq + 1, e.id, e.kind, e.charge_id, e.reverses,
+                            e.amount_fen, $6, e.text, $16)
+          FROM chained c JOIN entry e ON e.msisdn = c.msisdn AND e.n = c.n + 1
+    ), entered AS (
+        INSERT INTO journal_entry (msisdn, id, seq, kind, charge_id, reverses, lines, amount_fen,
+                                   at, actor, prev_sha256, sha256)
+        SELECT msisdn, id, seq, kind, charge_id, reverses, lines, amount_fen, $6, $16, prev, sha
+          FROM chained
+    ), booked AS (
+        INSERT INTO posting (msisdn, id, entry_id, line_no, of_lines, debit, credit, sp_id,
+                             amount_fen, reason, charge_id, reverses, at, actor)
+        SELECT e.msisdn, l.id, e.id, l.line_no, e.lines, l.debit, l.credit, l.sp_id,
+               l.amount_fen, l.reason, e.charge_id, l.reverses, $6, $16
+          FROM entry e JOIN line l ON l.entry_id = e.id
+    )
+    UPDATE journal_head h SET seq = c.seq, sha256 = c.sha, at = $6
+      FROM (SELECT DISTINCT ON (msisdn) msisdn, seq, sha FROM chained
+             ORDER BY msisdn, n DESC) c
+     WHERE h.msisdn = c.msisdn
+"""
+
+
+async def post(tx: Connection, drafts: Sequence[Draft], *, now: datetime, actor: str) -> None:
+    """Append entries with their lines to the chains whose heads are held."""
+    lines = [(draft.id, n, line) for draft in drafts for n, line in enumerate(draft.lines, 1)]
+    await tx.execute(
+        POST,
+        [draft.msisdn for draft in drafts],
+        [draft.id for draft in drafts],
+        [draft.kind for draft in drafts],
+        [draft.charge_id for draft in drafts],
+        [draft.reverses for draft in drafts],
+        now,
+        [entry_id for entry_id, _, _ in lines],
+        [n for _, n, _ in lines],
+        [line.id for _, _, line in lines],
+        [line.debit for _, _, line in lines],
+        [line.credit for _, _, line in lines],
+        [line.sp_id for _, _, line in lines],
+        [line.amount_fen for _, _, line in lines],
+        [line.reason for _, _, line in lines],
+        [line.reverses for _, _, line in lines],
+        actor,
+    )
+
+
+ENTRY = """
+    SELECT e.msisdn, e.id, e.seq, e.kind, e.charge_id, e.reverses, e.amount_fen, e.at, e.actor,
+           (SELECT jsonb_agg(jsonb_build_object(
+                       'id', p.id, 'debit', p.debit, 'credit', p.credit, 'sp_id', p.sp_id,
+                       'amount_fen', p.amount_fen, 'reason', p.reason, 'reverses', p.reverses)
+                       ORDER BY p.line_no)
+              FROM posting p WHERE p.msisdn = e.msisdn AND p.entry_id = e.id) AS lines
+      FROM journal_entry e
+     WHERE e.msisdn = $1 AND ($2::uuid IS NULL OR e.id = $2)
+       AND ($3::uuid IS NULL OR e.charge_id = $3)
+     ORDER BY e.seq
+"""
+
+
+async def entries(
+    read: Connection, msisdn: str, *, entry_id: UUID | None = None, charge_id: UUID | None = None
+) -> list[Entry]:
+    """Load the entries of one chain in their order, narrowed to one entry or to one charge's."""
+    return many(Entry, await read.fetch(ENTRY, msisdn, entry_id, charge_id))
+
+
+REVERSED = "SELECT EXISTS (SELECT FROM journal_entry WHERE msisdn = $1 AND reverses = $2)"
+
+
+async def is_reversed(read: Connection, msisdn: str, entry_id: UUID) -> bool:
+    """Tell whether an entry has been taken back."""
+    found: bool = await read.fetchval(REVERSED, msisdn, entry_id)
+    return found
+
+
+NEXT_EDGE = """
+    SELECT max(msisdn) FROM (
+        SELECT msisdn FROM journal_head WHERE msisdn > $1 ORDER BY msisdn LIMIT $2) h
+    HAVING count(*) = $2
+"""
+
+
+async def next_edge(read: Connection, after: str, chains: int) -> str | None:
+    """Return the chain that ends the next stretch of this many; null when fewer are left."""
+    edge: str | None = await read.fetchval(NEXT_EDGE, after, chains)
+    return edge
+
+
+VERIFY = """
+    WITH entry AS (
+        SELECT e.*, lag(e.seq, 1, 0::bigint) OVER w AS seq_before,
+               lag(e.sha256, 1, ''::bytea) OVER w AS sha_before,
+               lead(e.seq) OVER w IS NULL AS last
+          FROM journal_entry e
+         WHERE e.msisdn > $1 AND ($2::text IS NULL OR e.msisdn <= $2)
+        WINDOW w AS (PARTITION BY e.msisdn ORDER BY e.seq)
+    ), told AS (
+        SELECT p.msisdn, p.entry_id, count(*) AS lines,
+               bool_or(p.at IS DISTINCT FROM e.at OR p.actor IS DISTINCT FROM e.actor
+                       OR p.of_lines IS DISTINCT FROM e.lines
+                       OR p.charge_id IS DISTINCT FROM e.charge_id) AS differs,
+               string_agg(journal_line(p.id, p.debit, p.credit, p.sp_id, p.amount_fen, p.reason,
+                                       p.reverses), ',' ORDER BY p.line_no) AS text
+          FROM posting p LEFT JOIN journal_entry e ON e.msisdn = p.msisdn AND e.id = p.entry_id
+         WHERE p.msisdn > $1 AND ($2::text IS NULL OR p.msisdn <= $2)
+         GROUP BY p.msisdn, p.entry_id
+    ), looked AS (
+        SELECT COALESCE(e.msisdn, t.msisdn) AS msisdn, e.seq,
+               COALESCE(e.id, t.entry_id) AS entry_id,
+               array_remove(ARRAY[
+                   CASE WHEN e.id IS NULL THEN 'lines_without_entry' END,
+                   CASE WHEN e.seq <> e.seq_before + 1 THEN 'entry_missing_before' END,
+                   CASE WHEN e.prev_sha256 <> e.sha_before THEN 'link_broken' END,
+                   CASE WHEN t.differs OR t.lines IS DISTINCT FROM e.lines THEN 'lines_altered' END,
+                   CASE WHEN e.sha256 <> journal_link(
+                            e.prev_sha256, e.msisdn, e.seq, e.id, e.kind, e.charge_id, e.reverses,
+                            e.amount_fen, e.at, COALESCE(t.text, ''), e.actor) THEN 'altered' END,
+                   CASE WHEN e.last AND (h.seq IS DISTINCT FROM e.seq
+                                         OR h.sha256 IS DISTINCT FROM e.sha256)
+                        THEN 'end_missing' END
+               ], NULL) AS problems
+          FROM entry e
+          FULL JOIN told t ON t.msisdn = e.msisdn AND t.entry_id = e.id
+          LEFT JOIN journal_head h ON h.msisdn = e.msisdn AND e.last
+    )
+    SELECT msisdn, seq, entry_id, problems FROM looked WHERE cardinality(problems) > 0
+    UNION ALL
+    SELECT h.msisdn, h.seq, NULL, ARRAY['end_missing']
+      FROM journal_head h
+     WHERE h.msisdn > $1 AND ($2::text IS NULL OR h.msisdn <= $2) AND h.seq > 0
+       AND NOT EXISTS (SELECT FROM journal_entry e WHERE e.msisdn = h.msisdn)
+     ORDER BY 1, 2
+"""
+
+
+async def verify(read: Connection, after: str, until: str | None) -> list[Damage]:
+    """Hash again every entry of the chains in (after, until] and name each that is not as it was.
+
+    `until` null means to the end.
+    """
+    return many(Damage, await read.fetch(VERIFY, after, until))
+
+
+COUNT = """
+    SELECT (SELECT count(*) FROM journal_entry) + (SELECT count(*) FROM posting)
+"""
+
+
+async def count_rows(read: Connection) -> int:
+    """Count entries and postings together."""
+    rows: int = await read.fetchval(COUNT)
+    return rows
+
+
+HEADS_SINCE = """
+    SELECT msisdn, seq, sha256, at FROM journal_head
+     WHERE seq > 0 AND ($1::timestamptz IS NULL OR at >= $1) ORDER BY msisdn
+"""
+
+
+async def heads_since(read: Connection, since: datetime | None) -> list[Head]:
+    """Load the ends of the chains that grew since an instant."""
+    return many(Head, await read.fetch(HEADS_SINCE, since))
+
+
+ROOT = """
+    SELECT count(*) AS chains, COALESCE(sum(seq), 0)::bigint AS entries,
+           sha256(COALESCE(string_agg(sha256(convert_to(msisdn || '|' || seq || '|', 'UTF8')
+                                             || sha256), ''::bytea ORDER BY msisdn), ''))
+               AS root_sha256
+      FROM journal_head WHERE seq > 0
+"""
+
+
+async def root(read: Connection) -> tuple[int, int, bytes]:
+    """Return how many chains and entries there are, and the hash over all ends."""
+    (row,) = await read.fetch(ROOT)
+    return row["chains"], row["entries"], row["root_sha256"]
+
+
+LATEST_ANCHOR = """
+    SELECT id, at, chains, entries, root_sha256, public_key, signature, file_name
+      FROM journal_anchor ORDER BY at DESC LIMIT $1
+"""
+
+
+async def anchors(read: Connection, limit: int) -> list[Anchor]:
+    """Load the latest anchors, newest first."""
+    return many(Anchor, await read.fetch(LATEST_ANCHOR, limit))
+
+
+ADD_ANCHOR = """
+    INSERT INTO journal_anchor (id, at, chains, entries, root_sha256, public_key, signature,
+                                file_name)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+
+
+async def add_anchor(tx: Connection, anchor: Anchor) -> None:
+    """Keep what was signed."""
+    await tx.execute(
+        ADD_ANCHOR, anchor.id, anchor.at, anchor.chains, anchor.entries, anchor.root_sha256,
+        anchor.public_key, anchor.signature, anchor.file_name,
+    )  # fmt: skip
+
+
+CHAINS = """
+    SELECT msisdn FROM journal_head UNION SELECT msisdn FROM journal_entry
+"""
+
+
+async def chains(read: Connection) -> list[str]:
+    """Load the names of all chains."""
+    return [row["msisdn"] for row in await read.fetch(CHAINS)]
+
+
+NOT_AS_ANCHORED = """
+    SELECT a.msisdn, a.seq
+      FROM unnest($1::text[], $2::bigint[], $3::text[]) AS a (msisdn, seq, sha)
+      LEFT JOIN journal_entry e ON e.msisdn = a.msisdn AND e.seq = a.seq
+     WHERE e.sha256 IS NULL OR encode(e.sha256, 'hex') <> a.sha
+     ORDER BY a.msisdn, a.seq
+"""
+
+
+async def not_as_anchored(
+    read: Connection, ends: list[tuple[str, int, str]]
+) -> list[tuple[str, int]]:
+    """Return which of these (chain, seq, hash in hex) are in the book no more."""
+    rows = await read.fetch(
+        NOT_AS_ANCHORED, [end[0] for end in ends], [end[1] for end in ends],
+        [end[2] for end in ends],
+    )  # fmt: skip
+    return [(row["msisdn"], row["seq"]) for row in rows]
+
+
+BALANCE = """
+    WITH known AS (
+        SELECT until_at, debit_fen - credit_fen AS fen FROM balance_snapshot
+         WHERE sp_id = $1 AND account = $2 ORDER BY until_at DESC LIMIT 1)
+    SELECT COALESCE((SELECT fen FROM known), 0) + COALESCE(sum(
+               CASE WHEN debit = $2 THEN amount_fen ELSE -amount_fen END), 0)::bigint
+      FROM posting
+     WHERE sp_id = $1 AND (debit = $2 OR credit = $2)
+       AND at >= COALESCE((SELECT until_at FROM known), '-infinity')
+"""
+
+
+async def balance(read: Connection, sp_id: UUID, account: Account) -> int:
+    """Return debits less credits of one SP on an account, in fen."""
+    fen: int = await read.fetchval(BALANCE, sp_id, account)
+    return fen
+
+
+SNAPSHOT = """
+    INSERT INTO balance_snapshot (sp_id, account, until_at, debit_fen, credit_fen)
+    SELECT sp_id, account, $1, sum(debit_fen)::bigint, sum(credit_fen)::bigint
+      FROM (SELECT sp_id, debit AS account, amount_fen AS debit_fen, 0 AS credit_fen
+              FROM posting WHERE at < $1 AND sp_id IS NOT NULL
+            UNION ALL
+            SELECT sp_id, credit, 0, amount_fen
+              FROM posting WHERE at < $1 AND sp_id IS NOT NULL) leg
+     GROUP BY sp_id, account
+    ON CONFLICT DO NOTHING
+"""
+
+
+async def snapshot(tx: Connection, until: datetime) -> int:
+    """Sum up what was booked before an instant; return how many balances were kept."""
+    status = await tx.execute(SNAPSHOT, until)
+    return int(status.rsplit(" ", 1)[-1])
+
+
+DRIFTS = """
+    SELECT s.sp_id, s.account, s.until_at,
+           s.debit_fen - s.credit_fen AS kept_fen,
+           COALESCE(sum(CASE WHEN p.debit = s.account THEN p.amount_fen
+                             ELSE -p.amount_fen END), 0)::bigint AS derived_fen
+      FROM balance_snapshot s
+      LEFT JOIN posting p ON p.sp_id = s.sp_id AND p.at < s.until_at
+                         AND (p.debit = s.account OR p.credit = s.account)
+     GROUP BY s.sp_id, s.account, s.until_at
+    HAVING COALESCE(sum(p.amount_fen) FILTER (WHERE p.debit = s.account), 0) <> s.debit_fen
+        OR COALESCE(sum(p.amount_fen) FILTER (WHERE p.credit = s.account), 0) <> s.credit_fen
+"""
+
+
+async def drifts(read: Connection) -> list[Drift]:
+    """Make all snapshots again from the postings and return those that differ."""
+    return many(Drift, await read.fetch(DRIFTS))

@@ -1,0 +1,73 @@
+"""Paying refunds out: a row decides, the gateway is asked when its answer was lost.
+
+A payout leaves `unknown` only by an answer to a question about it. Settled ones are booked from
+what subscribers get to what they have.
+"""
+
+import asyncio
+from datetime import timedelta
+
+from spms.compensation import journal
+from spms.compensation import payout_queries as queries
+from spms.compensation.accounts import Account, PostingReason
+from spms.compensation.gateways import Answer, BillingGateway, FileGateway, HttpGateway, Payout
+from spms.compensation.journal_model import Draft, EntryLine
+from spms.core import db
+from spms.core.access import job_actor
+from spms.core.clock import Clock
+from spms.core.db import Pool
+from spms.core.ids import derived_id
+from spms.core.settings import Settings
+
+BATCH_MAX = 100
+LEASE = timedelta(seconds=60)
+"""A courier must be done with a batch well before; after it, the outcome counts as unknown."""
+ASK_AGAIN = timedelta(seconds=30)
+
+
+def gateway_of(settings: Settings) -> BillingGateway:
+    """Return the gateway that the settings name."""
+    if settings.billing_url is not None:
+        return HttpGateway(settings.billing_url)
+    return FileGateway(settings.data_path / "payouts")
+
+
+async def pump(pool: Pool, gateway: BillingGateway, clock: Clock) -> int:
+    """Hand over or ask about what is due; return how many.
+
+    Three steps: lease (committed), the gateway (no transaction), the outcome (committed).
+    """
+    async with db.transaction(pool) as tx:
+        due = await queries.take(tx, now=clock.now(), limit=BATCH_MAX, lease=LEASE)
+    if not due:
+        return 0
+    answers = await asyncio.gather(
+        *[gateway.ask(payout) if payout.ask else gateway.pay(payout) for payout in due]
+    )
+    ended = list(zip(due, answers, strict=True))
+    async with db.transaction(pool) as tx:
+        now = clock.now()
+        settled = await queries.record(tx, ended, now=now, ask_again=ASK_AGAIN)
+        await journal.post(
+            tx, [_entry(payout) for payout in settled], actor=job_actor("pay_out"), now=now
+        )
+    return sum(answer is not Answer.NO_ANSWER for answer in answers)
+
+
+def _entry(payout: Payout) -> Draft:
+    return Draft(
+        msisdn=payout.msisdn,
+        id=payout.id,
+        kind="payout",
+        charge_id=payout.charge_id,
+        lines=[
+            EntryLine(
+                id=derived_id("posting", payout.id),
+                debit=Account.SUBSCRIBER_PAYABLE,
+                credit=Account.SUBSCRIBER_BALANCE,
+                sp_id=payout.sp_id,
+                amount_fen=payout.amount_fen,
+                reason=PostingReason.PAYOUT,
+            )
+        ],
+    )

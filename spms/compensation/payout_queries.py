@@ -1,0 +1,108 @@
+"""Statements about payouts. Writes `payout` and `payout_query`."""
+
+from datetime import datetime, timedelta
+
+from spms.compensation.gateways import Answer, Payout
+from spms.compensation.model import Opening
+from spms.core.db import Connection, many
+from spms.core.ids import derived_id, new_id
+
+ENQUEUE = """
+    WITH queued AS (
+        INSERT INTO payout (msisdn, id, charge_id, round, charged_at, sp_id, amount_fen, state,
+                            due_at, queued_at)
+        SELECT msisdn, id, charge_id, round, charged_at, sp_id, amount_fen, 'queued', $7, $7
+          FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::integer[], $5::uuid[], $6::bigint[],
+                      $8::timestamptz[])
+            AS p (msisdn, id, charge_id, round, sp_id, amount_fen, charged_at)
+        RETURNING 1)
+    SELECT pg_notify('spms_work', 'payout') FROM queued LIMIT 1
+"""
+
+
+async def enqueue(tx: Connection, openings: list[Opening], *, now: datetime) -> None:
+    """Queue what each refund round pays; the id follows from charge and round."""
+    about = [opening.disputed for opening in openings]
+    await tx.execute(
+        ENQUEUE,
+        [charge.msisdn for charge in about],
+        [derived_id("payout", one.disputed.charge_id, one.round) for one in openings],
+        [charge.charge_id for charge in about],
+        [opening.round for opening in openings],
+        [charge.sp_id for charge in about],
+        [sum(line.booking.amount_fen for line in opening.lines) for opening in openings],
+        now,
+        [charge.charged_at for charge in about],
+    )
+
+
+TAKE = """
+    WITH due AS (
+        SELECT msisdn, id, state FROM payout
+         WHERE state IN ('queued', 'sending', 'unknown') AND due_at <= $1
+         ORDER BY due_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
+    )
+    UPDATE payout p
+       SET state = CASE d.state WHEN 'queued' THEN 'sending' ELSE 'unknown' END,
+           attempts = p.attempts + 1, due_at = $1::timestamptz + $3::interval
+      FROM due d WHERE p.msisdn = d.msisdn AND p.id = d.id
+    RETURNING p.msisdn, p.id, p.charge_id, p.charged_at, p.sp_id, p.amount_fen, p.attempts,
+              d.state <> 'queued' AS ask
+"""
+
+
+async def take(tx: Connection, *, now: datetime, limit: int, lease: timedelta) -> list[Payout]:
+    """Lease payouts: fresh ones to be sent, and those of unknown outcome to be asked about.
+
+    One that was being sent when its lease ended is of unknown outcome: its courier died.
+    """
+    return many(Payout, await tx.fetch(TAKE, now, limit, lease))
+
+
+ENDED = """
+    UPDATE payout p
+       SET state = e.state, due_at = e.due_at, detail = e.detail,
+           ended_at = CASE WHEN e.state IN ('settled', 'refused') THEN $1::timestamptz END
+      FROM unnest($2::text[], $3::uuid[], $4::text[], $5::timestamptz[], $6::text[], $7::text[])
+        AS e (msisdn, id, state, due_at, detail, before)
+     WHERE p.msisdn = e.msisdn AND p.id = e.id AND p.state = e.before
+    RETURNING p.msisdn, p.id
+"""
+ASKED = """
+    INSERT INTO payout_query (msisdn, payout_id, asked_at, id, answer)
+    SELECT msisdn, payout_id, $5, id, answer
+      FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[])
+        AS q (msisdn, payout_id, id, answer)
+"""
+STATES = {Answer.DONE: "settled", Answer.REFUSED: "refused", Answer.NOT_DONE: "queued"}
+
+
+async def record(
+    tx: Connection, ended: list[tuple[Payout, Answer]], *, now: datetime, ask_again: timedelta
+) -> list[Payout]:
+    """Keep what the gateway answered; return the payouts that are settled by it.
+
+    Only an answer moves a payout out of `unknown`, and the question is kept with it. One that was
+    certainly not done is sent again.
+    """
+    asked = [(payout, answer) for payout, answer in ended if payout.ask]
+    await tx.execute(
+        ASKED,
+        [payout.msisdn for payout, _ in asked],
+        [payout.id for payout, _ in asked],
+        [new_id() for _ in asked],
+        [answer for _, answer in asked],
+        now,
+    )
+    rows = await tx.fetch(
+        ENDED,
+        now,
+        [payout.msisdn for payout, _ in ended],
+        [payout.id for payout, _ in ended],
+        [STATES.get(answer, "unknown") for _, answer in ended],
+        [now if answer is Answer.NOT_DONE else now + ask_again for _, answer in ended],
+        [answer for _, answer in ended],
+        ["unknown" if payout.ask else "sending" for payout, _ in ended],
+    )
+    moved = {row["id"] for row in rows}
+    return [one for one, answer in ended if answer is Answer.DONE and one.id in moved]

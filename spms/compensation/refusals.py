@@ -1,0 +1,39 @@
+"""What claims that need proof, and mass corrections, refuse."""
+
+from spms.core.errors import Conflict, Unprocessable
+
+
+class AuditDecides(Conflict):
+    """The evidence here shows that this charge is wrong: claim it without a cause."""
+
+    code = "audit_decides"
+
+
+class OverRemaining(Unprocessable):
+    """More than what of the charge has not come back."""
+
+    code = "over_remaining"
+
+
+class VerifiedBefore(Conflict):
+    """This charge is being verified, or was."""
+
+    code = "verified_before"
+
+
+class Moved(Conflict):
+    """It is in another state by now; look again."""
+
+    code = "moved_meanwhile"
+
+
+class SamePerson(Conflict):
+    """Whoever made the claim cannot decide it."""
+
+    code = "same_person"
+
+
+class NumberMissing(Unprocessable):
+    """Say whose number it is; a subscriber's is her own and is not said."""
+
+    code = "number_missing"

@@ -1,0 +1,80 @@
+"""Paying the two multiples of a claim that needs proof, each as one round of refunds."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+from spms.compensation import queries
+from spms.compensation.model import CompensationRules, Disputed, Opening, Source
+from spms.compensation.refunding import refund
+from spms.compensation.refusals import Moved
+from spms.compensation.rules import Due, multiples, refund_lines
+from spms.compensation.verification_model import VerificationRow
+from spms.core import rulebook
+from spms.core.access import Actor
+from spms.core.db import Connection
+from spms.core.ids import new_id
+
+
+async def pay_first(tx: Connection, row: VerificationRow, *, actor: Actor, now: datetime) -> None:
+    """Return what was claimed, once; raises `Moved` when another refund came between."""
+    await _pay(tx, [row], {row.id: Due(row.claimed_fen, 0)}, actor=actor, now=now)
+
+
+async def pay_second(
+    tx: Connection, rows: list[VerificationRow], *, actor: Actor, now: datetime
+) -> None:
+    """Pay the second multiple of what was claimed, less what findings have paid of it by now."""
+    rules = await rulebook.section(tx, CompensationRules, at=now)
+    owed = {row.id: Due(0, multiples(row.claimed_fen, rules).compensation_fen) for row in rows}
+    await _pay(tx, rows, owed, actor=actor, now=now)
+
+
+async def _pay(
+    tx: Connection,
+    rows: list[VerificationRow],
+    owed: Mapping[UUID, Due],
+    *,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    """Refund the next round of each charge.
+
+    Raises `Moved` when another refund of one of them came between: nothing is paid then, and the
+    caller starts again from what stands.
+    """
+    charges = await queries.disputed_many(
+        tx, [row.msisdn for row in rows], [row.charge_id for row in rows]
+    )
+    by_id = {charge.charge_id: charge for charge in charges}
+    by_source: dict[Source, list[Opening]] = {}
+    for row in sorted(rows, key=lambda each: (each.msisdn, each.charge_id)):
+        opening = _opening(row, by_id[row.charge_id], owed[row.id])
+        if opening is not None:
+            by_source.setdefault(row.source, []).append(opening)
+    for source, openings in by_source.items():
+        first = await refund(tx, openings, source=source, actor=actor, now=now)
+        if len(first) < len(openings):
+            raise Moved
+
+
+def _opening(row: VerificationRow, charge: Disputed, owed: Due) -> Opening | None:
+    """Prepare one round; None when findings have paid all of it by now."""
+    principal_fen = min(owed.principal_fen, charge.charged_fen - charge.principal_fen)
+    compensation_fen = min(
+        owed.compensation_fen, charge.principal_fen + principal_fen - charge.compensation_fen
+    )
+    due = Due(principal_fen, compensation_fen)
+    if sum(due) == 0:
+        return None
+    return Opening(
+        id=new_id(),
+        disputed=charge,
+        round=charge.round + 1,
+        due_fen=charge.charged_fen - charge.principal_fen - principal_fen,
+        honoured_due_fen=charge.honoured_due_fen,
+        reason=row.reason,
+        cause=row.cause,
+        bearer=row.bearer,
+        lines=refund_lines(charge, due, row.bearer),
+    )

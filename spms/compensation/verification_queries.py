@@ -1,0 +1,175 @@
+"""Statements about claims that need proof. Writes `verification` and `verification_event`."""
+
+from datetime import datetime
+from uuid import UUID
+
+from spms.compensation.accounts import Bearer, Cause
+from spms.compensation.model import Disputed, Source
+from spms.compensation.queries import Before
+from spms.compensation.verification_model import DisputedFees, VerificationRow, VerificationState
+from spms.core.db import Connection, many
+
+OPEN = """
+    WITH opened AS (
+        INSERT INTO verification (msisdn, id, charge_id, charged_at, sp_id, source, cause, bearer,
+                                  reason, claimed_fen, state, opened_at, opened_by, object_until)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+        ON CONFLICT DO NOTHING RETURNING msisdn, id, state)
+    INSERT INTO verification_event (msisdn, verification_id, state, at, actor)
+    SELECT msisdn, id, state, $12, $13 FROM opened RETURNING verification_id
+"""
+
+
+async def open_one(
+    tx: Connection,
+    verification_id: UUID,
+    charge: Disputed,
+    *,
+    source: Source,
+    cause: Cause,
+    bearer: Bearer,
+    reason: str,
+    claimed_fen: int,
+    state: VerificationState,
+    object_until: datetime | None,
+    now: datetime,
+    actor: str,
+) -> bool:
+    """Write it; False when this charge has one already."""
+    made = await tx.fetchval(
+        OPEN, charge.msisdn, verification_id, charge.charge_id, charge.charged_at, charge.sp_id,
+        source, cause, bearer, reason, claimed_fen, state, now, actor, object_until,
+    )  # fmt: skip
+    return made is not None
+
+
+# The conditions make the move safe: whoever comes second finds the state gone.
+MOVE = """
+    WITH moved AS (
+        UPDATE verification v
+           SET state = $3,
+               approved_by = CASE WHEN $2 = 'awaiting_approval' AND $3 = 'awaiting_sp' THEN $5
+                                  ELSE approved_by END,
+               object_until = CASE WHEN $2 = 'awaiting_approval' THEN $7 ELSE object_until END,
+               objection = CASE WHEN $3 = 'objected' THEN $6 ELSE objection END,
+               decided_at = CASE WHEN $3 IN ('doubled', 'single', 'declined') THEN $4::timestamptz
+                                 END,
+               decided_by = CASE WHEN $3 IN ('doubled', 'single', 'declined') THEN $5 END,
+               decision = CASE WHEN $3 IN ('doubled', 'single', 'declined') THEN $6 END
+         WHERE (v.msisdn, v.id) IN (SELECT * FROM unnest($1::text[], $8::uuid[]))
+           AND v.state = $2 AND ($3 <> 'objected' OR v.object_until > $4)
+        RETURNING v.msisdn, v.id, v.state)
+    INSERT INTO verification_event (msisdn, verification_id, state, at, actor)
+    SELECT msisdn, id, state, $4, $5 FROM moved RETURNING verification_id
+"""
+
+
+async def move(
+    tx: Connection,
+    rows: list[VerificationRow],
+    *,
+    before: VerificationState,
+    after: VerificationState,
+    words: str,
+    object_until: datetime | None = None,
+    now: datetime,
+    actor: str,
+) -> set[UUID]:
+    """Move those still in the state before; return their ids. An objection must be in time."""
+    moved = await tx.fetch(
+        MOVE, [row.msisdn for row in rows], before, after, now, actor, words, object_until,
+        [row.id for row in rows],
+    )  # fmt: skip
+    return {row["verification_id"] for row in moved}
+
+
+VERIFICATIONS = """
+    SELECT v.msisdn, v.id, v.charge_id, v.charged_at, v.sp_id, v.source, v.cause, v.bearer,
+           v.reason, v.claimed_fen, v.state, v.opened_at, v.opened_by, v.object_until, v.objection,
+           v.decided_at, v.decision,
+           CASE v.state WHEN 'awaiting_approval' THEN 0 WHEN 'declined' THEN 0
+           ELSE COALESCE((SELECT sum(r.amount_fen) FROM refund r
+                            JOIN claim k ON k.msisdn = r.msisdn AND k.id = r.claim_id
+                           WHERE r.msisdn = v.msisdn AND r.charge_id = v.charge_id
+                             AND k.cause IS NOT NULL), 0) END::bigint AS paid_fen
+      FROM verification v
+     WHERE ($1::uuid IS NULL OR v.id = $1)
+       AND ($2::uuid IS NULL OR v.sp_id = $2)
+       AND ($3::text IS NULL OR (v.msisdn = $3 AND v.charged_at >= (
+                SELECT n.epoch_since FROM number n WHERE n.msisdn = v.msisdn)))
+       AND ($4::uuid IS NULL OR v.charge_id = $4)
+       AND ($5::timestamptz IS NULL OR (v.opened_at, v.id) < ($5, $6::uuid))
+     ORDER BY v.opened_at DESC, v.id DESC LIMIT $7
+"""
+
+
+async def verifications(
+    read: Connection,
+    *,
+    verification_id: UUID | None = None,
+    sp_id: UUID | None = None,
+    msisdn: str | None = None,
+    charge_id: UUID | None = None,
+    before: Before | None = None,
+    limit: int = 1,
+) -> list[VerificationRow]:
+    """Load them, newest first, narrowed as said; of one number only its present holder's."""
+    at, last = before or (None, None)
+    rows = await read.fetch(
+        VERIFICATIONS, verification_id, sp_id, msisdn, charge_id, at, last, limit
+    )
+    return many(VerificationRow, rows)
+
+
+SILENT = """
+    SELECT v.msisdn, v.id, v.charge_id, v.charged_at, v.sp_id, v.source, v.cause, v.bearer,
+           v.reason, v.claimed_fen, v.state, v.opened_at, v.opened_by, v.object_until, v.objection,
+           v.decided_at, v.decision, 0 AS paid_fen
+      FROM verification v
+     WHERE v.state = 'awaiting_sp' AND v.object_until <= $1
+     ORDER BY v.msisdn, v.charge_id LIMIT $2 FOR UPDATE SKIP LOCKED
+"""
+
+
+async def take_silent(tx: Connection, now: datetime, limit: int) -> list[VerificationRow]:
+    """Take those whose SP let its time pass."""
+    return many(VerificationRow, await tx.fetch(SILENT, now, limit))
+
+
+OF_DAY = "SELECT count(*) FROM verification WHERE msisdn = $1 AND opened_at >= $2"
+
+
+async def count_since(read: Connection, msisdn: str, since: datetime) -> int:
+    """Count a number's claims that need proof since an instant."""
+    count: int = await read.fetchval(OF_DAY, msisdn, since)
+    return count
+
+
+# In dispute and not back on the bill: claims nobody has paid yet, and refunds of principal whose
+# payout the billing gateway has not confirmed. Only the present holder's charges.
+DISPUTED_FEES = """
+    WITH open AS (
+        SELECT msisdn, charge_id, charged_at, claimed_fen AS fen FROM verification
+         WHERE state = 'awaiting_approval'
+        UNION ALL
+        SELECT r.msisdn, r.charge_id, k.charged_at, r.amount_fen
+          FROM payout p
+          JOIN refund r ON r.msisdn = p.msisdn AND r.charge_id = p.charge_id AND r.round = p.round
+                       AND r.kind = 'principal'
+          JOIN claim k ON k.msisdn = r.msisdn AND k.id = r.claim_id
+         WHERE p.state <> 'settled'
+    )
+    SELECT o.msisdn, sum(o.fen)::bigint AS disputed_fen,
+           array_agg(DISTINCT o.charge_id ORDER BY o.charge_id) AS charges
+      FROM open o JOIN number n ON n.msisdn = o.msisdn AND o.charged_at >= n.epoch_since
+     WHERE ($1::text[] IS NULL OR o.msisdn = ANY($1))
+       AND ($2::text IS NULL OR o.msisdn > $2)
+     GROUP BY o.msisdn ORDER BY o.msisdn LIMIT $3
+"""
+
+
+async def disputed_fees(
+    read: Connection, msisdns: list[str] | None, *, after: str | None, limit: int
+) -> list[DisputedFees]:
+    """Load the disputed sub-balance of some numbers, or of all after one, in their order."""
+    return many(DisputedFees, await read.fetch(DISPUTED_FEES, msisdns, after, limit))
