@@ -11,13 +11,16 @@ import asyncio
 import re
 from collections.abc import Callable
 from datetime import datetime
+from typing import Literal
 
 from msgspec import Struct
 
 from spms.inspections.outcomes import CallOutcome, Ending, classify, classify_ending
+from spms.inspections.sip_audio import AudioPort
 from spms.inspections.sip_digest import Credentials, choose
 from spms.inspections.sip_line import Dialled, Leg, Line
 from spms.inspections.sip_timing import PATIENCE_IN_T1, T2_SECONDS
+from spms.inspections.sound import Media
 
 _NUMBER = re.compile(r"\+?[0-9]{1,20}")
 _HOST = re.compile(r"[A-Za-z0-9.:-]{1,253}")
@@ -31,6 +34,7 @@ class Trunk(Struct, frozen=True, kw_only=True):
 
     host: str
     port: int = 5060
+    transport: Literal["udp", "tcp"] = "udp"
     caller: str  # the number shown to the line
     local_host: str = "127.0.0.1"
     setup_seconds: float = 15.0  # from the first provisional answer to a sign of ringing
@@ -38,6 +42,7 @@ class Trunk(Struct, frozen=True, kw_only=True):
     t1_seconds: float = 0.5  # round-trip estimate (RFC 3261, 17.1.1.1)
     linger_seconds: float = 4.0  # after the end: still answers repeats, three of them by default
     credentials: Credentials | None = None
+    media_hosts: frozenset[str] = frozenset()  # addresses that audio comes from, besides the host's
 
     def __post_init__(self) -> None:
         """Refuse a host or caller that would not stand in a SIP address as it is (ValueError)."""
@@ -60,6 +65,7 @@ class CallResult(Struct, frozen=True, kw_only=True):
     ring_seconds: float | None  # from the first 180–183 to the end of waiting; None: never rang
     hung_up_by_line: bool  # the line ended an answered call before we did
     audio_packets: int  # datagrams that arrived at the offered audio port
+    media: Media | None = None  # what was heard; None when there was no port to hear at
     trace: tuple[str, ...]  # methods and status lines with milliseconds since the first
 
 
@@ -91,15 +97,6 @@ async def place_call(
     return call.result()
 
 
-class _Ear(asyncio.DatagramProtocol):
-    """The offered audio port: counts what arrives and keeps none of it."""
-
-    packets = 0
-
-    def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:  # noqa: ARG002
-        self.packets += 1
-
-
 class _Call:
     """The course of one call: which fact is waited for, how long, and what follows."""
 
@@ -122,8 +119,10 @@ class _Call:
         dialled = Dialled(
             number=number, caller=trunk.caller, host=f"{host}:{trunk.port}", call_id=call_id
         )
-        self._line = Line(dialled, on_spare_leg=self._hang_up)
-        self._ear = _Ear()
+        self._ear = AudioPort(trunk.media_hosts)
+        self._line = Line(
+            dialled, on_spare_leg=self._hang_up, on_answer=lambda a: self._ear.answered(a.body)
+        )
         self._trunk = trunk
         self._clock = clock
         self._hold_seconds = hold_seconds
@@ -144,6 +143,7 @@ class _Call:
                 lambda: self._line, local_addr=here, remote_addr=there
             )
             self._transports.append(transport)
+            self._ear.trust(transport.get_extra_info("peername")[0])
         except BaseException:
             self._close()
             raise
@@ -269,6 +269,7 @@ class _Call:
             ring_seconds=self._ring_seconds,
             hung_up_by_line=line.hung_up_by_line,
             audio_packets=self._ear.packets,
+            media=self._ear.told(),
             trace=tuple(line.trace),
         )
 
@@ -283,5 +284,6 @@ class _Call:
     def _close(self) -> None:
         for task in self._byes:
             task.cancel()
+        self._ear.close()
         for transport in self._transports:
             transport.close()

@@ -53,7 +53,13 @@ class Dialled(Struct, frozen=True, kw_only=True):
 class Line(asyncio.DatagramProtocol):
     """Facts heard in one call, kept up to date by the datagrams from the trunk."""
 
-    def __init__(self, dialled: Dialled, *, on_spare_leg: Callable[[Leg], None]) -> None:
+    def __init__(
+        self,
+        dialled: Dialled,
+        *,
+        on_spare_leg: Callable[[Leg], None],
+        on_answer: Callable[[Answer], None] = lambda _: None,
+    ) -> None:
         """`on_spare_leg` is told of every answered leg besides the first: it has to be ended."""
         self.watch = Watch()
         self.audio_port = 0  # to be set before the socket opens: it is offered in the INVITE
@@ -73,6 +79,7 @@ class Line(asyncio.DatagramProtocol):
         self.trace: list[str] = []
         self._dialled = dialled
         self._on_spare_leg = on_spare_leg
+        self._tell_answer = on_answer
         self._legs: dict[str, Leg] = {}
         self._acks: dict[str, bytes] = {}  # by branch of the INVITE that got no success
         self._bye_tags: dict[str, str] = {}  # by branch of the BYE
@@ -251,6 +258,7 @@ class Line(asyncio.DatagramProtocol):
         self._send("ACK", leg.ack)
         if self.final is None and not self.given_up:
             self.final, self.leg = answer, leg
+            self._tell_answer(answer)
         else:
             self._on_spare_leg(leg)
 
