@@ -83,10 +83,9 @@ class AudioPort(asyncio.DatagramProtocol):
             await asyncio.sleep(SPEAK_SECONDS)
 
     def close(self) -> None:
-        """Fall silent and give the port back."""
+        """Fall silent; the socket is its opener's."""
         if self._speaking is not None:
             self._speaking.cancel()
-        self._transport.close()
 
     @property
     def packets(self) -> int:
