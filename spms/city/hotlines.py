@@ -22,10 +22,10 @@ CLOSES = timedelta(hours=19, minutes=45)
 BETWEEN = timedelta(minutes=35)
 """A retest follows half an hour after a call at the earliest."""
 ROUNDS = 6
-"""A call, two retests, and more for calls that said nothing; what is judged needs no more."""
+"""What shows a dead line bad (five failed calls), and one more for a call that said nothing."""
 AFTER_LAST_ORDER = timedelta(minutes=30)
-WAIT_SECONDS = 330.0
-"""A call that was cut off by a crash is given up by the platform after five minutes."""
+WAIT_SECONDS = 60.0
+"""A call that was cut off by a crash is given up by the platform after half a minute."""
 BREACH_SECONDS = 30.0
 POLL_SECONDS = 0.3
 
@@ -93,14 +93,11 @@ class Checks:
                 yield firm, line
 
     async def _judged(self) -> bool:
-        """Whether every line has its verdict but those that the network keeps from one."""
-        silent = {
-            self._stage.names.hotline(line.n)
-            for _, line in self._lines()
-            if line.story is LineStory.CONGESTION
-        }
+        """Whether every dead line has its verdict; a good one may need some more days for it."""
+        dead = {self._stage.names.hotline(line.n) for _, line in self._lines() if line.is_breach}
         return all(
-            item["verdict"] is not None or item["hotline"] in silent for item in await self._items()
+            item["verdict"] is not None or item["hotline"] not in dead
+            for item in await self._items()
         )
 
     async def _until_called(self) -> None:

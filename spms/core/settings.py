@@ -125,15 +125,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sip_host: str | None = None
     """Trunk for hotline spot checks; without it the sandbox's own lines are called."""
     sip_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 5060
-    """UDP port of the trunk."""
+    """UDP or TCP port of the trunk."""
+    sip_transport: Literal["udp", "tcp"] = "udp"
+    """How SIP is carried to the trunk."""
     sip_caller: str = "10010"
-    """Number shown to the called hotline."""
+    """Number shown to the called hotline; several, comma-separated, are used in turn."""
+    sip_calls_per_second: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 5.0
+    """Most calls that one worker begins in a second."""
+    sip_simultaneous: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
+    """Most calls that one worker has on the trunk at the same time."""
+    sip_media_hosts: str = ""
+    """Addresses that audio comes from besides the trunk's own, comma-separated."""
     sip_user: str | None = None
     """User name for digest authentication at the trunk."""
     sip_password: str | None = None
     """Password for digest authentication at the trunk."""
     sip_ring_seconds: Annotated[float, msgspec.Meta(gt=0, le=180)] = 20.0
-    """How long a hotline may ring before the call counts as not answered (rulebook: 20 s)."""
+    """How long a hotline may ring at most; the rulebook's pass mark, where that is longer."""
+    dialler_url: str | None = None
+    """Address of the operator's own dialler, which then places the calls instead of SPMS."""
+    dialler_token: str | None = None
+    """Bearer token for the dialler."""
     smpp_links: tuple[SmppSettings, ...] = ()
     """SMPP links to SMS centres (docs/smpp.md), in the environment as a JSON list. Without any,
     the sandbox's handset is the only phone there is."""

@@ -1,40 +1,53 @@
-"""The verbs: draw a plan, take calls, record what they came to, judge."""
+"""The verbs: draw a plan, take calls, record what they came to."""
 
 import secrets
 from datetime import date, datetime
 from uuid import UUID
 
-from spms.core import audit, outbox, rulebook
+import msgspec
+
+from spms.core import audit, rulebook
 from spms.core.access import Actor
 from spms.core.clock import business_day, start_of_day
 from spms.core.db import Connection
 from spms.core.errors import Conflict, NotFound
 from spms.core.ids import new_id
-from spms.inspections import queries
+from spms.inspections import evidence, judging, plan_queries, queries
 from spms.inspections.model import (
-    TOPIC_JUDGED,
-    InspectionRules,
+    Candidate,
+    HotlineCall,
     Item,
     LineIn,
     Placing,
     Plan,
+    PlanDocument,
     Start,
-    Verdict,
-    Why,
 )
-from spms.inspections.queries import Cut, Found
-from spms.inspections.rules import commitment, draw, earliest, may_call, next_opening
+from spms.inspections.policy import InspectionRules
+from spms.inspections.queries import Cut
+from spms.inspections.rules import draw, hours_of, may_call, next_opening, write_document
 from spms.inspections.sip import CallResult
-from spms.inspections.verdict import Judgement, NextCall, decide, speaks_against
 from spms.partners import actions as partners
 
 SEED_BYTES = 16
 
 
 class NothingToInspect(Conflict):
-    """No SP has a hotline in force."""
+    """No SP has a hotline in force that can be drawn."""
 
     code = "nothing_to_inspect"
+
+
+class DrawnAlready(Conflict):
+    """The day has its plan already."""
+
+    code = "drawn_already"
+
+
+class NotFinished(Conflict):
+    """The plan is not finished: until then it is told to nobody."""
+
+    code = "plan_not_finished"
 
 
 async def draw_plan(
@@ -47,81 +60,110 @@ async def draw_plan(
 ) -> Plan:
     """Draw a plan among the hotlines in force of all active SPs; raise `NothingToInspect`.
 
-    Without a seed a random one is taken. The hash of the seed is stored and shown at once, the
-    seed itself is shown when all items are judged.
+    The seed given, if any, gets 128 random bits after it: nobody draws whom he wants. Hashes of
+    seed and document are stored and shown at once, themselves when all items are judged.
     """
-    plan_id = await _draw(tx, seed=seed, day=None, start=start, actor=actor, now=now)
+    candidates = await _in_force(tx, now)
+    rules = await rulebook.section(tx, InspectionRules, at=now)
+    plan_id = await _draw(
+        tx, candidates, [], percent=rules.plan_sample_percent, seed=seed, day=None, start=start,
+        actor=actor, now=now,
+    )  # fmt: skip
     return await plan(tx, plan_id)
 
 
 async def draw_daily(tx: Connection, *, actor: Actor, now: datetime) -> str:
-    """Draw the plan of the business day, unless it is drawn; say what came of it."""
-    day = business_day(now)
+    """Draw the plan of the business day, unless it is drawn; say what came of it.
+
+    Lines that are under inspection, or were found bad and have time left to cure it, are left out.
+    """
+    in_force = await _in_force(tx, now)
+    busy = set(await plan_queries.busy_lines(tx, now))
+    left_out = [line for line in in_force if line in busy]
+    rules = await rulebook.section(tx, InspectionRules, at=now)
     try:
-        plan_id = await _draw(tx, seed=None, day=day, start=Start.SPREAD, actor=actor, now=now)
+        plan_id = await _draw(
+            tx, [line for line in in_force if line not in busy], left_out,
+            percent=rules.daily_sample_percent, seed=None, day=business_day(now),
+            start=Start.SPREAD, actor=actor, now=now,
+        )  # fmt: skip
     except NothingToInspect:
-        return "no hotline in force"
+        return "no hotline to draw"
     except DrawnAlready:
         return "drawn already"
     return f"{(await plan(tx, plan_id)).items_total} hotlines drawn"
 
 
-class DrawnAlready(Conflict):
-    """The day has its plan already."""
-
-    code = "drawn_already"
+async def _in_force(read: Connection, at: datetime) -> list[Candidate]:
+    found = await partners.active_hotlines(read, at=at)
+    return [Candidate(sp_id=line.sp_id, number=line.number) for line in found]
 
 
 async def _draw(
     tx: Connection,
+    candidates: list[Candidate],
+    left_out: list[Candidate],
     *,
+    percent: int,
     seed: str | None,
     day: date | None,
     start: Start,
     actor: Actor,
     now: datetime,
 ) -> UUID:
-    rules = await rulebook.section(tx, InspectionRules, at=now)
-    candidates = await partners.active_hotlines(tx, at=now)
     if not candidates:
         raise NothingToInspect
-    lot = seed or secrets.token_hex(SEED_BYTES)
-    plan_id = new_id()
-    if not await queries.add_plan(
-        tx, plan_id, day=day, drawn_at=now, drawn_by=actor.label, seed=(lot, commitment(lot)),
-        candidates=len(candidates), rulebook_version=await rulebook.version_at(tx, now),
+    rules = await rulebook.section(tx, InspectionRules, at=now)
+    lot = "".join(filter(None, (seed, seed and ".", secrets.token_hex(SEED_BYTES))))
+    drawn = draw(candidates, seed=lot, percent=percent, rules=rules, start=start, now=now)
+    document = PlanDocument(
+        plan_id=new_id(), drawn_at=now, seed=lot, start=start, percent=percent, rules=rules,
+        candidates=candidates, left_out=left_out, items=drawn,
+    )  # fmt: skip
+    if not await plan_queries.add_plan(
+        tx, document, day=day, drawn_by=actor.label, document=write_document(document),
+        rulebook_version=await rulebook.version_at(tx, now),
     ):  # fmt: skip
         raise DrawnAlready
-    drawn = draw(
-        sorted(candidates, key=lambda hotline: (hotline.sp_id, hotline.number)),
-        seed=lot, rules=rules, start=start, now=now,
-    )  # fmt: skip
     items = [new_id() for _ in drawn]
-    numbers = [hotline.number for hotline, _ in drawn]
-    await queries.add_items(tx, plan_id, items, [hotline.sp_id for hotline, _ in drawn], numbers)
-    await queries.add_calls(tx, items, numbers, [due for _, due in drawn], attempt_no=1)
-    await audit.note(tx, "inspection drawn", "inspection_plan", plan_id, actor=actor, now=now)
-    return plan_id
+    await plan_queries.add_items(tx, document.plan_id, items, drawn)
+    numbers, due = [line.number for line in drawn], [line.due_at for line in drawn]
+    await queries.add_calls(tx, items, numbers, due, attempt_no=1)
+    await audit.note(
+        tx, "inspection drawn", "inspection_plan", document.plan_id, actor=actor, now=now
+    )
+    return document.plan_id
 
 
 async def plan(read: Connection, plan_id: UUID) -> Plan:
     """Return a plan; raise `NotFound`."""
-    found = await queries.plan(read, plan_id)
+    found = await plan_queries.plan(read, plan_id)
     if found is None:
         raise NotFound
     return found
 
 
+async def document(read: Connection, plan_id: UUID) -> str:
+    """Return the text of a finished plan, as it was committed to; raise `NotFound`, `NotFinished`."""
+    found = await plan_queries.document(read, plan_id)
+    if found is None:
+        raise NotFound
+    text, finished = found
+    if not finished:
+        raise NotFinished
+    return text
+
+
 async def item(read: Connection, item_id: UUID) -> Item:
     """Return an item with its calls; raise `NotFound`."""
-    found = await queries.item(read, item_id)
+    found = await plan_queries.item(read, item_id)
     if found is None:
         raise NotFound
     return found
 
 
 async def take_due_calls(
-    tx: Connection, *, caller: str, limit: int, now: datetime
+    tx: Connection, *, callers: list[str], limit: int, lease_seconds: float, now: datetime
 ) -> list[Placing]:
     """Take calls that are due; the caller commits before it places them, and places each once.
 
@@ -137,74 +179,60 @@ async def take_due_calls(
         tx, now, since=start_of_day(business_day(now)), until=next_opening(now, rules),
         most=rules.calls_per_day,
     )  # fmt: skip
-    return await queries.take(tx, now, caller, limit)
+    opens, closes = hours_of(business_day(now), rules)
+    taken = await queries.take(tx, now, callers=callers, limit=limit, lease_seconds=lease_seconds)
+    return [
+        msgspec.structs.replace(
+            call, ring_seconds=rules.pass_ring_seconds, opens_at=opens, closes_at=closes
+        )
+        for call in taken
+    ]
 
 
 async def record_call(tx: Connection, call: Placing, result: CallResult, *, now: datetime) -> None:
     """Store what a call came to and judge its item; nothing when it was given up meanwhile."""
-    if await queries.record(tx, call, result):
-        await judge(tx, call.item_id, now=now)
+    found = await queries.record(tx, call, result)
+    if found is not None:
+        await _seal(tx, call.item_id, call.number, found)
+        await judging.judge(tx, call.item_id, now=now)
 
 
 async def record_unknown(tx: Connection, call: Placing, *, now: datetime) -> None:
     """End a call of which nothing is known; it is never placed again as the same attempt."""
-    if await queries.mark_unknown(tx, call, now):
-        await judge(tx, call.item_id, now=now)
+    found = await queries.mark_unknown(tx, call, now)
+    if found is not None:
+        await _seal(tx, call.item_id, call.number, found)
+        await judging.judge(tx, call.item_id, now=now)
 
 
 async def give_up_lost(tx: Connection, *, now: datetime) -> int:
     """End calls whose worker died in the middle; their items get another call."""
-    lost = await queries.give_up_lost(tx, now)
-    for item_id in _in_order_of_locks(lost):
-        await judge(tx, item_id, now=now)
+    lost = _in_order_of_locks(await queries.give_up_lost(tx, now))
+    for cut in lost:
+        found = await queries.call(tx, cut.item_id, cut.attempt_no)
+        if found is not None:
+            await _seal(tx, cut.item_id, cut.number, found)
+        await judging.judge(tx, cut.item_id, now=now)
     return len(lost)
 
 
 async def drop_withdrawn(tx: Connection, *, now: datetime) -> int:
     """End items whose hotline is no longer in force, when their next call comes due."""
-    dropped = await queries.drop_withdrawn(tx, now)
-    for item_id in _in_order_of_locks(dropped):
-        await judge(tx, item_id, withdrawn=True, now=now)
+    dropped = _in_order_of_locks(await queries.drop_withdrawn(tx, now))
+    for cut in dropped:
+        await judging.judge(tx, cut.item_id, withdrawn=True, now=now)
     return len(dropped)
 
 
-def _in_order_of_locks(cuts: list[Cut]) -> list[UUID]:
+async def _seal(tx: Connection, item_id: UUID, number: str, call: HotlineCall) -> None:
+    """Link a call to the one before it of the same number; that one is over and committed."""
+    last = await queries.last_evidence(tx, number)
+    await queries.add_evidence(tx, evidence.seal(last, item_id, number, call))
+
+
+def _in_order_of_locks(cuts: list[Cut]) -> list[Cut]:
     """Order items so that transactions which judge several take the plans in one order."""
-    return [cut.item_id for cut in sorted(cuts, key=lambda cut: (cut.plan_id, cut.item_id))]
-
-
-async def judge(tx: Connection, item_id: UUID, *, withdrawn: bool = False, now: datetime) -> None:
-    """Give an item its verdict, or make its next call due; by the rules in force at the draw.
-
-    A hotline that is no longer in force, or was seen so (`withdrawn`), gets no finding against it.
-    """
-    found = await queries.lock_item(tx, item_id, now)
-    if found is None:
-        return
-    rules = await rulebook.section(tx, InspectionRules, at=found.drawn_at)
-    made = await queries.attempts(tx, item_id)
-    outcome = decide(made, rules)
-    gone = withdrawn or not found.in_force
-    if gone and (isinstance(outcome, NextCall) or speaks_against(outcome.verdict)):
-        outcome = Judgement(verdict=Verdict.INCONCLUSIVE, reason=Why.WITHDRAWN)
-    if isinstance(outcome, Judgement):
-        await _settle(tx, found, outcome, now=now)
-        return
-    hours = await rulebook.section(tx, InspectionRules, at=now)
-    due = earliest(now + outcome.after, hours)
-    await queries.add_calls(tx, [item_id], [found.hotline], [due], attempt_no=len(made) + 1)
-
-
-async def _settle(tx: Connection, found: Found, outcome: Judgement, *, now: datetime) -> None:
-    """Store the verdict, tell the rooms above, and finish the plan with its last item."""
-    if not await queries.judge(tx, found.id, outcome.verdict, outcome.reason, now):
-        return
-    payload = {
-        "item_id": str(found.id), "sp_id": str(found.sp_id), "hotline": found.hotline,
-        "verdict": outcome.verdict.value,
-    }  # fmt: skip
-    await outbox.put(tx, TOPIC_JUDGED, payload, now=now)
-    await queries.finish(tx, found.plan_id, now)
+    return sorted(cuts, key=lambda cut: (cut.plan_id, cut.item_id))
 
 
 async def put_line(tx: Connection, line: LineIn, *, actor: Actor, now: datetime) -> None:

@@ -17,50 +17,86 @@ from spms.core.db import Connection, Pool
 from spms.inspections import actions
 from spms.inspections.model import Placing
 from spms.inspections.prober import Prober
+from spms.inspections.rules import may_leave
 from spms.inspections.sip import CallResult
 
-PATIENCE_SECONDS: Final = 240.0
-"""For one call, well inside its lease: twice what the slowest trunk needs by default."""
+LEASE_MARGIN_SECONDS: Final = 10.0
+"""By how much a lease outlives the longest call: what writing down its result may take."""
 
 log = structlog.get_logger()
 
 
 async def pump_calls(pool: Pool, prober: Prober, clock: Clock) -> int:
-    """Place the calls that are due once, as many as `prober.simultaneous`; return how much was done.
+    """Place calls until none is due; return how much was done.
 
-    Any number of pumps may run. When cancelled, calls under way are hung up and stay without a
-    result. An error of the database is raised after all calls have ended; leases take care of
-    what it left.
+    Never more than `prober.simultaneous` at a time and `prober.calls_per_second` begun in a
+    second. Any number of pumps may run. When cancelled, calls under way are hung up and stay
+    without a result. An error of the database is raised after all calls have ended; leases take
+    care of what it left.
     """
     async with db.transaction(pool) as tx:
         lost = await actions.give_up_lost(tx, now=clock.now())
     async with db.transaction(pool) as tx:
         dropped = await actions.drop_withdrawn(tx, now=clock.now())
-    taken = await _take(pool, prober, clock)
+    pace = _Pace(prober.calls_per_second)
+    placed, trouble = 0, None
     async with asyncio.TaskGroup() as group:
-        placed = [group.create_task(_place(pool, prober, clock, call)) for call in taken]
-    for task in placed:
-        if (trouble := task.result()) is not None:
-            raise trouble
-    return lost + dropped + len(taken)
+        running: set[asyncio.Task[Exception | None]] = set()
+        while trouble is None:
+            room = prober.simultaneous - len(running)
+            taken = await _take(pool, prober, clock, room) if room else []
+            for call in taken:
+                running.add(group.create_task(_place(pool, prober, clock, call, pace)))
+            placed += len(taken)
+            if not running:
+                break
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            trouble = next((error for task in done if (error := task.result())), None)
+        rest = await asyncio.gather(*running)
+    trouble = trouble or next((error for error in rest if error), None)
+    if trouble is not None:
+        raise trouble
+    return lost + dropped + placed
 
 
-async def _take(pool: Pool, prober: Prober, clock: Clock) -> list[Placing]:
+class _Pace:
+    """Lets calls begin one after the other, so many in a second at most."""
+
+    def __init__(self, per_second: float) -> None:
+        self._step = 1.0 / per_second
+        self._next = 0.0
+
+    async def turn(self) -> None:
+        """Wait for one's turn."""
+        now = asyncio.get_running_loop().time()
+        mine = max(now, self._next)
+        self._next = mine + self._step
+        await asyncio.sleep(mine - now)
+
+
+async def _take(pool: Pool, prober: Prober, clock: Clock, limit: int) -> list[Placing]:
     """Take calls and commit; nothing when another pump took one to the same number meanwhile."""
+    most = max(1, int(prober.calls_per_second))  # what is taken is begun within the second
     try:
         async with db.transaction(pool) as tx:
             return await actions.take_due_calls(
-                tx, caller=prober.caller, limit=prober.simultaneous, now=clock.now()
-            )
+                tx, callers=prober.callers, limit=min(limit, most),
+                lease_seconds=prober.longest_seconds + LEASE_MARGIN_SECONDS, now=clock.now(),
+            )  # fmt: skip
     except asyncpg.UniqueViolationError:
         return []
 
 
-async def _place(pool: Pool, prober: Prober, clock: Clock, call: Placing) -> Exception | None:
+async def _place(
+    pool: Pool, prober: Prober, clock: Clock, call: Placing, pace: _Pace
+) -> Exception | None:
     """Place one call and record it; return what went wrong, so that other calls go on."""
+    await pace.turn()
+    if not may_leave(call, clock.now()):  # the clock left the permitted hours meanwhile
+        return await _record(pool, _as_unknown(call, clock))
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            result = await prober.place(call.number, call_id=call.call_id, clock=clock)
+        async with asyncio.timeout(prober.longest_seconds):
+            result = await prober.place(call, clock=clock)
     except Exception as error:  # noqa: BLE001 - whatever it was, the call may have been placed
         kind = type(error).__name__
         log.warning("call_unknown", item=str(call.item_id), attempt=call.attempt_no, error=kind)

@@ -1,6 +1,6 @@
-"""The nouns: plans, items with their calls, verdicts; and the rulebook's section."""
+"""The nouns: plans, items with their calls, verdicts, objections."""
 
-from datetime import datetime, time
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final
 from uuid import UUID
@@ -9,12 +9,16 @@ import msgspec
 
 from spms.core.phone import Hotline
 from spms.inspections.outcomes import CallOutcome
+from spms.inspections.policy import InspectionRules
 from spms.inspections.sandbox_call import LineKind
+from spms.inspections.sound import Media
 
 TOPIC_JUDGED: Final = "inspection.judged"
-"""Outbox: {item_id, sp_id, hotline, verdict}, once for every item."""
+"""Outbox: {item_id, sp_id, hotline, verdict, same_as}, once for every item. `same_as` is the item
+whose finding this one only found again before it had to be cured: nothing new; otherwise null."""
 
-HOUR: Final = r"^(?:[01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)"
+TOPIC_SET_ASIDE: Final = "inspection.set_aside"
+"""Outbox: {item_id} of a finding that an objection has set aside."""
 
 Seed = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,64}$(?!\n)")]
 
@@ -39,6 +43,8 @@ class Why(StrEnum):
     """So many calls failed by our own fault or unclearly that we gave up."""
     WITHDRAWN = "withdrawn"
     """The hotline went out of force, with approval, after the plan was drawn."""
+    CHANGE_REQUESTED = "change_requested"
+    """The number was given up in a request made before the first call; it waits for a decision."""
 
 
 class CallState(StrEnum):
@@ -54,47 +60,65 @@ class CallState(StrEnum):
 
 
 class Start(StrEnum):
-    """When a plan's first calls are due."""
+    """When a plan's calls are due."""
 
     SPREAD = "spread"
-    """At times drawn by lot over what is left of the day's permitted hours."""
+    """One in each band of the permitted hours, day after day, at seconds drawn by lot."""
     NOW = "now"
-    """At once, or when the permitted hours begin."""
+    """The first at once, or when the permitted hours begin; the others as soon as may be."""
 
 
-class InspectionRules(msgspec.Struct, frozen=True, kw_only=True):
-    """Section `inspection` of the rulebook (design §5: pass mark and retests of hotlines)."""
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A line that can be drawn."""
 
-    pass_ring_seconds: Annotated[int, msgspec.Meta(ge=5, le=180)] = 20
-    """A call answered within so many seconds of ringing passes."""
-    retests: Annotated[int, msgspec.Meta(ge=1, le=9)] = 2
-    """How many further calls must fail as well before a hotline counts as unreachable."""
-    retest_minutes: Annotated[int, msgspec.Meta(ge=30, le=1440)] = 30
-    """Shortest time between two calls of one item."""
-    attempts: Annotated[int, msgspec.Meta(ge=3, le=20)] = 10
-    """Most calls of one item, those that count for nothing included."""
-    calls_per_day: Annotated[int, msgspec.Meta(ge=1, le=50)] = 8
-    """Most calls to one number on one business day, all plans together."""
-    opens: Annotated[str, msgspec.Meta(pattern=HOUR)] = "08:30"
-    closes: Annotated[str, msgspec.Meta(pattern=HOUR)] = "20:00"
-    """Calls are placed in [opens, closes), Asia/Shanghai."""
-    plan_sample_percent: Annotated[int, msgspec.Meta(ge=1, le=100)] = 100
-    """Share of the hotlines in force that a plan draws; at least one."""
+    sp_id: UUID
+    number: str
 
-    def __post_init__(self) -> None:
-        """Refuse hours without anything between them (ValueError)."""
-        if self.opens >= self.closes:
-            raise ValueError("hotline calls need permitted hours within one day")
 
-    @property
-    def opening(self) -> time:
-        """First time of day at which a call may be placed."""
-        return time.fromisoformat(self.opens)
+class Drawn(msgspec.Struct, frozen=True, kw_only=True):
+    """A line that was drawn."""
 
-    @property
-    def closing(self) -> time:
-        """Time of day by which calling is over."""
-        return time.fromisoformat(self.closes)
+    sp_id: UUID
+    number: str
+    due_at: datetime
+    """When its first call is due; later ones follow from the rules and from what was heard."""
+    caller_offset: int
+    """Where in the pool of caller numbers its calls begin; each further call takes the next."""
+
+
+class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """All of a plan. Its hash is published before the first call, itself after the last."""
+
+    version: int = 1
+    plan_id: UUID
+    drawn_at: datetime
+    seed: str
+    """Ends in 128 random bits of our own: nobody can guess it, and nobody can choose it."""
+    start: Start
+    percent: int
+    rules: InspectionRules
+    candidates: list[Candidate]
+    left_out: list[Candidate]
+    """Lines in force that could not be drawn: under inspection already, or in their cure period."""
+    items: list[Drawn]
+
+
+class RevealedPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished plan."""
+
+    document: str
+    """The text that was committed to, a `PlanDocument` in JSON: its SHA-256 is `plan_sha256`."""
+
+
+class Commitment(msgspec.Struct, frozen=True, kw_only=True):
+    """What is published of a plan as soon as it is drawn."""
+
+    id: UUID
+    drawn_at: datetime
+    plan_sha256: str
+    seed_sha256: str
+    finished_at: datetime | None
+    """From then on the document can be read."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +129,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     drawn_by: str
     seed_sha256: str
     """Hash (hexadecimal) of the seed, fixed before the first call."""
+    plan_sha256: str | None = None
+    """Hash (hexadecimal) of the plan's document, fixed before the first call."""
     seed: str | None
     """Shown once the plan is finished."""
     candidates: int
@@ -137,6 +163,10 @@ class HotlineCall(msgspec.Struct, frozen=True, kw_only=True):
     audio_packets: int | None = None
     trace: list[str] | None = None
     """What was sent (>) and heard (<), with milliseconds since the first message."""
+    answered_at: datetime | None = None
+    media: Media | None = None
+    other_party: bool = False
+    """Who answered played another code than the one registered for this hotline."""
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +178,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     hotline: str
     verdict: Verdict | None
     """None while the calls go on."""
+    same_as: UUID | None = None
+    """The item whose finding this one only found again, before it had to be cured."""
     reason: Why | None
     judged_at: datetime | None
     calls: list[HotlineCall]
@@ -188,3 +220,48 @@ class Placing(msgspec.Struct, frozen=True, kw_only=True):
     attempt_no: int
     number: str
     call_id: str
+    caller: str
+    """The number to show to the line."""
+    ring_seconds: int = 20
+    """How long it has to ring at least before it may be given up (rulebook)."""
+    opens_at: datetime | None = None
+    closes_at: datetime | None = None
+    """The call may leave in [opens_at, closes_at) only, whatever the clock did meanwhile."""
+
+
+Words = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
+
+
+class Objection(msgspec.Struct, frozen=True, kw_only=True):
+    """An SP's objection to a verdict, and what was decided."""
+
+    item_id: UUID
+    sp_id: UUID
+    statement: str
+    opened_at: datetime
+    opened_by: str
+    sustained: bool | None
+    """None while it waits; true: the finding is set aside."""
+    decided_at: datetime | None
+    decided_by: str | None
+    reason: str | None
+
+
+class NewObjection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a verdict is wrong, with the evidence for it in words."""
+
+    statement: Words
+
+
+class ObjectionDecision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An officer's decision on an objection."""
+
+    sustain: bool
+    reason: Words
+
+
+class Greeting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The touch tones (DTMF) that a hotline plays when it answers."""
+
+    number: Hotline
+    code: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-D*#]{4,12}$(?!\n)")]

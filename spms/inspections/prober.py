@@ -13,15 +13,17 @@ from spms.core.clock import Clock
 from spms.core.db import Pool
 from spms.core.settings import Settings, SettingsError
 from spms.inspections import queries
+from spms.inspections.model import Placing
 from spms.inspections.sandbox_call import LOOPBACK, Behaviour
 from spms.inspections.sandbox_lines import SandboxLines
 from spms.inspections.sip import CallResult, Trunk, place_call
 from spms.inspections.sip_digest import Credentials
 
-TRUNK_CALLS: Final = 10
-"""Calls at a time on the operator's trunk."""
+PATIENCE_SECONDS: Final = 480.0
+"""For one call over a trunk: twice what the slowest needs with the longest ringing allowed."""
 
 SANDBOX_CALLS: Final = 20
+SANDBOX_PATIENCE_SECONDS: Final = 15.0
 SANDBOX_RING_SECONDS: Final = 0.4
 SANDBOX_ANSWERS_AFTER: Final = 0.1
 SANDBOX_T1: Final = 0.05
@@ -33,25 +35,33 @@ class Prober(Protocol):
     """Whoever can place a test call."""
 
     @property
-    def caller(self) -> str:
-        """The number shown to the line."""
+    def callers(self) -> list[str]:
+        """The numbers that may be shown to a line."""
 
     @property
     def simultaneous(self) -> int:
         """How many calls may go on at the same time."""
 
-    async def place(self, number: str, *, call_id: str, clock: Clock) -> CallResult:
-        """Call the number once, hang up, and report; `call_id` is the Call-ID of the SIP call."""
+    @property
+    def calls_per_second(self) -> float:
+        """How many calls may begin in a second."""
+
+    @property
+    def longest_seconds(self) -> float:
+        """What one call takes at most, by the machine's clock: then it is taken for lost."""
+
+    async def place(self, call: Placing, *, clock: Clock) -> CallResult:
+        """Place the call once, hang up, and report."""
 
 
 class SipProber:
     """Calls over the operator's trunk.
 
-    A call rings for `sip_ring_seconds`. Where that is less than the pass mark of the rulebook, an
-    unanswered call proves nothing and never counts (see `spms.inspections.verdict`).
+    A call rings for `sip_ring_seconds`, or for the pass mark of the rulebook where that is longer:
+    a shorter ringing would prove nothing.
     """
 
-    simultaneous = TRUNK_CALLS
+    longest_seconds = PATIENCE_SECONDS
 
     def __init__(self, settings: Settings) -> None:
         """Read the trunk's address and credentials; raise `SettingsError` when they cannot be."""
@@ -59,25 +69,46 @@ class SipProber:
             raise SettingsError("SPMS_SIP_HOST is needed to call hotlines")
         if (settings.sip_user is None) != (settings.sip_password is None):
             raise SettingsError("SPMS_SIP_USER and SPMS_SIP_PASSWORD belong together")
+        self.callers = listed(settings.sip_caller)
+        self.simultaneous = settings.sip_simultaneous
+        self.calls_per_second = settings.sip_calls_per_second
         try:
             credentials = None
             if settings.sip_user is not None and settings.sip_password is not None:
                 credentials = Credentials(
                     username=settings.sip_user, password=settings.sip_password
                 )
-            self._trunk = Trunk(
-                host=settings.sip_host, port=settings.sip_port, caller=settings.sip_caller,
-                ring_seconds=settings.sip_ring_seconds, credentials=credentials,
-            )  # fmt: skip
+            trunks = [
+                Trunk(
+                    host=settings.sip_host,
+                    port=settings.sip_port,
+                    caller=caller,
+                    ring_seconds=settings.sip_ring_seconds,
+                    credentials=credentials,
+                    transport=settings.sip_transport,
+                    media_hosts=frozenset(listed(settings.sip_media_hosts)),
+                )
+                for caller in self.callers
+            ]
         except ValueError as error:
             raise SettingsError(f"setting not usable: {error}") from error
-        self.caller = settings.sip_caller
+        if not trunks:
+            raise SettingsError("SPMS_SIP_CALLER must name at least one number")
+        self._trunk = trunks[0]
 
-    async def place(self, number: str, *, call_id: str, clock: Clock) -> CallResult:
+    async def place(self, call: Placing, *, clock: Clock) -> CallResult:
         """Place the call from the address of this machine that leads to the trunk."""
         here = await _address_towards(self._trunk.host, self._trunk.port)
-        trunk = msgspec.structs.replace(self._trunk, local_host=here)
-        return await place_call(trunk, number, call_id=call_id, clock=clock.now)
+        trunk = msgspec.structs.replace(
+            self._trunk, local_host=here, caller=call.caller,
+            ring_seconds=max(self._trunk.ring_seconds, call.ring_seconds),
+        )  # fmt: skip
+        return await place_call(trunk, call.number, call_id=call.call_id, clock=clock.now)
+
+
+def listed(text: str) -> list[str]:
+    """Read a comma-separated setting."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 async def _address_towards(host: str, port: int) -> str:
@@ -100,23 +131,26 @@ class SandboxProber:
     number that nobody set answers. Ringing times are reported as if a second were fifty.
     """
 
-    caller = "10010"
+    callers: Final = ["10010", "10011"]
     simultaneous = SANDBOX_CALLS
+    calls_per_second = 1_000.0
+    longest_seconds = SANDBOX_PATIENCE_SECONDS
 
     def __init__(self, pool: Pool, lines: SandboxLines) -> None:
         """Call lines that have been started."""
         self._pool = pool
         self._lines = lines
         self._trunk = Trunk(
-            host=LOOPBACK, port=lines.port, caller=self.caller, setup_seconds=2.0,
+            host=LOOPBACK, port=lines.port, caller=self.callers[0], setup_seconds=2.0,
             ring_seconds=SANDBOX_RING_SECONDS, t1_seconds=SANDBOX_T1, linger_seconds=SANDBOX_T1,
         )  # fmt: skip
 
-    async def place(self, number: str, *, call_id: str, clock: Clock) -> CallResult:
+    async def place(self, call: Placing, *, clock: Clock) -> CallResult:
         """Set the line as the database has it, and place the call."""
-        self._lines.set(number, await self._behaviour(number))
+        self._lines.set(call.number, await self._behaviour(call.number))
+        trunk = msgspec.structs.replace(self._trunk, caller=call.caller)
         result = await place_call(
-            self._trunk, number, call_id=call_id, clock=clock.now, hold_seconds=SANDBOX_T1
+            trunk, call.number, call_id=call.call_id, clock=clock.now, hold_seconds=SANDBOX_T1
         )
         if result.ring_seconds is None:
             return result

@@ -1,28 +1,30 @@
-"""Places one test call to a hotline over SIP/UDP and reports what came back (RFC 3261, UAC).
+"""Places one test call to a hotline over SIP and reports what came back (RFC 3261, UAC).
 
-One call, one socket, connected to the trunk: the kernel drops what anybody else sends. Requests
-go to the trunk only, also where Contact or Route name other hosts (local policy, RFC 3261 8.1.2):
-the far end cannot make this system send a packet to a place of its choice. Redirections are
-recorded, never followed. Nothing in the messages tells that the call is a test; a `call_id`
-that does would undo this.
+One call, one socket, connected to the trunk: nobody else is heard. Requests go to the trunk only,
+also where Contact or Route name other hosts (RFC 3261 8.1.2): the far end cannot make us send a
+packet to a place of its choice. Redirections are recorded, never followed. Nothing in the messages
+tells that the call is a test; a `call_id` that does would undo this.
 """
 
 import asyncio
 import re
 from collections.abc import Callable
 from datetime import datetime
+from typing import Literal
 
 from msgspec import Struct
 
 from spms.inspections.outcomes import CallOutcome, Ending, classify, classify_ending
+from spms.inspections.sip_audio import AudioPort
 from spms.inspections.sip_digest import Credentials, choose
-from spms.inspections.sip_line import Dialled, Leg, Line
+from spms.inspections.sip_line import CHALLENGES, Dialled, Leg, Line
 from spms.inspections.sip_timing import PATIENCE_IN_T1, T2_SECONDS
+from spms.inspections.sip_wire import Wire, open_wire
+from spms.inspections.sound import Media
 
 _NUMBER = re.compile(r"\+?[0-9]{1,20}")
 _HOST = re.compile(r"[A-Za-z0-9.:-]{1,253}")
 _CALL_ID = re.compile(r"[A-Za-z0-9.@_-]{1,120}")
-_CHALLENGES = frozenset({401, 407})
 _LEAVING_IN_T1 = 8  # when the task is cancelled: how long to try to hang up properly, per step
 
 
@@ -31,6 +33,7 @@ class Trunk(Struct, frozen=True, kw_only=True):
 
     host: str
     port: int = 5060
+    transport: Literal["udp", "tcp"] = "udp"
     caller: str  # the number shown to the line
     local_host: str = "127.0.0.1"
     setup_seconds: float = 15.0  # from the first provisional answer to a sign of ringing
@@ -38,6 +41,7 @@ class Trunk(Struct, frozen=True, kw_only=True):
     t1_seconds: float = 0.5  # round-trip estimate (RFC 3261, 17.1.1.1)
     linger_seconds: float = 4.0  # after the end: still answers repeats, three of them by default
     credentials: Credentials | None = None
+    media_hosts: frozenset[str] = frozenset()  # addresses that audio comes from, besides the host's
 
     def __post_init__(self) -> None:
         """Refuse a host or caller that would not stand in a SIP address as it is (ValueError)."""
@@ -60,6 +64,7 @@ class CallResult(Struct, frozen=True, kw_only=True):
     ring_seconds: float | None  # from the first 180–183 to the end of waiting; None: never rang
     hung_up_by_line: bool  # the line ended an answered call before we did
     audio_packets: int  # datagrams that arrived at the offered audio port
+    media: Media | None = None  # what was heard; None when there was no port to hear at
     trace: tuple[str, ...]  # methods and status lines with milliseconds since the first
 
 
@@ -91,15 +96,6 @@ async def place_call(
     return call.result()
 
 
-class _Ear(asyncio.DatagramProtocol):
-    """The offered audio port: counts what arrives and keeps none of it."""
-
-    packets = 0
-
-    def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:  # noqa: ARG002
-        self.packets += 1
-
-
 class _Call:
     """The course of one call: which fact is waited for, how long, and what follows."""
 
@@ -122,14 +118,19 @@ class _Call:
         dialled = Dialled(
             number=number, caller=trunk.caller, host=f"{host}:{trunk.port}", call_id=call_id
         )
-        self._line = Line(dialled, on_spare_leg=self._hang_up)
-        self._ear = _Ear()
+        self._ear = AudioPort(trunk.media_hosts)
+        self._line = Line(
+            dialled,
+            on_spare_leg=self._hang_up,
+            who=trunk.credentials,
+            on_answer=lambda answer: self._ear.answered(answer.body),
+        )
         self._trunk = trunk
         self._clock = clock
         self._hold_seconds = hold_seconds
         self._started_at = clock()
         self._byes: set[asyncio.Task[None]] = set()
-        self._transports: list[asyncio.BaseTransport] = []
+        self._transports: list[asyncio.BaseTransport | Wire] = []
         self._now = asyncio.get_running_loop().time
 
     async def open(self) -> None:
@@ -138,12 +139,14 @@ class _Call:
         try:
             ear, _ = await loop.create_datagram_endpoint(lambda: self._ear, local_addr=here)
             self._transports.append(ear)
-            self._line.audio_port = ear.get_extra_info("sockname")[1]
             there = (self._trunk.host, self._trunk.port)
-            transport, _ = await loop.create_datagram_endpoint(
-                lambda: self._line, local_addr=here, remote_addr=there
-            )
-            self._transports.append(transport)
+            self._wire = await open_wire(
+                self._trunk.transport, self._line, here=here[0], there=there,
+                patience=PATIENCE_IN_T1 * self._trunk.t1_seconds,
+            )  # fmt: skip
+            self._transports.append(self._wire)
+            self._ear.trust(self._wire.peer)
+            self._line.attach(self._wire, ear.get_extra_info("sockname")[1])
         except BaseException:
             self._close()
             raise
@@ -169,13 +172,21 @@ class _Call:
         """Invite; once more with credentials when the trunk asks for them and we have them."""
         line = self._line
         await self._invite()
-        who, final = self._trunk.credentials, line.final
-        if who is None or final is None or final.code not in _CHALLENGES or self.ending:
-            return
-        challenge = choose(final.challenges)
-        if challenge is not None:
+        for again in (False, True):
+            who, final = self._trunk.credentials, line.final
+            if who is None or final is None or final.code not in CHALLENGES or self.ending:
+                return
+            challenge = choose(final.challenges)
+            if challenge is None or (again and not challenge.stale):  # never in a loop
+                return
             line.prove(challenge, who)
             await self._invite()
+
+    @property
+    def _repeat_after(self) -> float:
+        """When an unanswered request is repeated; over a stream it never is (17.1.1.2)."""
+        t1 = self._trunk.t1_seconds
+        return 2 * PATIENCE_IN_T1 * t1 if self._wire.reliable else t1
 
     async def _invite(self) -> None:
         line, watch = self._line, self._line.watch
@@ -185,7 +196,7 @@ class _Call:
         await watch.repeat(
             line.send_invite,
             lambda: line.provisional or line.over,
-            first=t1,
+            first=self._repeat_after,
             longest=patience,
             deadline=self._now() + patience,  # timers A and B
         )
@@ -212,8 +223,8 @@ class _Call:
         await line.watch.repeat(
             line.send_cancel,
             lambda: line.cancel_answered or line.over,
-            first=self._trunk.t1_seconds,
-            longest=T2_SECONDS,
+            first=self._repeat_after,
+            longest=max(T2_SECONDS, self._repeat_after),
             deadline=deadline,  # timers E and F
         )
         await line.watch.until(lambda: line.over, deadline)
@@ -228,8 +239,8 @@ class _Call:
             await line.watch.repeat(
                 lambda: line.send_bye(leg),
                 lambda: leg.tag in line.ended or line.refused,
-                first=t1,
-                longest=T2_SECONDS,
+                first=self._repeat_after,
+                longest=max(T2_SECONDS, self._repeat_after),
                 deadline=self._now() + PATIENCE_IN_T1 * t1,
             )
 
@@ -269,6 +280,7 @@ class _Call:
             ring_seconds=self._ring_seconds,
             hung_up_by_line=line.hung_up_by_line,
             audio_packets=self._ear.packets,
+            media=self._ear.told(),
             trace=tuple(line.trace),
         )
 
@@ -283,5 +295,6 @@ class _Call:
     def _close(self) -> None:
         for task in self._byes:
             task.cancel()
+        self._ear.close()
         for transport in self._transports:
             transport.close()

@@ -44,6 +44,7 @@ class Challenge(Struct, frozen=True, kw_only=True):
     algorithm: str
     algorithm_named: bool
     with_qop: bool
+    stale: bool = False  # the proof was right, the nonce too old (RFC 7616, 3.3)
 
 
 def choose(values: Iterable[str]) -> Challenge | None:
@@ -70,6 +71,7 @@ def _challenge(value: str) -> Challenge | None:
         algorithm=algorithm,
         algorithm_named="algorithm" in given,
         with_qop=bool(qops),
+        stale=given.get("stale", "").lower() == "true",
     )
 
 

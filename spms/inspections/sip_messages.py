@@ -57,6 +57,7 @@ class Answer(_Common, frozen=True, kw_only=True):
     challenges: tuple[str, ...]
     q850: int | None
     vias: int
+    body: bytes = b""
 
     @property
     def provisional(self) -> bool:
@@ -151,6 +152,7 @@ def _read(data: bytes) -> Answer | Ask:
             ),
             q850=_cause(headers.getlist("Reason")),
             vias=len(vias),
+            body=body[: int(length)],
         )
     if cseq.method != message.method:
         raise Malformed
@@ -254,9 +256,11 @@ def audio_offer(host: str, port: int) -> bytes:
         "s=-",
         f"c=IN {family} {host}",
         "t=0 0",
-        f"m=audio {port} RTP/AVP 8 0",
+        f"m=audio {port} RTP/AVP 8 0 101",
         "a=rtpmap:8 PCMA/8000",
         "a=rtpmap:0 PCMU/8000",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=fmtp:101 0-15",
         "a=sendrecv",
         "",
     )

@@ -73,7 +73,7 @@ async def follow_inspections(tx: Connection, *, actor: Actor, now: datetime) -> 
     count = 0
     for item in sorted(items, key=lambda item: item.payload["sp_id"]):
         kind = FROM_VERDICT.get(Verdict(item.payload["verdict"]))
-        if kind is None:
+        if kind is None or item.payload.get("same_as"):  # nothing new: one finding, one breach
             continue
         sp_id, hotline = UUID(item.payload["sp_id"]), item.payload["hotline"]
         services = await catalogue.services_showing_hotline(tx, sp_id, hotline)

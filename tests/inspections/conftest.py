@@ -78,8 +78,9 @@ class Sipp:
     async def _until_bound(self) -> None:
         ours = f":{self.port:04X} "
         for _ in range(200):
-            if ours in Path("/proc/net/udp").read_text():  # noqa: ASYNC240 - memory, not a disk
-                return
+            for kind in ("udp", "tcp"):
+                if ours in Path(f"/proc/net/{kind}").read_text():  # noqa: ASYNC240 - no disk
+                    return
             await asyncio.sleep(0.02)
         pytest.fail("sipp did not open its port; is the scenario good XML?")
 

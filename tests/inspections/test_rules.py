@@ -1,6 +1,8 @@
 """When calls may be placed, and a draw that anyone can repeat."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -8,12 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spms.core.clock import SHANGHAI
-from spms.inspections.model import InspectionRules, Start
-from spms.inspections.rules import commitment, draw, earliest, may_call, next_opening
+from spms.inspections.model import Candidate, PlanDocument, Start
+from spms.inspections.policy import InspectionRules
+from spms.inspections.rules import (
+    commitment,
+    draw,
+    earliest,
+    faults_of,
+    hours_of,
+    may_call,
+    next_opening,
+    slot_after,
+    write_document,
+)
 
 RULES = InspectionRules()
 MOMENTS = st.datetimes(datetime(2024, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC))
-HOTLINES = [f"4008{n:06d}" for n in range(50)]
 
 
 def at(day: int, hour: int, minute: int, second: int = 0) -> datetime:
@@ -58,32 +70,76 @@ def test_every_moment_has_an_earliest_one_within_a_day(moment):
     assert may_call(next_opening(moment, RULES), RULES)
 
 
+def plan_of(sps, percent, seed, now, start=Start.SPREAD):
+    lines = [Candidate(sp_id=UUID(int=n // 2), number=f"4008{n:06d}") for n in range(2 * sps)]
+    drawn = draw(lines, seed=seed, percent=percent, rules=RULES, start=start, now=now)
+    return PlanDocument(
+        plan_id=UUID(int=1), drawn_at=now, seed=seed, start=start, percent=percent, rules=RULES,
+        candidates=lines, left_out=[], items=drawn,
+    )  # fmt: skip
+
+
 @given(moment=MOMENTS, seed=st.text(max_size=20), percent=st.integers(1, 100))
-def test_a_draw_is_repeatable_and_spread_over_one_day_s_hours(moment, seed, percent):
-    rules = InspectionRules(plan_sample_percent=percent)
-    first = draw(HOTLINES, seed=seed, rules=rules, start=Start.SPREAD, now=moment)
-    assert first == draw(HOTLINES, seed=seed, rules=rules, start=Start.SPREAD, now=moment)
-    numbers = [number for number, _ in first]
-    assert len(numbers) == len(set(numbers)) == -(-50 * percent // 100)
-    assert all(due >= moment and may_call(due, rules) for _, due in first)
-    assert len({due.astimezone(SHANGHAI).date() for _, due in first}) == 1
+def test_a_draw_takes_a_share_of_the_sps_with_all_their_lines_inside_the_hours(
+    moment, seed, percent
+):
+    drawn = plan_of(25, percent, seed, moment).items
+    per_sp = Counter(line.sp_id for line in drawn)
+    assert set(per_sp.values()) == {2}
+    assert len(per_sp) == -(-25 * percent // 100)
+    assert all(line.due_at >= moment and may_call(line.due_at, RULES) for line in drawn)
 
 
-def test_different_seeds_draw_differently_and_bind_differently():
-    rules = InspectionRules(plan_sample_percent=20)
-    first, other = (
-        draw(HOTLINES, seed=seed, rules=rules, start=Start.SPREAD, now=at(2, 12, 0))
-        for seed in ("one", "two")
+def test_a_plan_can_be_checked_by_whoever_was_drawn_and_no_change_passes():
+    plan = plan_of(25, 20, "s.1f", at(2, 12, 0))
+    text = write_document(plan)
+    bound = commitment(text)
+    assert faults_of(text, bound) == []
+    assert faults_of(text.replace("s.1f", "s.2f"), bound) != []
+    singled_out = msgspec.structs.replace(plan, items=plan_of(25, 20, "other", plan.drawn_at).items)
+    forged = write_document(singled_out)
+    assert faults_of(forged, commitment(forged)) == ["the seed does not give these items"]
+
+
+def test_a_draw_does_not_depend_on_the_order_of_the_candidates_nor_on_the_others():
+    plan = plan_of(25, 20, "seed", at(2, 12, 0))
+    mixed = draw(
+        plan.candidates[::-1], seed="seed", percent=20, rules=RULES, start=Start.SPREAD,
+        now=plan.drawn_at,
+    )  # fmt: skip
+    assert mixed == plan.items
+    assert plan.items != plan_of(25, 20, "another", plan.drawn_at).items
+
+
+def test_every_sp_is_drawn_as_often_as_every_other():
+    counts = Counter(
+        line.sp_id for n in range(400) for line in plan_of(10, 20, f"seed {n}", at(2, 12, 0)).items
     )
-    assert {number for number, _ in first} != {number for number, _ in other}
-    assert commitment("one") != commitment("two")
+    assert len(counts) == 10
+    for times in counts.values():
+        assert 110 < times < 210  # 400 draws of two in ten, two lines each: 160 ± 4 sigma
 
 
-def test_a_draw_that_starts_now_makes_every_first_call_due_at_once():
-    drawn = draw(HOTLINES, seed="s", rules=RULES, start=Start.NOW, now=at(2, 12, 0))
-    assert {due for _, due in drawn} == {at(2, 12, 0)}
-    drawn = draw(HOTLINES, seed="s", rules=RULES, start=Start.NOW, now=at(2, 21, 0))
-    assert {due for _, due in drawn} == {at(3, 8, 30)}
+def test_a_spread_plan_calls_once_in_each_band_of_each_day():
+    moment, found = at(2, 0, 0), []
+    for _ in range(28):
+        moment = slot_after("seed", "4008123456", moment, RULES)
+        found.append(moment)
+        moment += timedelta(seconds=1)
+    local = [each.astimezone(SHANGHAI) for each in found]
+    assert Counter(each.date() for each in local) == {at(n, 0, 0).date(): 4 for n in range(2, 9)}
+    opens, closes = hours_of(at(2, 0, 0).date(), RULES)
+    band = (closes - opens) / 4
+    for each in found:
+        start, _ = hours_of(each.astimezone(SHANGHAI).date(), RULES)
+        assert (each - start) // band == found.index(each) % 4
+    assert len({each.time() for each in local}) > 20, "at seconds drawn by lot"
+    assert {each.weekday() for each in local} == set(range(7))
+
+
+def test_a_plan_that_starts_now_makes_every_first_call_due_at_once():
+    assert {d.due_at for d in plan_of(2, 100, "s", at(2, 12, 0), Start.NOW).items} == {at(2, 12, 0)}
+    assert {d.due_at for d in plan_of(2, 100, "s", at(2, 21, 0), Start.NOW).items} == {at(3, 8, 30)}
 
 
 @pytest.mark.parametrize(
@@ -94,7 +150,8 @@ def test_a_draw_that_starts_now_makes_every_first_call_due_at_once():
         {"opens": "24:00"},
         {"retests": 0},
         {"retest_minutes": 29},
-        {"attempts": 21},
+        {"most_calls": 201},
+        {"bad_percent": 85},
     ],
 )
 def test_a_rulebook_that_would_be_unfair_or_impossible_is_refused(wrong):

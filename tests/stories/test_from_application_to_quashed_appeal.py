@@ -156,7 +156,7 @@ async def a_changed_hotline_is_a_breach_only_after_retest(world: World, sale: Sa
     await world.line(HOTLINES[0], LineKind.ANSWER)
     items = (await world.officer.get(f"/inspection-plans/{plan['id']}"))["items"]
     verdicts = {item["hotline"]: (item["verdict"], len(item["calls"])) for item in items}
-    assert verdicts == {HOTLINES[0]: ("number_changed", 2), HOTLINES[1]: ("reachable", 1)}
+    assert verdicts == {HOTLINES[0]: ("number_changed", 2), HOTLINES[1]: (None, 3)}
     (breach,) = (await sale.company.api.get("/breaches"))["items"]
     assert (breach["kind"], breach["grade"], breach["points"]) == ("hotline_changed", "grave", 60)
     assert (breach["state"], breach["service_ids"]) == ("effective", [sale.shop.id])
