@@ -109,6 +109,17 @@ def item(w: LittleWorld) -> str:
     return str(w.get("compliance", f"/inspection-plans/{plan(w)}")["items"][0]["id"])
 
 
+def word() -> str:
+    """Return a category that nobody has used."""
+    return "".join(_roll.choice("abcdefghij") for _ in range(12))
+
+
+def bar(w: LittleWorld) -> str:
+    """Let the person bar a category; return the bar's id."""
+    bars = w.post("subscriber", "/my/bars", {"scope": "category", "category": word()})["bars"]
+    return str(bars[-1]["id"])
+
+
 PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "change_id": contact_change,
     "restriction_id": restriction,
@@ -118,6 +129,7 @@ PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "breach_id": proposed,
     "appeal_id": appeal,
     "plan_id": plan,
+    "bar_id": bar,
     "item_id": item,
 }
 """How a path parameter gets its thing, unless the world's own `names` have it."""
@@ -202,6 +214,15 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     ),
     "POST /number-events": lambda w: Call(role="gateway", body={"events": [number_event(w)]}),
     "POST /numbers/lookup": lambda w: Call(role="agent", body=of_person(w, **WHY)),
+    "POST /my/bars": lambda _: Call(role="subscriber", body={"scope": "category", "category": word()}),
+    "POST /my/bars/{bar_id}/lift": lambda _: Call(role="subscriber"),
+    "POST /numbers/bars": lambda w: Call(
+        role="agent", body=of_person(w, scope="category", category=word(), **WHY)
+    ),
+    "POST /my/caps": lambda _: Call(
+        role="subscriber", body={"scope": "total", "limit_fen": 10_000}
+    ),
+    "POST /my/language": lambda _: Call(role="subscriber", body={"language": "zh"}),
     "POST /messages/incoming": lambda w: Call(
         role="gateway", body=of_person(w, link_message_id=unique(), called="10010", text="0000")
     ),

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from spms.authorisation.model import CapRules
-from spms.charging import file_queries, queries
+from spms.charging import file_queries, limit_queries, queries
 from spms.charging.model import (
     Charge,
     ChargingRules,
@@ -113,7 +113,9 @@ async def reaudit(
     item = _item(stored)
     pick = await _rules_over(tx, stored.charged_at, stored.charged_at)
     rules = pick(stored.charged_at)
-    (known,) = await queries.facts(tx, [item], rules.order_lifetime)
+    (known,) = await limit_queries.with_limits(
+        tx, [item], await queries.facts(tx, [item], rules.order_lifetime)
+    )
     _, faults = review(item, known, Standing(), rules.order_lifetime)
     verdict = Verdict(faults, 0, stored.consent_id, stored.tariff_id, stored.authorisation_id)
     judged = [(item, verdict, stored.rulebook_version)]
@@ -202,6 +204,7 @@ async def _judge(tx: Connection, items: Sequence[Item]) -> list[tuple[Item, Verd
     pick = await _rules_over(tx, items[0].charged_at, items[-1].charged_at)
     lifetime = max(pick(item.charged_at).order_lifetime for item in items)
     known = await queries.facts(tx, items, lifetime)
+    known = await limit_queries.with_limits(tx, items, known)
     standing = await _standing(tx, items, known)
     judged = []
     for item, fact in zip(items, known, strict=True):
