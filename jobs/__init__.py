@@ -21,6 +21,7 @@ from jobs import (
     reaudit_charges,
     refund_findings,
     send_messages,
+    watch_leaving,
 )
 from jobs.timetable import PumpJob, SlotJob
 
@@ -31,6 +32,7 @@ TIMETABLE: Final[Sequence[SlotJob | PumpJob]] = (
     PumpJob(name="follow_numbers", pump=follow_numbers.pump),
     SlotJob(name="expire_prompts", every=timedelta(minutes=1), work=expire_prompts.work),
     PumpJob(name="send_messages", pump=send_messages.pump),
+    SlotJob(name="watch_leaving", every=timedelta(minutes=1), work=watch_leaving.work),
     SlotJob(name="reaudit_charges", every=timedelta(minutes=5), work=reaudit_charges.work),
     PumpJob(name="refund_findings", pump=refund_findings.pump),
     # 10:00 in Shanghai is 02:00 UTC. A missed day is not made up for: spot checks are of today.

@@ -73,13 +73,15 @@ CREATE TABLE leaving_duty (
     CONSTRAINT leaving_duty_clock CHECK (due_at > started_at),
     CONSTRAINT leaving_duty_met CHECK ((met_at IS NULL) = (met_by IS NULL)),
     CONSTRAINT leaving_duty_breach_is_late
-        CHECK (breached_at >= due_at AND (met_at IS NULL OR met_at >= due_at)),
+        CHECK (breached_at IS NULL OR breached_at >= due_at AND (met_at IS NULL OR met_at >= due_at)),
     PRIMARY KEY (msisdn, id)
 );
 CREATE UNIQUE INDEX leaving_duty_once ON leaving_duty (msisdn, subscription_id, kind);
 CREATE INDEX leaving_duty_id ON leaving_duty (id);
 CREATE INDEX leaving_duty_of_sp ON leaving_duty (sp_id, id);
 CREATE INDEX leaving_duty_open ON leaving_duty (due_at) WHERE met_at IS NULL;
+CREATE INDEX leaving_duty_late ON leaving_duty (due_at)
+    WHERE breached_at IS NULL AND (met_at IS NULL OR met_at >= due_at);
 GRANT SELECT, INSERT ON leaving_duty TO spms_app;
 GRANT UPDATE (met_at, met_by, breached_at) ON leaving_duty TO spms_app;
 

@@ -27,6 +27,7 @@ from spms.messaging import sandbox_routes as messaging_sandbox
 from spms.partners import routes as partners
 from spms.penalties import routes as penalties
 from spms.subscribers import routes as subscribers
+from spms.subscriptions import leaving_routes
 from spms.subscriptions import routes as subscriptions
 
 
@@ -35,7 +36,7 @@ def routers(*, sandbox: bool) -> list[Router]:
     rooms = [
         reference.router, core.router, partners.router, catalogue.router, subscribers.router,
         messaging.router, subscriptions.router, authorisation.router, charging.router,
-        compensation.router, inspections.router, penalties.router,
+        compensation.router, inspections.router, penalties.router, leaving_routes.router,
     ]  # fmt: skip
     if sandbox:
         rooms += [sandbox_clock.router, messaging_sandbox.router, inspections_sandbox.router]

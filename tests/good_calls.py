@@ -120,6 +120,18 @@ def bar(w: LittleWorld) -> str:
     return str(bars[-1]["id"])
 
 
+def lookup(w: LittleWorld) -> str:
+    body = of_person(w, ticket=unique(), **WHY)
+    return str(w.post("agent", "/proxy-lookups", body)["lookup_id"])
+
+
+def duty(w: LittleWorld) -> str:
+    """Let an agent leave something for the person; return what the SP is to acknowledge."""
+    w.running()
+    left = w.post("agent", f"/proxy-lookups/{lookup(w)}/leave", {})
+    return str(next(d["id"] for d in left["duties"] if d["kind"] == "sp_told"))
+
+
 PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "change_id": contact_change,
     "restriction_id": restriction,
@@ -130,6 +142,8 @@ PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "appeal_id": appeal,
     "plan_id": plan,
     "bar_id": bar,
+    "lookup_id": lookup,
+    "duty_id": duty,
     "item_id": item,
 }
 """How a path parameter gets its thing, unless the world's own `names` have it."""
@@ -240,6 +254,11 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     "POST /subscriptions/search": lambda w: Call(role="agent", body=of_person(w, **WHY)),
     "POST /subscriptions/{subscription_id}/leave": lambda _: Call(role="agent", body=WHY),
     "POST /subscriptions/leave-all": lambda w: Call(role="agent", body=of_person(w, **WHY)),
+    "POST /proxy-lookups": lambda w: Call(
+        role="agent", body=of_person(w, ticket=unique(), **WHY)
+    ),
+    "POST /proxy-lookups/{lookup_id}/leave": lambda _: Call(role="agent", body={}),
+    "POST /leaving-duties/{duty_id}/acknowledgement": lambda _: Call(role="sp"),
     "POST /authorisations": lambda w: Call(role="sp", body=question(w)),
     "POST /authorisations/batch": lambda w: Call(role="sp", body={"items": [question(w)]}),
     "POST /charge-records": lambda w: Call(role="sp", body={"records": [record(w)]}),
