@@ -20,6 +20,7 @@ from spms.messaging.model import (
     MessageOut,
     MessageState,
     MessagingRules,
+    Outgoing,
 )
 from spms.subscribers import actions as subscribers
 from spms.subscribers.model import Number, NumberState
@@ -61,6 +62,31 @@ async def send(
     )  # fmt: skip
     await queries.enqueue(tx, message, due_at=due_at or now)
     return message.id
+
+
+async def send_many(tx: Connection, messages: Sequence[Outgoing], *, now: datetime) -> int:
+    """Queue messages with one statement and return how many; they leave after the commit.
+
+    Of one number they go in the order given. Raises `ValueError` as `send` does, and then queues
+    none of them.
+    """
+    if not messages:
+        return 0
+    if any(not 0 < len(each.text) <= TEXT_MAX for each in messages):
+        raise ValueError(f"a message has 1 to {TEXT_MAX} characters")
+    operator = ""
+    if any(each.sender is None for each in messages):
+        operator = (await section(tx, MessagingRules, at=now)).operator_number
+    rows = [
+        MessageOut(
+            msisdn=each.msisdn, queued_at=now, id=new_id(), sender=each.sender or operator,
+            text=each.text, kind=each.kind, about_kind=each.about_kind,
+            about_id=str(each.about_id), state=MessageState.QUEUED, attempts=0,
+        )
+        for each in messages
+    ]  # fmt: skip
+    await queries.enqueue_many(tx, rows, [each.due_at or now for each in messages])
+    return len(rows)
 
 
 async def count_sent(

@@ -77,6 +77,21 @@ class MessageOut(msgspec.Struct, frozen=True, kw_only=True):
     """How often it may have reached the network, this time included."""
 
 
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """A message to be queued together with others."""
+
+    msisdn: str
+    text: str
+    kind: MessageKind
+    about_kind: str
+    about_id: object
+    """With `about_kind` the thing it is about; kept as text."""
+    sender: str | None = None
+    """The operator's number unless said."""
+    due_at: datetime | None = None
+    """At once unless said."""
+
+
 class IncomingSms(msgspec.Struct, frozen=True, kw_only=True):
     """A message from a subscriber, as a link hands it over."""
 

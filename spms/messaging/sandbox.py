@@ -6,7 +6,7 @@ from spms.core import db
 from spms.core.clock import Clock
 from spms.core.db import Connection, Pool
 from spms.core.ids import new_id
-from spms.messaging import actions, queries
+from spms.messaging import actions, sandbox_queries
 from spms.messaging.links import Submitted
 from spms.messaging.model import (
     Direction,
@@ -36,9 +36,9 @@ class SandboxLink:
         """Show the message and send the receipt; a phone that is off shows nothing and fails."""
         now = self._clock.now()
         async with db.transaction(self._pool) as tx:
-            on = await queries.reachable(tx, message.msisdn)
+            on = await sandbox_queries.reachable(tx, message.msisdn)
             if on:
-                await queries.show(
+                await sandbox_queries.show(
                     tx, message.msisdn, message.id, direction=Direction.TO_PHONE,
                     other=message.sender, text=message.text, at=now,
                 )  # fmt: skip
@@ -48,23 +48,23 @@ class SandboxLink:
 
 async def phones(read: Connection) -> list[Phone]:
     """List the demonstration phones, by label; at most two hundred."""
-    return await queries.phones(read, PHONES_MAX)
+    return await sandbox_queries.phones(read, PHONES_MAX)
 
 
 async def put_phone(tx: Connection, phone: PhoneIn) -> None:
     """Add a demonstration phone, rename it, or switch it on or off."""
-    await queries.put_phone(tx, phone.msisdn, phone.label, reachable=phone.reachable)
+    await sandbox_queries.put_phone(tx, phone.msisdn, phone.label, reachable=phone.reachable)
 
 
 async def screen(read: Connection, msisdn: str, *, after: int) -> list[ScreenSms]:
     """Return what a phone shows beyond message number `after`: at most the newest two hundred."""
-    return await queries.screen(read, msisdn, after=after, limit=SCREEN_MAX)
+    return await sandbox_queries.screen(read, msisdn, after=after, limit=SCREEN_MAX)
 
 
 async def text_from(tx: Connection, msisdn: str, *, to: str, text: str, now: datetime) -> str:
     """Send a message from a phone, as the network would bring it; return the link's name for it."""
     sms_id = new_id()
-    await queries.show(
+    await sandbox_queries.show(
         tx, msisdn, sms_id, direction=Direction.FROM_PHONE, other=to, text=text, at=now
     )
     sms = IncomingSms(

@@ -4,13 +4,14 @@ from collections import Counter
 from datetime import timedelta
 
 import asyncpg
+import msgspec
 import pytest
 
 from spms.core import db
 from spms.messaging import actions, queries
 from spms.messaging.courier import pump_out
 from spms.messaging.links import LinkBusy, LinkDown, LinkRefused, Links, Submitted
-from spms.messaging.model import MessageKind
+from spms.messaging.model import MessageKind, Outgoing
 
 MSISDN = "8613912340000"
 MINUTE = timedelta(minutes=1)
@@ -217,6 +218,33 @@ async def test_messages_of_a_kind_are_counted_since_an_instant(tx, clock):
     await send(tx, clock.now(), msisdn="8613912340001")
     assert await actions.count_sent(tx, MSISDN, MessageKind.PROMPT, since=since) == 1
     assert await actions.count_sent(tx, MSISDN, MessageKind.HELP, since=since) == 0
+
+
+async def test_many_messages_are_queued_by_one_statement_and_keep_their_order(tx, pool, clock):
+    later = clock.now() + MINUTE
+    messages = [
+        Outgoing(
+            msisdn=f"86139123400{n % 3:02d}", text=str(n), kind=MessageKind.RECEIPT,
+            about_kind="charge_record", about_id=n, sender="1066" if n % 2 else None,
+            due_at=later if n == 99 else None,
+        )
+        for n in range(100)
+    ]  # fmt: skip
+    assert await actions.send_many(tx, messages, now=clock.now()) == 100
+    assert await actions.send_many(tx, [], now=clock.now()) == 0
+    broken = msgspec.structs.replace(messages[0], text="")
+    with pytest.raises(ValueError, match="characters"):
+        await actions.send_many(tx, [messages[1], broken], now=clock.now())
+    link = Recorder()
+    assert [await pump_out(pool, Links(link), clock, limit=200) for _ in range(2)] == [99, 0]
+    clock.move(MINUTE)
+    assert await pump_out(pool, Links(link), clock) == 1
+    assert {(m.text, m.sender, m.about_id) for m in link.handed_over} == {
+        (str(n), "1066" if n % 2 else "10010", str(n)) for n in range(100)
+    }
+    for last in range(3):
+        order = [int(m.text) for m in link.handed_over if m.msisdn.endswith(str(last))]
+        assert order == sorted(order)
 
 
 async def test_an_empty_or_endless_text_is_our_own_mistake(tx, clock):
