@@ -21,6 +21,7 @@ from jobs import (
     reaudit_charges,
     refund_findings,
     send_messages,
+    tell_charges,
     watch_leaving,
 )
 from jobs.timetable import PumpJob, SlotJob
@@ -34,6 +35,7 @@ TIMETABLE: Final[Sequence[SlotJob | PumpJob]] = (
     PumpJob(name="send_messages", pump=send_messages.pump),
     SlotJob(name="watch_leaving", every=timedelta(minutes=1), work=watch_leaving.work),
     SlotJob(name="reaudit_charges", every=timedelta(minutes=5), work=reaudit_charges.work),
+    PumpJob(name="tell_charges", pump=tell_charges.pump),
     PumpJob(name="refund_findings", pump=refund_findings.pump),
     # 10:00 in Shanghai is 02:00 UTC. A missed day is not made up for: spot checks are of today.
     SlotJob(

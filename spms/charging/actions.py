@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from spms.authorisation.model import CapRules
-from spms.charging import file_queries, limit_queries, queries
+from spms.charging import file_queries, limit_queries, notices, queries
 from spms.charging.model import (
     Charge,
     ChargingRules,
@@ -72,6 +72,7 @@ async def land(
     judged = await _judge(tx, [f.item for f in landing])
     await queries.add_charges(tx, judged, sp_id=sp_id, file_id=file_id, now=now)
     await queries.add_findings(tx, judged, found_by=actor.label, now=now)
+    await notices.landed(tx, [item.charge_id for item, _, _ in judged], now=now)
     await file_queries.add_quarantine(tx, bad, sp_id=sp_id, file_id=file_id, now=now)
     verdicts = {item.charge_id: verdict for item, verdict, _ in judged}
     for f in landing:

@@ -4,7 +4,7 @@ A request makes a prompt through the operator's own SMS link; only a yes that co
 same link, in time, from the same owner of the number makes the relation live. Silence is refusal.
 
 Tables written here: subscription, subscription_event, consent, leave_list, proxy_lookup,
-leaving_duty, and the renewal rows of subscriber_notice.
+leaving_duty.
 
 Invariants kept here:
 - at most one live relation per (number, service): a partial unique index;
