@@ -29,7 +29,9 @@ from jobs import (
     send_webhooks,
     settle_claims,
     sum_up_balances,
+    tell_charges,
     tell_partners,
+    watch_leaving,
 )
 from jobs.timetable import PumpJob, SlotJob
 
@@ -40,7 +42,9 @@ TIMETABLE: Final[Sequence[SlotJob | PumpJob]] = (
     PumpJob(name="follow_numbers", pump=follow_numbers.pump),
     SlotJob(name="expire_prompts", every=timedelta(minutes=1), work=expire_prompts.work),
     PumpJob(name="send_messages", pump=send_messages.pump),
+    SlotJob(name="watch_leaving", every=timedelta(minutes=1), work=watch_leaving.work),
     SlotJob(name="reaudit_charges", every=timedelta(minutes=5), work=reaudit_charges.work),
+    PumpJob(name="tell_charges", pump=tell_charges.pump),
     PumpJob(name="refund_findings", pump=refund_findings.pump),
     PumpJob(name="settle_claims", pump=settle_claims.pump),
     PumpJob(name="pay_out", pump=pay_out.pump),

@@ -32,6 +32,7 @@ from spms.partners import webhook_routes as webhooks
 from spms.penalties import routes as penalties
 from spms.subscribers import routes as subscribers
 from spms.subscriptions import evidence_routes as subscriptions_evidence
+from spms.subscriptions import leaving_routes
 from spms.subscriptions import routes as subscriptions
 
 
@@ -47,6 +48,7 @@ def routers(*, sandbox: bool) -> list[Router]:
         subscribers.router,
         messaging.router,
         subscriptions.router,
+        leaving_routes.router,
         subscriptions_evidence.router,
         authorisation.router,
         charging.router,

@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import msgspec
@@ -171,6 +171,11 @@ class LittleWorld:
     def another_service(self, status: str) -> str:
         """Add a service of the SP with this status; return its id."""
         return str(self._insert(make.service, self.names["sp_id"], status=status))
+
+    def running(self) -> None:
+        """Let the person have one more service of the SP."""
+        service_id = UUID(self.another_service("online"))
+        self._insert(make.subscription, self.names["msisdn"], service_id)
 
     def _insert(self, what: Any, *args: Any, **values: Any) -> Any:
         async def work() -> Any:

@@ -129,6 +129,29 @@ def verification(w: LittleWorld, state: str) -> str:
     return str(made["id"])
 
 
+def word() -> str:
+    """Return a category that nobody has used."""
+    return "".join(_roll.choice("abcdefghij") for _ in range(12))
+
+
+def bar(w: LittleWorld) -> str:
+    """Let the person bar a category; return the bar's id."""
+    bars = w.post("subscriber", "/my/bars", {"scope": "category", "category": word()})["bars"]
+    return str(bars[-1]["id"])
+
+
+def lookup(w: LittleWorld) -> str:
+    body = of_person(w, ticket=unique(), **WHY)
+    return str(w.post("agent", "/proxy-lookups", body)["lookup_id"])
+
+
+def duty(w: LittleWorld) -> str:
+    """Let an agent leave something for the person; return what the SP is to acknowledge."""
+    w.running()
+    left = w.post("agent", f"/proxy-lookups/{lookup(w)}/leave", {})
+    return str(next(d["id"] for d in left["duties"] if d["kind"] == "sp_told"))
+
+
 PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "change_id": contact_change,
     "restriction_id": restriction,
@@ -139,6 +162,9 @@ PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "verification_id": lambda w: verification(w, "objected"),
     "appeal_id": appeal,
     "plan_id": plan,
+    "bar_id": bar,
+    "lookup_id": lookup,
+    "duty_id": duty,
     "item_id": item,
 }
 """How a path parameter gets its thing, unless the world's own `names` have it."""
@@ -223,6 +249,15 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     ),
     "POST /number-events": lambda w: Call(role="gateway", body={"events": [number_event(w)]}),
     "POST /numbers/lookup": lambda w: Call(role="agent", body=of_person(w, **WHY)),
+    "POST /my/bars": lambda _: Call(role="subscriber", body={"scope": "category", "category": word()}),
+    "POST /my/bars/{bar_id}/lift": lambda _: Call(role="subscriber"),
+    "POST /numbers/bars": lambda w: Call(
+        role="agent", body=of_person(w, scope="category", category=word(), **WHY)
+    ),
+    "POST /my/caps": lambda _: Call(
+        role="subscriber", body={"scope": "total", "limit_fen": 10_000}
+    ),
+    "POST /my/language": lambda _: Call(role="subscriber", body={"language": "zh"}),
     "POST /messages/incoming": lambda w: Call(
         role="gateway", body=of_person(w, link_message_id=unique(), called="10010", text="0000")
     ),
@@ -240,6 +275,11 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     "POST /subscriptions/search": lambda w: Call(role="agent", body=of_person(w, **WHY)),
     "POST /subscriptions/{subscription_id}/leave": lambda _: Call(role="agent", body=WHY),
     "POST /subscriptions/leave-all": lambda w: Call(role="agent", body=of_person(w, **WHY)),
+    "POST /proxy-lookups": lambda w: Call(
+        role="agent", body=of_person(w, ticket=unique(), **WHY)
+    ),
+    "POST /proxy-lookups/{lookup_id}/leave": lambda _: Call(role="agent", body={}),
+    "POST /leaving-duties/{duty_id}/acknowledgement": lambda _: Call(role="sp"),
     "POST /authorisations": lambda w: Call(role="sp", body=question(w)),
     "POST /authorisations/batch": lambda w: Call(role="sp", body={"items": [question(w)]}),
     "POST /charge-records": lambda w: Call(role="sp", body={"records": [record(w)]}),

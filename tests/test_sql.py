@@ -20,8 +20,8 @@ APPEND_ONLY = {
     "consent", "authorisation", "order_use", "charge_quarantine", "charge_key", "charge_record",
     "charge_finding", "claim", "refund", "posting", "breach_event", "point_entry", "rulebook",
     "chain_start", "chain_entry", "signing_key", "anchor", "anchor_leaf", "anchor_signature",
-    "charge_finding", "claim", "refund", "posting", "journal_entry", "journal_anchor",
-    "balance_snapshot", "breach_event", "point_entry", "rulebook",
+    "journal_entry", "journal_anchor",
+    "balance_snapshot",
 }  # fmt: skip
 """Evidence and money: what is written there stays as it was written."""
 

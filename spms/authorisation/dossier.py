@@ -5,21 +5,29 @@ for the later ones, exactly as if they had come one by one.
 """
 
 from collections import defaultdict
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
 from spms.authorisation.model import (
+    BarFact,
     CapRules,
     DecisionRequest,
     Facts,
     NumberFact,
+    OwnCaps,
     Purpose,
     RelationFact,
     RestrictionFact,
     ServiceFact,
 )
 from spms.authorisation.rules import choose
+from spms.messaging.reading import ReadingKind, read
+
+NO_CAPS = OwnCaps()
+LEAVING = frozenset({ReadingKind.LEAVE, ReadingKind.LEAVE_ALL, ReadingKind.CHOICE})
+"""What may end a relation once it is read; numbers may be choices out of the list."""
 
 
 class NumberRow(NumberFact, frozen=True, kw_only=True):
@@ -43,6 +51,34 @@ class SpentRow(msgspec.Struct, frozen=True, kw_only=True):
     spent_fen: int
 
 
+class BarRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A bar in force, as its number's holder set it."""
+
+    msisdn: str
+    epoch: int
+    id: UUID
+    scope: str
+    target: str
+
+
+class CapRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest cap of a scope that a number's holder set; None went back to the operator's."""
+
+    msisdn: str
+    epoch: int
+    scope: str
+    service_id: UUID | None = None
+    limit_fen: int | None = None
+
+
+class UnreadRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An SMS of the number that had come in and was not handled."""
+
+    msisdn: str
+    received_at: datetime
+    text: str | None
+
+
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):
     """What the facts statement returns: one list per kind of fact, all of one instant."""
 
@@ -52,6 +88,9 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
     numbers: list[NumberRow]
     relations: list[RelationRow]
     spent: list[SpentRow]
+    bars: list[BarRow]
+    caps: list[CapRow]
+    unread: list[UnreadRow]
 
 
 class Dossier:
@@ -79,6 +118,17 @@ class Dossier:
         for spent in gathered.spent:
             self._spent[spent.msisdn, spent.service_id] = spent.spent_fen
             self._total[spent.msisdn] += spent.spent_fen
+        self._bars: dict[tuple[str, int], list[BarRow]] = defaultdict(list)
+        for held in gathered.bars:
+            self._bars[held.msisdn, held.epoch].append(held)
+        self._own = {
+            (cap.msisdn, cap.epoch, cap.scope, cap.service_id): cap.limit_fen
+            for cap in gathered.caps
+        }
+        self._leaving: dict[str, datetime] = {}
+        for sms in gathered.unread:
+            if may_leave(sms.text):
+                self._leaving.setdefault(sms.msisdn, sms.received_at)
 
     def facts(self, asked: DecisionRequest) -> Facts:
         """Return what one question rests on, after all that was allowed before it."""
@@ -103,8 +153,36 @@ class Dossier:
             else self._spent.get((asked.msisdn, service_id), 0),
             spent_total_fen=self._total.get(asked.msisdn, 0),
             caps=self._caps,
+            own_caps=self._own_caps(asked.msisdn, number, service_id),
+            bars=self._barring(asked.msisdn, number, service),
+            leave_received_at=self._leaving.get(asked.msisdn),
             rulebook_version=self._version,
         )  # fmt: skip
+
+    def _own_caps(self, msisdn: str, number: NumberFact | None, service_id: UUID | None) -> OwnCaps:
+        if not self._own or number is None:
+            return NO_CAPS
+        holder = (msisdn, number.epoch)
+        of_service = self._own.get((*holder, "service", service_id))
+        if of_service is None:
+            of_service = self._own.get((*holder, "each_service", None))
+        return OwnCaps(
+            service_month_fen=of_service,
+            total_month_fen=self._own.get((*holder, "total", None)),
+        )
+
+    def _barring(
+        self, msisdn: str, number: NumberFact | None, service: ServiceFact | None
+    ) -> tuple[BarFact, ...]:
+        """Return the bars that keep this service away, and no other: the SP may read them."""
+        if not self._bars or number is None or service is None:
+            return ()
+        targets = {"all": "", "sp": str(service.sp_id), "category": service.category}
+        return tuple(
+            BarFact(id=held.id, scope=held.scope)
+            for held in self._bars.get((msisdn, number.epoch), ())
+            if held.target == targets[held.scope]
+        )
 
     def count(self, asked: DecisionRequest, facts: Facts) -> bool:
         """Count an allowed charge for the questions that follow; say whether it used an order."""
@@ -130,3 +208,8 @@ def _relation(row: RelationRow) -> RelationFact:
         active_from=row.active_from, consent_kind=row.consent_kind,
         consent_price_fen=row.consent_price_fen, used=row.used,
     )  # fmt: skip
+
+
+def may_leave(text: str | None) -> bool:
+    """Whether an SMS may be a wish to leave."""
+    return read(text).kind in LEAVING

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from spms.authorisation.model import Check, Facts, Purpose, Reason, RestrictionFact, Verdict
-from spms.authorisation.rules import agreed_price, outcomes
+from spms.authorisation.rules import agreed_price, outcomes, service_cap_fen, total_cap_fen
 from spms.core.money import yuan
 
 VERDICTS: Final = {True: Verdict.PASSED, False: Verdict.FAILED, None: Verdict.NOT_JUDGED}
@@ -32,8 +32,9 @@ def differences(then: Facts, again: Facts) -> tuple[Reason, ...]:
 
 
 def for_sp(facts: Facts) -> Facts:
-    """Leave out what the person spends with others."""
-    return msgspec.structs.replace(facts, spent_total_fen=None)
+    """Leave out what the person spends with others, and the cap she set over all of them."""
+    own_caps = msgspec.structs.replace(facts.own_caps, total_month_fen=None)
+    return msgspec.structs.replace(facts, spent_total_fen=None, own_caps=own_caps)
 
 
 def _sp_active(facts: Facts) -> str:
@@ -143,6 +144,24 @@ def _pending(facts: Facts) -> str:
     return "Nothing waits for the person's second yes."
 
 
+def _bar(scope: str, what: str) -> Callable[[Facts], str]:
+    def sentence(facts: Facts) -> str:
+        if any(bar.scope == scope for bar in facts.bars):
+            return f"The number's holder bars {what}."
+        return f"The number's holder does not bar {what}."
+
+    return sentence
+
+
+def _leave_received(facts: Facts) -> str:
+    if facts.leave_received_at is None:
+        return "No wish to leave was waiting to be carried out."
+    return (
+        f"An SMS that may be a wish to leave came in at {facts.leave_received_at:%F %T} UTC and"
+        " was not carried out yet."
+    )
+
+
 def _order(facts: Facts) -> str:
     if (
         facts.purpose == Purpose.MESSAGE
@@ -161,7 +180,7 @@ def _service_cap(facts: Facts) -> str:
     if facts.purpose == Purpose.MESSAGE:
         return FREE
     return (
-        f"{yuan(facts.spent_service_fen)} yuan of the month's {yuan(facts.caps.service_month_fen)}"
+        f"{yuan(facts.spent_service_fen)} yuan of the month's {yuan(service_cap_fen(facts, facts.caps))}"
         f" for this service were charged before; {yuan(facts.price_fen)} were asked for."
     )
 
@@ -171,7 +190,7 @@ def _total_cap(facts: Facts) -> str:
         return FREE
     return (
         f"{yuan(facts.spent_total_fen or 0)} yuan of the month's"
-        f" {yuan(facts.caps.total_month_fen)} over all services were charged before;"
+        f" {yuan(total_cap_fen(facts, facts.caps))} over all services were charged before;"
         f" {yuan(facts.price_fen)} were asked for."
     )
 
@@ -179,6 +198,8 @@ def _total_cap(facts: Facts) -> str:
 def _total_hidden(facts: Facts) -> str:
     if facts.purpose == Purpose.MESSAGE:
         return FREE
+    if facts.own_caps.total_month_fen is not None:
+        return "The person set her own cap on a month over all services."
     return f"The month's cap over all services is {yuan(facts.caps.total_month_fen)} yuan."
 
 
@@ -200,6 +221,10 @@ SENTENCES: Final[dict[Reason, Callable[[Facts], str]]] = {
     Reason.NUMBER_TERMINATED: _number_state,
     Reason.NO_CONSENT: _consent,
     Reason.CONSENT_PENDING: _pending,
+    Reason.BARRED_ALL: _bar("all", "all value-added services"),
+    Reason.BARRED_SP: _bar("sp", "this SP"),
+    Reason.BARRED_CATEGORY: _bar("category", "the service's category"),
+    Reason.LEAVE_RECEIVED: _leave_received,
     Reason.ORDER_USED: _order,
     Reason.CAP_SERVICE: _service_cap,
     Reason.CAP_TOTAL: _total_cap,

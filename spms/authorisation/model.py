@@ -55,6 +55,12 @@ class Reason(StrEnum):
     NUMBER_TERMINATED = "number_terminated"
     NO_CONSENT = "no_consent"
     CONSENT_PENDING = "consent_pending"
+    BARRED_ALL = "barred_all"
+    """The number's holder bars every value-added service."""
+    BARRED_SP = "barred_sp"
+    BARRED_CATEGORY = "barred_category"
+    LEAVE_RECEIVED = "leave_received"
+    """A wish to leave came in and is not carried out yet: nothing is charged from its receipt."""
     ORDER_USED = "order_used"
     CAP_SERVICE = "cap_service"
     CAP_TOTAL = "cap_total"
@@ -112,6 +118,7 @@ class ServiceFact(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     status: str
     access_number: str
+    category: str | None = None
     access_number_sp_id: UUID | None = None
     tariff_id: UUID | None = None
     tariff_version: int | None = None
@@ -142,6 +149,20 @@ class RelationFact(msgspec.Struct, frozen=True, kw_only=True):
     """An earlier allowed charge cited this order."""
 
 
+class BarFact(msgspec.Struct, frozen=True, kw_only=True):
+    """A bar of the number's holder that keeps this service away."""
+
+    id: UUID
+    scope: str
+
+
+class OwnCaps(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Monthly caps in fen that the number's holder set herself; None where the operator's holds."""
+
+    service_month_fen: int | None = None
+    total_month_fen: int | None = None
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything one decision rests on. Recorded with it; never holds an MSISDN."""
 
@@ -159,6 +180,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     spent_total_fen: int | None = 0
     """The same over all services; None where the reader may not know it."""
     caps: CapRules
+    own_caps: OwnCaps = OwnCaps()
+    bars: tuple[BarFact, ...] = ()
+    leave_received_at: datetime | None = None
+    """When an SMS came in that may be a wish to leave and was not handled at the instant."""
     rulebook_version: int = 0
 
 

@@ -7,7 +7,15 @@ from uuid import UUID
 
 import msgspec
 
-from spms.authorisation.dossier import Gathered, NumberRow, RelationRow, SpentRow
+from spms.authorisation.dossier import (
+    BarRow,
+    CapRow,
+    Gathered,
+    NumberRow,
+    RelationRow,
+    SpentRow,
+    UnreadRow,
+)
 from spms.authorisation.model import (
     Decision,
     DecisionRequest,
@@ -56,7 +64,7 @@ FACTS = """
          WHERE sp_id = $5 AND starts_at <= $6 AND (ends_at IS NULL OR ends_at > $6)
          ORDER BY starts_at, id) r) AS restrictions,
     (SELECT json_agg(s) FROM (
-        SELECT s.id, s.code, s.sp_id, s.kind, s.access_number,
+        SELECT s.id, s.code, s.sp_id, s.kind, s.access_number, s.category,
                a.sp_id AS access_number_sp_id, t.id AS tariff_id, t.version AS tariff_version,
                t.price_fen AS tariff_price_fen, n.id AS notice_id, n.version AS notice_version,
                COALESCE(
@@ -109,7 +117,27 @@ FACTS = """
           JOIN authorisation d ON d.msisdn = asked.msisdn
          WHERE d.decided_at >= $7 AND d.decided_at < $8
            AND d.allowed AND d.purpose = 'charge' AND d.id < $9
-         GROUP BY d.msisdn, d.service_id) m) AS spent
+         GROUP BY d.msisdn, d.service_id) m) AS spent,
+    (SELECT json_agg(b) FROM (
+        SELECT b.msisdn, b.epoch, b.id, b.scope, b.target
+          FROM unnest($1::text[]) AS asked (msisdn)
+          JOIN number_bar b ON b.msisdn = asked.msisdn
+         WHERE b.starts_at <= $6 AND (b.ends_at IS NULL OR b.ends_at > $6)
+         ORDER BY b.starts_at, b.id) b) AS bars,
+    (SELECT json_agg(k) FROM (
+        SELECT DISTINCT ON (k.msisdn, k.epoch, k.scope, k.service_id)
+               k.msisdn, k.epoch, k.scope, k.service_id, k.limit_fen
+          FROM unnest($1::text[]) AS asked (msisdn)
+          JOIN number_cap k ON k.msisdn = asked.msisdn
+         WHERE k.starts_at <= $6
+         ORDER BY k.msisdn, k.epoch, k.scope, k.service_id, k.starts_at DESC, k.id DESC) k) AS caps,
+    (SELECT json_agg(u) FROM (
+        SELECT u.msisdn, u.received_at, u.text
+          FROM unnest($1::text[]) AS asked (msisdn)
+          JOIN message_in u ON u.msisdn = asked.msisdn
+         WHERE u.received_at <= $6 AND u.received_at > $6 - interval '3 days'
+           AND (u.handled_at IS NULL OR u.handled_at > $6)
+         ORDER BY u.received_at, u.id) u) AS unread
 """
 PLAN = "SELECT set_config('plan_cache_mode', $1, true)"
 FEW: Final = 20
@@ -157,6 +185,9 @@ async def gather(
         numbers=_decoded(row["numbers"], NumberRow),
         relations=_decoded(row["relations"], RelationRow),
         spent=_decoded(row["spent"], SpentRow),
+        bars=_decoded(row["bars"], BarRow),
+        caps=_decoded(row["caps"], CapRow),
+        unread=_decoded(row["unread"], UnreadRow),
     )
 
 

@@ -54,6 +54,18 @@ def agreed_price(facts: Facts) -> int | None:
     return facts.service.tariff_price_fen if facts.service is not None else None
 
 
+def service_cap_fen(facts: Facts, rules: CapRules) -> int:
+    """Return the month's cap for the service: the person's own, or the operator's."""
+    own_fen = facts.own_caps.service_month_fen
+    return rules.service_month_fen if own_fen is None else own_fen
+
+
+def total_cap_fen(facts: Facts, rules: CapRules) -> int:
+    """Return the month's cap over all services: the person's own, or the operator's."""
+    own_fen = facts.own_caps.total_month_fen
+    return rules.total_month_fen if own_fen is None else own_fen
+
+
 def _sp_active(facts: Facts, _: CapRules) -> Outcome:
     return facts.sp_status == "active"
 
@@ -136,6 +148,22 @@ def _not_waiting(facts: Facts, _: CapRules) -> Outcome:
     return not _waiting(facts) if _relation_matters(facts) else None
 
 
+def _not_barred(scope: str) -> Callable[[Facts, CapRules], Outcome]:
+    def check(facts: Facts, _: CapRules) -> Outcome:
+        if not _own_service(facts) or facts.number is None:
+            return None
+        return all(bar.scope != scope for bar in facts.bars)
+
+    return check
+
+
+def _no_leave_received(facts: Facts, _: CapRules) -> Outcome:
+    """A wish to leave counts from its receipt, however slow we are to read it."""
+    if facts.purpose != Purpose.CHARGE or not _relation_matters(facts):
+        return None
+    return facts.leave_received_at is None or facts.relation is None
+
+
 def _order_unused(facts: Facts, _: CapRules) -> Outcome:
     if facts.purpose != Purpose.CHARGE or not _relation_matters(facts):
         return None
@@ -147,13 +175,13 @@ def _order_unused(facts: Facts, _: CapRules) -> Outcome:
 def _within_service_cap(facts: Facts, rules: CapRules) -> Outcome:
     if not _caps_matter(facts, rules):
         return None
-    return facts.spent_service_fen + facts.price_fen <= rules.service_month_fen
+    return facts.spent_service_fen + facts.price_fen <= service_cap_fen(facts, rules)
 
 
 def _within_total_cap(facts: Facts, rules: CapRules) -> Outcome:
     if facts.spent_total_fen is None or not _caps_matter(facts, rules):
         return None
-    return facts.spent_total_fen + facts.price_fen <= rules.total_month_fen
+    return facts.spent_total_fen + facts.price_fen <= total_cap_fen(facts, rules)
 
 
 def _own_service(facts: Facts) -> bool:
@@ -193,6 +221,10 @@ CHECKS: Final[dict[Reason, Callable[[Facts, CapRules], Outcome]]] = {
     Reason.NUMBER_TERMINATED: _number_not_terminated,
     Reason.NO_CONSENT: _consented,
     Reason.CONSENT_PENDING: _not_waiting,
+    Reason.BARRED_ALL: _not_barred("all"),
+    Reason.BARRED_SP: _not_barred("sp"),
+    Reason.BARRED_CATEGORY: _not_barred("category"),
+    Reason.LEAVE_RECEIVED: _no_leave_received,
     Reason.ORDER_USED: _order_unused,
     Reason.CAP_SERVICE: _within_service_cap,
     Reason.CAP_TOTAL: _within_total_cap,

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from spms.authorisation.model import CapRules
-from spms.charging import file_queries, queries
+from spms.charging import file_queries, limit_queries, notices, queries
 from spms.charging.model import (
     Charge,
     ChargingRules,
@@ -72,6 +72,7 @@ async def land(
     judged = await _judge(tx, [f.item for f in landing])
     await queries.add_charges(tx, judged, sp_id=sp_id, file_id=file_id, now=now)
     await queries.add_findings(tx, judged, found_by=actor.label, now=now)
+    await notices.landed(tx, [item.charge_id for item, _, _ in judged], now=now)
     await file_queries.add_quarantine(tx, bad, sp_id=sp_id, file_id=file_id, now=now)
     verdicts = {item.charge_id: verdict for item, verdict, _ in judged}
     for f in landing:
@@ -113,7 +114,9 @@ async def reaudit(
     item = _item(stored)
     pick = await _rules_over(tx, stored.charged_at, stored.charged_at)
     rules = pick(stored.charged_at)
-    (known,) = await queries.facts(tx, [item], rules.order_lifetime)
+    (known,) = await limit_queries.with_limits(
+        tx, [item], await queries.facts(tx, [item], rules.order_lifetime)
+    )
     _, faults = review(item, known, Standing(), rules.order_lifetime)
     verdict = Verdict(faults, 0, stored.consent_id, stored.tariff_id, stored.authorisation_id)
     judged = [(item, verdict, stored.rulebook_version)]
@@ -202,6 +205,7 @@ async def _judge(tx: Connection, items: Sequence[Item]) -> list[tuple[Item, Verd
     pick = await _rules_over(tx, items[0].charged_at, items[-1].charged_at)
     lifetime = max(pick(item.charged_at).order_lifetime for item in items)
     known = await queries.facts(tx, items, lifetime)
+    known = await limit_queries.with_limits(tx, items, known)
     standing = await _standing(tx, items, known)
     judged = []
     for item, fact in zip(items, known, strict=True):

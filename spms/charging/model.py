@@ -44,8 +44,11 @@ class Finding(StrEnum):
     NUMBER_TERMINATED = "number_terminated"
     UNDELIVERED = "undelivered"
     """What was paid for did not arrive."""
+    BARRED = "barred"
+    """The number's holder barred all, the SP or the category when the charge was made."""
     OVER_CAP = "over_cap"
-    """Over the monthly cap of the number and service, or of the number over all services."""
+    """Over the monthly cap of the number and service, or of the number over all services;
+    the holder's own cap at the instant of the charge, else the operator's."""
 
 
 class Reason(StrEnum):

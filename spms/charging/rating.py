@@ -38,6 +38,16 @@ class Relation(NamedTuple):
     end_reason: str | None
 
 
+class OwnLimits(NamedTuple):
+    """What the number's holder had decided by the instant of the charge."""
+
+    service_month_fen: int | None = None
+    """Her cap on the service; null: the operator's holds."""
+    total_month_fen: int | None = None
+    barred_by: str | None = None
+    """The scope of a bar that kept the service away."""
+
+
 class Facts(NamedTuple):
     """Number and relations as of the instant of the charge."""
 
@@ -50,6 +60,7 @@ class Facts(NamedTuple):
     """In force at that instant."""
     authorisation_id: UUID | None
     """The latest allowed decision before it."""
+    own: OwnLimits = OwnLimits()
 
 
 class Item(NamedTuple):
@@ -127,7 +138,7 @@ def judge(item: Item, facts: Facts, standing: Standing, rules: Rules) -> Verdict
     if earlier is not None:
         faults.append(Fault(Finding.DUPLICATE, 0, {"earlier_charge_id": str(earlier)}))
     due_fen = min([item.price_fen, *(fault.due_fen for fault in faults)])
-    fits_fen = _fits(holder, item.service_id, standing, rules.caps)
+    fits_fen = _fits(holder, item.service_id, standing, rules.caps, facts.own)
     if due_fen > fits_fen:
         detail = {"fits_fen": fits_fen, "rulebook_version": rules.version}
         faults.append(Fault(Finding.OVER_CAP, fits_fen, detail))
@@ -149,6 +160,8 @@ def review(
     """Return the relation that licenses a charge, and what is wrong with the charge by itself."""
     relation, faults = consent(item, facts, standing, order_lifetime)
     faults += number(facts)
+    if facts.own.barred_by is not None:
+        faults.append(Fault(Finding.BARRED, 0, {"scope": facts.own.barred_by}))
     if item.delivery is Delivery.FAILED:
         faults.append(Fault(Finding.UNDELIVERED, 0, {}))
     if relation is not None and item.price_fen > relation.price_fen:
@@ -205,8 +218,17 @@ def _charged_before(
     return standing.orders.get(relation.subscription_id)
 
 
-def _fits(holder: Holder, service_id: UUID, standing: Standing, caps: CapRules) -> int:
+def _fits(
+    holder: Holder, service_id: UUID, standing: Standing, caps: CapRules, own: OwnLimits
+) -> int:
     """Return what both caps still leave, in fen: due_i = min(cap, R_i) − min(cap, R_{i−1})."""
-    of_service = caps.service_month_fen - standing.service_fen[holder, service_id]
-    of_all = caps.total_month_fen - standing.total_fen[holder]
-    return max(0, min(of_service, of_all))
+    of_service = own.service_month_fen
+    of_service = caps.service_month_fen if of_service is None else of_service
+    of_all = caps.total_month_fen if own.total_month_fen is None else own.total_month_fen
+    return max(
+        0,
+        min(
+            of_service - standing.service_fen[holder, service_id],
+            of_all - standing.total_fen[holder],
+        ),
+    )

@@ -1,8 +1,8 @@
 """SMS in and out between the platform and subscribers, and sign-in by one-time code.
 
 Tables written here: message_in, message_in_key, message_in_part, message_in_unproven,
-message_out, message_receipt, one_time_code, one_time_code_request, and the sandbox's
-sandbox_phone and sandbox_sms.
+message_out, message_receipt, one_time_code, one_time_code_request, subscriber_notice, and the
+sandbox's sandbox_phone and sandbox_sms.
 
 What it keeps:
 
@@ -16,4 +16,6 @@ What it keeps:
   `receipts` know how SMSCs write those. docs/smpp.md is the operator's page.
 - A one-time code works once, for ten minutes and five tries, for the holder it was sent to; the
   answers do not tell whether a number exists.
+- A notice with a natural key (a receipt per charge, a reminder per month) is given once: its row
+  in subscriber_notice is written with the message.
 """

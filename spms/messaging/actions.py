@@ -30,6 +30,9 @@ from spms.subscribers.model import Number, NumberState
 LEASE: Final = timedelta(seconds=30)
 """How long a courier has a message for itself; it must be done with it well before."""
 
+WITHDRAWABLE: Final = timedelta(days=3)
+"""How old a message may be that is taken back; an older one has left or was given up."""
+
 TEXT_MAX: Final = 1000
 """Characters: about fifteen parts of a long SMS. A longer text is a mistake of ours."""
 
@@ -153,6 +156,21 @@ async def put_back(
         tx, message, state=MessageState.QUEUED, attempts=message.attempts - 1, until=not_before,
         error=error,
     )  # fmt: skip
+
+
+async def withdraw(
+    tx: Connection,
+    msisdn: str,
+    *,
+    about_kind: str,
+    about_ids: Sequence[object],
+    kinds: Sequence[MessageKind],
+    now: datetime,
+) -> int:
+    """Take back messages that have not left yet, because what they are about is over."""
+    names = [str(about_id) for about_id in about_ids]
+    since = now - WITHDRAWABLE
+    return await queries.withdraw(tx, msisdn, about_kind, names, kinds=[*kinds], since=since)
 
 
 async def record_receipt(

@@ -159,6 +159,20 @@ async def add_receipt(
     await tx.execute(ADD_RECEIPT, link, link_message_id, delivered, now)
 
 
+WITHDRAW = """
+    UPDATE message_out SET state = 'failed', lease_until = NULL, error = 'withdrawn'
+     WHERE msisdn = $1 AND queued_at > $5 AND about_kind = $2 AND state = 'queued'
+       AND about_id = ANY($3::text[]) AND kind = ANY($4::text[])
+"""
+
+
+async def withdraw(
+    tx: Connection, msisdn: str, about: str, ids: list[str], *, kinds: list[str], since: datetime
+) -> int:  # fmt: skip
+    """Let messages that wait to be sent never leave."""
+    return changed(await tx.execute(WITHDRAW, msisdn, about, ids, kinds, since))
+
+
 COUNT_SENT = """
     SELECT count(*) FROM message_out WHERE msisdn = $1 AND kind = $2 AND queued_at >= $3
 """

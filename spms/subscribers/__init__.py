@@ -1,6 +1,6 @@
 """Subscribers' numbers: in what state each is and who holds it, as of any instant.
 
-Tables written here: number, number_event.
+Tables written here: number, number_event, number_bar, number_cap.
 
 Events are facts of the operator's number registry; they may arrive late and in any order. What
 this room keeps:
@@ -13,4 +13,6 @@ this room keeps:
   holder of another.
 - When the ownership a number had ends, its holder's credentials stop working in the same
   transaction, and the rooms above are told (outbox topic `number.changed`).
+- Bars and caps are dated and belong to one holder (epoch). Staff may set a bar on the holder's
+  recorded wish; only she lifts one or moves a cap (CHECKs say so).
 """

@@ -2,18 +2,21 @@
 
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 import msgspec
 from litestar import Router, get, post
 
 from spms.core.access import Actor, Role, only
 from spms.core.db import Connection
-from spms.core.errors import NotAllowed, NotFound
+from spms.core.errors import Forbidden, NotAllowed, NotFound
 from spms.core.http import refusals
 from spms.core.phone import Msisdn
-from spms.subscribers import actions
+from spms.subscribers import actions, limits
 from spms.subscribers.actions import EventClash
-from spms.subscribers.model import NumberEventIn, NumberFile, NumberView, Recorded
+from spms.subscribers.limit_model import BarIn, CapIn, Limits
+from spms.subscribers.limits import AlreadyBarred, BarUnclear, CapUnclear
+from spms.subscribers.model import Language, NumberEventIn, NumberFile, NumberView, Recorded
 from spms.subscribers.rules import EventNotPossible, NumberUnknown
 
 
@@ -29,6 +32,20 @@ class Lookup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     msisdn: Msisdn
     reason: Annotated[str, msgspec.Meta(min_length=2, max_length=200)]
     """Kept in the audit log: a ticket, a call, a request of the holder."""
+
+
+class StaffBar(BarIn, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A bar on the wish of a number's holder, as staff recorded it."""
+
+    msisdn: Msisdn
+    reason: Annotated[str, msgspec.Meta(min_length=2, max_length=200)]
+    """What the holder said, and under which ticket."""
+
+
+class LanguageIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """In which language to be told things."""
+
+    language: Language
 
 
 @post(
@@ -62,4 +79,73 @@ async def my_number(read: Connection, actor: Actor) -> NumberView:
     return actions.view(await actions.held(read, actor))
 
 
-router = Router("/", route_handlers=[record, look_up, my_number], tags=["subscribers"])
+@get("/my/limits", guards=[only(Role.SUBSCRIBER)])
+async def my_limits(read: Connection, actor: Actor) -> Limits:
+    """List the signed-in subscriber's own bars and caps in force."""
+    return await limits.limits(read, await actions.held(read, actor))
+
+
+@post(
+    "/my/bars",
+    status_code=200,
+    guards=[only(Role.SUBSCRIBER)],
+    responses=refusals(NotFound, Forbidden, AlreadyBarred, BarUnclear),
+)
+async def bar(data: BarIn, tx: Connection, actor: Actor, now: datetime) -> Limits:
+    """Bar everything, one SP or one category: no order, no message and no charge, at once."""
+    return await limits.bar(tx, actor.msisdn, data, actor=actor, now=now)
+
+
+@post(
+    "/my/bars/{bar_id:uuid}/lift",
+    status_code=200,
+    guards=[only(Role.SUBSCRIBER)],
+    responses=refusals(NotFound, Forbidden),
+)
+async def lift(bar_id: UUID, tx: Connection, actor: Actor, now: datetime) -> Limits:
+    """Lift a bar of one's own; nobody else can."""
+    return await limits.lift(tx, actor.msisdn, bar_id, actor=actor, now=now)
+
+
+@post(
+    "/numbers/bars",
+    status_code=200,
+    guards=[only(Role.AGENT)],
+    responses=refusals(NotFound, AlreadyBarred, BarUnclear),
+)
+async def bar_for(data: StaffBar, tx: Connection, actor: Actor, now: datetime) -> Limits:
+    """Set a bar for a number's holder, on the wish that is recorded with it."""
+    wish = BarIn(scope=data.scope, sp_code=data.sp_code, category=data.category)
+    return await limits.bar(tx, data.msisdn, wish, actor=actor, now=now, reason=data.reason)
+
+
+@post(
+    "/my/caps",
+    status_code=200,
+    guards=[only(Role.SUBSCRIBER)],
+    responses=refusals(NotFound, Forbidden, CapUnclear),
+)
+async def cap(data: CapIn, tx: Connection, actor: Actor, now: datetime) -> Limits:
+    """Raise or lower a monthly cap, or go back to the operator's; it holds at once."""
+    return await limits.set_cap(tx, actor.msisdn, data, actor=actor, now=now)
+
+
+@post(
+    "/my/language",
+    status_code=200,
+    guards=[only(Role.SUBSCRIBER)],
+    responses=refusals(Forbidden),
+)
+async def language(data: LanguageIn, tx: Connection, actor: Actor) -> NumberView:
+    """Choose the language of all notices."""
+    await limits.set_language(tx, actor.msisdn, data.language, actor=actor)
+    return actions.view(await actions.held(tx, actor))
+
+
+router = Router(
+    "/",
+    route_handlers=[
+        record, look_up, my_number, my_limits, bar, lift, bar_for, cap, language,
+    ],
+    tags=["subscribers"],
+)  # fmt: skip

@@ -14,7 +14,7 @@ from spms.core.errors import NotFound
 from spms.messaging import actions as messaging
 from spms.messaging.model import MessageKind
 from spms.subscribers.model import Number
-from spms.subscriptions import consent_log, notices, queries
+from spms.subscriptions import consent_log, duties, notices, queries
 from spms.subscriptions.model import Action, ConsentRules, EndReason, Status, Subscription
 from spms.subscriptions.notices import Line
 from spms.subscriptions.ordering import ABOUT, line_of
@@ -90,8 +90,12 @@ async def end(
     actor: Actor,
     now: datetime,
     reason: str | None = None,
+    lookup_id: UUID | None = None,
 ) -> list[Subscription]:
-    """End live relations as of an instant, without a word; the number is held by the caller."""
+    """End live relations as of an instant, without a word; the number is held by the caller.
+
+    When staff do it, for whatever entrance, the clocks of what must follow start.
+    """
     ended = []
     for current in wanted:
         change = decide(current, Action.LEAVE, at=at, reason=_why(actor))
@@ -106,6 +110,8 @@ async def end(
                 tx, "subscription.left", ABOUT, current.id, actor=actor, now=now, reason=reason
             )
     await consent_log.record(tx, sorted({one.msisdn for one in ended}), now=now)
+    if actor.kind is ActorKind.STAFF:
+        await duties.begin(tx, ended, lookup_id=lookup_id, now=now)
     return ended
 
 

@@ -137,11 +137,13 @@ WHY = {
     ("zh", "already_pending"): "确认短信已发送，请按短信提示回复",
     ("zh", "prompt_limit"): "今日确认短信已达上限",
     ("zh", "resting"): "您近期拒绝过该业务，暂不再受理",
+    ("zh", "barred"): "您已设置屏蔽",
     ("zh", ""): "目前不可订购",
     ("en", "already_subscribed"): "you already have it",
     ("en", "already_pending"): "you have been asked to confirm; please answer that message",
     ("en", "prompt_limit"): "the limit of confirmation messages for today is reached",
     ("en", "resting"): "you refused it recently",
+    ("en", "barred"): "you bar it",
     ("en", ""): "it is not available now",
 }
 NAME = {"zh": "{sp_name}的“{service_name}”", "en": '"{service_name}" by {sp_name}'}

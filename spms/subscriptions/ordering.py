@@ -18,6 +18,7 @@ from spms.core.ids import new_id
 from spms.messaging import actions as messaging
 from spms.messaging.model import MessageIn, MessageKind, MessagingRules
 from spms.partners import actions as partners
+from spms.subscribers.limits import Barred, require_not_barred
 from spms.subscribers.model import Number, NumberState
 from spms.subscriptions import consent_log, notices, queries
 from spms.subscriptions.model import (
@@ -64,7 +65,8 @@ async def request(
     `message` is the SMS that asked, if one did; `reason` is an agent's. While the number is held
     the rules decide, so they hold however many requests race. Raises `NotFound` (no such service,
     or not this SP's), `NotOnSale`, `NumberNotActive`, `NewSubscriptionsBarred`,
-    `AlreadySubscribed`, `AlreadyPending`, `Resting`, `PromptLimit`, `NoticeIncomplete`.
+    `Barred` (by the number's holder), `AlreadySubscribed`, `AlreadyPending`, `Resting`,
+    `PromptLimit`, `NoticeIncomplete`.
     """
     service = await catalogue.get(tx, service_id)
     if actor.kind is ActorKind.SP and actor.sp_id != service.sp_id:
@@ -72,6 +74,7 @@ async def request(
     offer = await catalogue.offer(tx, service_id, at=now)
     number = await _active_number(tx, msisdn, actor)
     require_unbarred(await partners.restrictions_at(tx, offer.sp_id, at=now), service_id)
+    await require_not_barred(tx, number, service_id, at=now)
     rules = await rulebook.section(tx, ConsentRules, at=now)
     await queries.expire(
         tx, before=now - SETTLING, msisdn=msisdn, limit=100, actor=job_actor("expiry").label
@@ -112,12 +115,13 @@ async def order(
     """Take an on-demand order: the message is the consent, the relation is live from its receipt.
 
     `offer` is what was on sale when the message was received. Raises `NumberNotActive`,
-    `NewSubscriptionsBarred`.
+    `NewSubscriptionsBarred`, `Barred`.
     """
     if number.state is not NumberState.ACTIVE:
         raise NumberNotActive
     at = message.received_at
     require_unbarred(await partners.restrictions_at(tx, offer.sp_id, at=at), offer.service_id)
+    await require_not_barred(tx, number, offer.service_id, at=at)
     actor = subscriber_by_sms(number.msisdn, number.epoch)
     draft = _drafted(number, offer, Channel.SMS, message.text or "", message, actor=actor, now=at)
     ordered = msgspec.structs.replace(draft, status=Status.ACTIVE, active_from=at)
@@ -138,6 +142,10 @@ async def confirm(
     if number.state is not NumberState.ACTIVE:
         return refused_by(NumberNotActive.code)
     at, actor = reply.received_at, subscriber_by_sms(number.msisdn, number.epoch)
+    try:
+        await require_not_barred(tx, number, pending.service_id, at=at)
+    except Barred:
+        return refused_by(Barred.code)
     terms = await queries.terms(tx, pending.notice_id)
     if not await _still_sold(tx, pending, at):
         change = decide(pending, Action.END, at=at, reason=EndReason.NOT_ON_SALE)

@@ -28,6 +28,7 @@ from spms.core.paging import (
 )
 from spms.core.phone import Msisdn
 from spms.subscribers.actions import audit_name, held
+from spms.subscribers.limits import Barred
 from spms.subscriptions import actions, queries, rules
 from spms.subscriptions.evidence import show
 from spms.subscriptions.model import Channel, Evidence, Subscription, SubscriptionShown
@@ -101,7 +102,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     responses=refusals(
         NotFound, NotOnSale, rules.AlreadySubscribed, rules.AlreadyPending, rules.NumberNotActive,
         rules.NewSubscriptionsBarred, rules.Resting, rules.PromptLimit, NoticeIncomplete,
-        ReasonMissing, NumberMissing, KeyReused,
+        ReasonMissing, NumberMissing, KeyReused, Barred,
     ),
 )  # fmt: skip
 async def ask(

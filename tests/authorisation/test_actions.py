@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import msgspec
@@ -101,6 +102,22 @@ async def _spent_elsewhere(world: World, owner: Connection) -> None:
         assert await world.ask(service_code=code, price_fen=price_fen) == []
 
 
+async def _barred(world: World, owner: Connection) -> None:
+    for scope, target in (("all", ""), ("sp", str(world.sp_id)), ("category", "information")):
+        await arrange.insert(
+            owner, "number_bar", msisdn=world.msisdn, id=uuid4(), epoch=1, scope=scope,
+            target=target, starts_at=world.now, set_by="subscriber:sms",
+        )  # fmt: skip
+
+
+async def _td_received(world: World, owner: Connection) -> None:
+    """It lies there unread, because everything behind the link is slow."""
+    await arrange.insert(
+        owner, "message_in", msisdn=world.msisdn, received_at=world.now, id=uuid4(),
+        called="10010", text="ＴＤ", raw=b"TD", link="smsc", link_message_id="td",
+    )  # fmt: skip
+
+
 CAUSES = [
     (["sp_not_active"], _sp_closed, {}),
     (["sp_offline"], _sp_offline, {}),
@@ -119,6 +136,9 @@ CAUSES = [
     (["no_consent"], _window_over, {}),
     (["no_consent"], _consent_missing, {}),
     (["consent_pending"], _not_confirmed, {}),
+    (["barred_all", "barred_sp", "barred_category"], _barred, {}),
+    (["leave_received"], _td_received, {}),
+    ([], _td_received, {"purpose": Purpose.MESSAGE, "price_fen": 0}),
     (["cap_service"], _spent_here, {}),
     (["cap_total"], _spent_elsewhere, {}),
     (["number_suspended"], _suspended, {"purpose": Purpose.MESSAGE, "price_fen": 0}),

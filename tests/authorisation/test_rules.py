@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from spms.authorisation.explanation import checks, differences, for_sp
 from spms.authorisation.model import (
+    BarFact,
     CapRules,
     Facts,
     NumberFact,
+    OwnCaps,
     Purpose,
     Reason,
     RelationFact,
@@ -85,6 +87,13 @@ ALLOWED = {
     "the agreed price after the tariff rose": {"service": service(tariff_price_fen=1000)},
     "the last fen under the service cap": {"spent_service_fen": 2200, "spent_total_fen": 2200},
     "the last fen under the total cap": {"spent_total_fen": 9200},
+    "above the operator's caps, within her own": {
+        "spent_service_fen": 2201, "spent_total_fen": 9201,
+        "own_caps": OwnCaps(service_month_fen=3001, total_month_fen=10_001),
+    },
+    "a message while a wish to leave waits": {
+        "purpose": Purpose.MESSAGE, "price_fen": 0, "leave_received_at": SINCE,
+    },
     "a measure that does not stop charges": {"restrictions": held("no_new_subscriptions")},
     "settlement held": {"restrictions": held("settlement_held")},
 }  # fmt: skip
@@ -126,10 +135,20 @@ ALONE = [
     ("no_consent", {"relation": ORDER}),  # an order is not enough for a monthly service
     ("no_consent", {"relation": None, "purpose": Purpose.MESSAGE, "price_fen": 0}),
     ("consent_pending", {"relation": WAITING}),
+    ("barred_all", {"bars": (BarFact(id=uuid4(), scope="all"),)}),
+    (
+        "barred_all",
+        {"bars": (BarFact(id=uuid4(), scope="all"),), "purpose": Purpose.MESSAGE, "price_fen": 0},
+    ),
+    ("barred_sp", {"bars": (BarFact(id=uuid4(), scope="sp"),)}),
+    ("barred_category", {"bars": (BarFact(id=uuid4(), scope="category"),)}),
+    ("leave_received", {"leave_received_at": SINCE}),
     (
         "order_used",
         {"service": ON_DEMAND, "relation": msgspec.structs.replace(ORDER, used=True)},
     ),
+    ("cap_service", {"own_caps": OwnCaps(service_month_fen=799)}),
+    ("cap_total", {"own_caps": OwnCaps(total_month_fen=0)}),
     ("cap_service", {"spent_service_fen": 2201, "spent_total_fen": 2201}),
     ("cap_total", {"spent_total_fen": 9201}),
 ]
@@ -278,3 +297,10 @@ def test_a_check_that_does_not_apply_is_not_called_passed() -> None:
     verdicts = dict(outcomes(some_facts(service=None, relation=None), CAPS))
     assert verdicts[Reason.PRICE_MISMATCH] is None
     assert verdicts[Reason.NO_CONSENT] is None
+
+
+def test_an_sp_is_not_told_what_cap_a_person_set_over_everybody() -> None:
+    facts = some_facts(own_caps=OwnCaps(total_month_fen=4321))
+    assert for_sp(facts).own_caps == OwnCaps()
+    said = {check.reason: check.sentence for check in checks(facts, show_total=False)}
+    assert "43.21" not in said[Reason.CAP_TOTAL]

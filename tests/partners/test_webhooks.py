@@ -329,9 +329,7 @@ async def test_an_answer_that_comes_after_the_lease_changes_nothing(world, recei
     assert await world.sent() == 1
     refused = await _answer(receiver, late)
     async with transaction(world.pool) as tx:
-        await actions.record(
-            tx, late, refused, rules, actor=job_actor("late"), now=clock.now()
-        )
+        await actions.record(tx, late, refused, rules, actor=job_actor("late"), now=clock.now())
     assert await world.deliveries(made) == [(1, "delivered", 1)]
     assert len(await world.results(made)) == 2
 

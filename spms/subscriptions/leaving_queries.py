@@ -1,0 +1,188 @@
+"""Statements about leaving through an agent. Writes `proxy_lookup` and `leaving_duty` only."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import cast
+from uuid import UUID
+
+from spms.core.db import Connection, many, one
+from spms.core.ids import new_id
+from spms.subscriptions.leaving_model import Duty, DutyKind, ProxyLookup
+from spms.subscriptions.model import Subscription
+
+ADD_LOOKUP = """
+    INSERT INTO proxy_lookup (msisdn, id, looked_by, reason, ticket, at, expires_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+
+
+async def add_lookup(tx: Connection, new: ProxyLookup) -> None:
+    """Put an agent's look at a number on record."""
+    await tx.execute(
+        ADD_LOOKUP, new.msisdn, new.id, new.looked_by, new.reason, new.ticket, new.at,
+        new.expires_at,
+    )  # fmt: skip
+
+
+LOOKUP = """
+    SELECT msisdn, id, looked_by, reason, ticket, at, expires_at FROM proxy_lookup WHERE id = $1
+"""
+
+
+async def lookup(read: Connection, lookup_id: UUID) -> ProxyLookup | None:
+    """Load an agent's look at a number."""
+    return one(ProxyLookup, await read.fetchrow(LOOKUP, lookup_id))
+
+
+ADD_DUTIES = """
+    INSERT INTO leaving_duty
+        (msisdn, id, subscription_id, sp_id, kind, lookup_id, started_at, due_at)
+    SELECT d.msisdn, d.id, d.subscription_id, d.sp_id, d.kind, $6, $7, $8
+      FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[])
+           AS d (msisdn, id, subscription_id, sp_id, kind)
+    ON CONFLICT DO NOTHING
+"""
+
+
+async def add_duties(
+    tx: Connection, ended: Sequence[Subscription], *, lookup_id: UUID | None, now: datetime,
+    due_at: datetime,
+) -> None:  # fmt: skip
+    """Start the clocks of what must follow the end of relations."""
+    rows = [(one_, kind) for one_ in ended for kind in DutyKind]
+    await tx.execute(
+        ADD_DUTIES, [ended_.msisdn for ended_, _ in rows], [new_id() for _ in rows],
+        [ended_.id for ended_, _ in rows], [ended_.sp_id for ended_, _ in rows],
+        [kind for _, kind in rows], lookup_id, now, due_at,
+    )  # fmt: skip
+
+
+DUTY = """
+    SELECT d.msisdn, d.id, d.subscription_id, d.sp_id, v.code AS service_code, d.kind, l.ticket,
+           d.started_at, d.due_at, d.met_at, d.met_by, d.breached_at
+      FROM leaving_duty d
+      JOIN subscription s ON s.msisdn = d.msisdn AND s.id = d.subscription_id
+      JOIN service v ON v.id = s.service_id
+      LEFT JOIN proxy_lookup l ON l.msisdn = d.msisdn AND l.id = d.lookup_id
+"""
+OF_RELATIONS = f"{DUTY} WHERE d.msisdn = $1 AND d.subscription_id = ANY($2::uuid[]) ORDER BY d.id"
+
+
+async def of_relations(
+    read: Connection, msisdn: str, subscription_ids: Sequence[UUID]
+) -> list[Duty]:
+    """List what must follow the end of some relations of a number."""
+    return many(Duty, await read.fetch(OF_RELATIONS, msisdn, list(subscription_ids)))
+
+
+PAGE = f"""{DUTY}
+     WHERE ($1::uuid IS NULL OR d.sp_id = $1 AND d.kind = 'sp_told')
+       AND ($2::uuid IS NULL OR d.id < $2)
+       AND CASE $3::text WHEN 'running' THEN d.met_at IS NULL AND d.due_at > $4
+                         WHEN 'overdue' THEN d.met_at IS NULL AND d.due_at <= $4
+                         WHEN 'met' THEN d.met_at < d.due_at
+                         WHEN 'met_late' THEN d.met_at >= d.due_at ELSE true END
+     ORDER BY d.id DESC LIMIT $5
+"""
+
+
+async def page(
+    read: Connection, *, sp_id: UUID | None, before: UUID | None, clock: str | None,
+    now: datetime, limit: int,
+) -> list[Duty]:  # fmt: skip
+    """List duties, newest first: of an SP what concerns it, else all."""
+    return many(Duty, await read.fetch(PAGE, sp_id, before, clock, now, limit))
+
+
+MEET = """
+    UPDATE leaving_duty SET met_at = $3, met_by = $4
+     WHERE kind = 'sp_told' AND sp_id = $1 AND met_at IS NULL
+       AND msisdn = (SELECT msisdn FROM leaving_duty WHERE id = $2) AND id = $2
+    RETURNING id
+"""
+
+
+async def meet(
+    tx: Connection, sp_id: UUID, duty_id: UUID, *, now: datetime, actor: str
+) -> bool:  # fmt: skip
+    """Record that an SP knows; False when it was recorded before, or is not its own."""
+    return await tx.fetchval(MEET, sp_id, duty_id, now, actor) is not None
+
+
+FIND = f"{DUTY} WHERE d.id = $1"
+
+
+async def find(read: Connection, duty_id: UUID) -> Duty | None:
+    """Load one duty."""
+    return one(Duty, await read.fetchrow(FIND, duty_id))
+
+
+SP_TOLD = """
+    UPDATE leaving_duty SET met_at = $3, met_by = $4
+     WHERE msisdn = $1 AND subscription_id = $2 AND kind = 'sp_told' AND met_at IS NULL
+    RETURNING id
+"""
+
+
+async def sp_told(
+    tx: Connection, msisdn: str, subscription_id: UUID, *, now: datetime, actor: str
+) -> bool:
+    """Record that the SP of a relation knows of its end."""
+    return await tx.fetchval(SP_TOLD, msisdn, subscription_id, now, actor) is not None
+
+
+# The person knows once the network took a confirmation, and nothing that welcomes is on its way.
+REVOKED = """
+    WITH waiting AS (
+        SELECT msisdn, id FROM leaving_duty d
+         WHERE d.kind = 'welcome_revoked' AND d.met_at IS NULL
+           AND EXISTS (SELECT FROM message_out m
+                        WHERE m.msisdn = d.msisdn AND m.queued_at >= d.started_at
+                          AND m.kind IN ('left', 'info') AND m.state IN ('sent', 'delivered'))
+           AND NOT EXISTS (SELECT FROM message_out m
+                            WHERE m.msisdn = d.msisdn
+                              AND m.queued_at > d.started_at - interval '3 days'
+                              AND m.about_kind = 'subscription'
+                              AND m.about_id = d.subscription_id::text
+                              AND m.kind IN ('welcome', 'reminder', 'prompt')
+                              AND m.state IN ('queued', 'sending', 'unknown'))
+         ORDER BY d.due_at LIMIT $3 FOR UPDATE SKIP LOCKED
+    )
+    UPDATE leaving_duty d SET met_at = $1, met_by = $2 FROM waiting w
+     WHERE d.msisdn = w.msisdn AND d.id = w.id
+    RETURNING d.id
+"""
+
+
+async def welcomes_revoked(tx: Connection, *, now: datetime, actor: str, limit: int) -> int:
+    """Record for whom leaving is confirmed and nothing that welcomes is on its way."""
+    return len(await tx.fetch(REVOKED, now, actor, limit))
+
+
+OVERDUE = """
+    WITH late AS (
+        SELECT msisdn, id FROM leaving_duty
+         WHERE due_at <= $1 AND breached_at IS NULL AND (met_at IS NULL OR met_at >= due_at)
+         ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    )
+    UPDATE leaving_duty d SET breached_at = $1 FROM late
+     WHERE d.msisdn = late.msisdn AND d.id = late.id
+    RETURNING d.id
+"""
+MANY = f"{DUTY} WHERE d.id = ANY($1::uuid[]) ORDER BY d.due_at, d.id"
+
+
+async def overdue(tx: Connection, *, now: datetime, limit: int) -> list[Duty]:
+    """Mark the clocks that ran out since the last time and return them."""
+    ids = [cast("UUID", row["id"]) for row in await tx.fetch(OVERDUE, now, limit)]
+    return many(Duty, await tx.fetch(MANY, ids)) if ids else []
+
+
+LISTS = """
+    SELECT count(*) FROM leave_list WHERE msisdn = $1 AND made_at > $2::timestamptz - $3::interval
+"""
+
+
+async def lists_made(read: Connection, msisdn: str, *, now: datetime, within: timedelta) -> int:
+    """Count the lists that a number was sent lately."""
+    return cast("int", await read.fetchval(LISTS, msisdn, now, within))

@@ -1,0 +1,188 @@
+"""Leaving through an agent: on record first, bound to the number, at once, and with a clock."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from spms.core import db
+from spms.core.access import Actor, job_actor
+from spms.subscriptions import duties
+from tests import make
+from tests.subscriptions.world import World
+
+HOUR = timedelta(hours=1)
+SignIn = Callable[[Actor], Awaitable[dict[str, str]]]
+
+
+async def watched(world: World) -> int:
+    async with db.transaction(world.pool) as tx:
+        return await duties.watch(tx, actor=job_actor("watch_leaving"), now=world.clock.now())
+
+
+async def overdue(world: World) -> list[dict[str, Any]]:
+    rows = await world.pool.fetch("SELECT payload FROM outbox WHERE topic = 'leaving.overdue'")
+    return [row["payload"] for row in rows]
+
+
+class Desk:
+    """An agent's place, and the others who look on."""
+
+    def __init__(self, world: World, http: httpx.AsyncClient, sign_in: SignIn) -> None:
+        self.world, self.http, self.sign_in = world, http, sign_in
+        self.agents: dict[str, dict[str, str]] = {}
+
+    async def look(self, msisdn: str, actor: Actor = make.AGENT) -> dict[str, Any]:
+        if actor.name not in self.agents:
+            self.agents[actor.name] = await self.sign_in(actor)
+        headers = self.agents[actor.name]
+        body = {"msisdn": msisdn, "reason": "来电要求退订", "ticket": "GD-17"}
+        answer = await self.http.post("/proxy-lookups", json=body, headers=headers)
+        assert answer.status_code == 201, answer.text
+        assert msisdn not in answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def leave(self, lookup: dict[str, Any], *ids: Any) -> httpx.Response:
+        body = {"subscription_ids": [str(one) for one in ids]} if ids else {}
+        path = f"/proxy-lookups/{lookup['lookup_id']}/leave"
+        return await self.http.post(path, json=body, headers=self.agents["agent"])
+
+
+@pytest.fixture
+def desk(world: World, http: httpx.AsyncClient, sign_in: SignIn) -> Desk:
+    return Desk(world, http, sign_in)
+
+
+async def test_an_agent_looks_leaves_and_sees_the_clocks(desk: Desk) -> None:
+    world = desk.world
+    sold, other, msisdn = await world.sold(), await world.sold(), await world.number()
+    one, two = await world.running(msisdn, sold), await world.running(msisdn, other)
+    world.clock.move(HOUR)
+    found = await desk.look(msisdn)
+    assert {item["id"] for item in found["subscriptions"]} == {str(one), str(two)}
+    row = await world.pool.fetchrow("SELECT * FROM proxy_lookup")
+    assert row is not None
+    assert (row["looked_by"], row["ticket"]) == ("staff:agent", "GD-17")
+    noted = await world.pool.fetchrow("SELECT act, reason, detail, about_id FROM audit_log")
+    assert noted is not None
+    assert (noted["act"], noted["detail"]["ticket"]) == ("subscription.proxy_lookup", "GD-17")
+    assert msisdn[2:] not in noted["about_id"]
+
+    left = (await desk.leave(found, one)).json()
+    assert [item["id"] for item in left["left"]] == [str(one)]
+    assert (await world.row(one))["ended_at"] == world.clock.now()
+    assert (await world.status(two), await world.kinds(msisdn)) == ("active", ["left"])
+    assert {(d["kind"], d["clock"], d["seconds_left"]) for d in left["duties"]} == {
+        ("sp_told", "running", 12 * 3600), ("welcome_revoked", "running", 12 * 3600)
+    }  # fmt: skip
+    again = (await desk.leave(found, one)).json()
+    assert (again["left"], len(again["duties"])) == ([], 2)
+
+
+async def test_a_lookup_is_bound_to_its_number_its_agent_and_its_half_hour(desk: Desk) -> None:
+    world = desk.world
+    sold, msisdn, stranger = await world.sold(), await world.number(), await world.number()
+    mine, foreign = await world.running(msisdn, sold), await world.running(stranger, sold)
+    found = await desk.look(msisdn)
+    refused = await desk.leave(found, mine, foreign)
+    assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
+    colleague = msgspec.structs.replace(make.AGENT, name="agent-2", subject="agent-2")
+    assert (await desk.leave(await desk.look(stranger, colleague), foreign)).status_code == 404
+    assert await world.status(mine) == await world.status(foreign) == "active"
+    world.clock.move(HOUR / 2)
+    late = await desk.leave(found)
+    assert (late.status_code, late.json()["code"]) == (409, "lookup_expired")
+    nobody = await desk.look("8613999999999")
+    assert nobody["subscriptions"] == []
+    assert await world.pool.fetchval("SELECT count(*) FROM proxy_lookup") == 3
+
+
+async def test_a_welcome_on_its_way_is_withdrawn_and_the_clock_stops_with_the_confirmation(
+    desk: Desk,
+) -> None:
+    world = desk.world
+    sold, msisdn = await world.sold(), await world.number()
+    asked = await world.asked(msisdn, sold)
+    world.clock.move(HOUR / 4)
+    assert await world.say(msisdn, f"Y {asked.prompt_code}") == "confirmed"
+    assert (await desk.leave(await desk.look(msisdn))).status_code == 200
+    states = await world.pool.fetch("SELECT kind, state, error FROM message_out ORDER BY id")
+    assert [tuple(row) for row in states] == [
+        ("prompt", "failed", "withdrawn"), ("welcome", "failed", "withdrawn"),
+        ("left", "queued", None),
+    ]  # fmt: skip
+    assert await watched(world) == 0
+    await world.pool.execute("UPDATE message_out SET state = 'sent' WHERE kind = 'left'")
+    assert await watched(world) == 1
+    row = await world.pool.fetchrow("SELECT kind, met_by FROM leaving_duty WHERE met_at = $1",
+                                    world.clock.now())  # fmt: skip
+    assert dict(row or {}) == {"kind": "welcome_revoked", "met_by": "job:watch_leaving"}
+
+
+async def test_the_sp_acknowledges_and_learns_only_its_own(desk: Desk) -> None:
+    world = desk.world
+    sold, other, msisdn = await world.sold(), await world.sold(), await world.number()
+    await world.running(msisdn, sold)
+    left = (await desk.leave(await desk.look(msisdn))).json()
+    sp, stranger = await desk.sign_in(sold.sp), await desk.sign_in(other.sp)
+    shown = await desk.http.get("/leaving-duties", headers=sp)
+    (duty,) = shown.json()["items"]
+    assert (duty["kind"], duty["service_code"], duty["ticket"]) == ("sp_told", sold.code, None)
+    assert msisdn[-4:] not in duty["number"]
+    assert (await desk.http.get("/leaving-duties", headers=stranger)).json()["items"] == []
+    path = f"/leaving-duties/{duty['id']}/acknowledgement"
+    revoked = next(d["id"] for d in left["duties"] if d["kind"] == "welcome_revoked")
+    assert (await desk.http.post(path, headers=stranger)).status_code == 404
+    wrong = f"/leaving-duties/{revoked}/acknowledgement"
+    assert (await desk.http.post(wrong, headers=sp)).status_code == 404
+    world.clock.move(HOUR)
+    for _ in range(2):
+        told = (await desk.http.post(path, headers=sp)).json()
+        assert (told["clock"], told["seconds_left"]) == ("met", 0)
+    world.clock.move(12 * HOUR)
+    await watched(world)
+    assert [late["kind"] for late in await overdue(world)] == ["welcome_revoked"]
+
+
+async def test_a_clock_that_runs_out_is_told_once_and_stays_on_record(desk: Desk) -> None:
+    world = desk.world
+    sold, msisdn = await world.sold(), await world.number()
+    relation = await world.running(msisdn, sold)
+    await desk.leave(await desk.look(msisdn))
+    world.clock.move(12 * HOUR - timedelta(seconds=1))
+    assert await watched(world) == 0
+    world.clock.move(timedelta(seconds=1))
+    assert await watched(world) == 2
+    assert await watched(world) == 0
+    late = await overdue(world)
+    assert {one["kind"] for one in late} == {"sp_told", "welcome_revoked"}
+    assert {one["subscription_id"] for one in late} == {str(relation)}
+    async with db.transaction(world.pool) as tx:
+        assert await duties.sp_told(
+            tx, msisdn, relation, actor=job_actor("webhooks"), now=world.clock.now()
+        )
+    officer = await desk.sign_in(make.OFFICER)
+    clocks = {}
+    for clock in ("running", "overdue", "met", "met_late"):
+        page = await desk.http.get("/leaving-duties", params={"clock": clock}, headers=officer)
+        clocks[clock] = [item["kind"] for item in page.json()["items"]]
+    assert clocks == {
+        "running": [], "overdue": ["welcome_revoked"], "met": [], "met_late": ["sp_told"]
+    }  # fmt: skip
+
+
+async def test_every_door_through_which_staff_leave_starts_the_clocks(desk: Desk) -> None:
+    world = desk.world
+    sold, msisdn = await world.sold(), await world.number()
+    await world.running(msisdn, sold)
+    agent = await desk.sign_in(make.AGENT)
+    body = {"msisdn": msisdn, "reason": "来电"}
+    await desk.http.post("/subscriptions/leave-all", json=body, headers=agent)
+    assert await world.pool.fetchval("SELECT count(*) FROM leaving_duty") == 2
+    await world.running(msisdn, await world.sold())
+    assert await world.say(msisdn, "TD") == "left"  # her own word needs no clock
+    assert await world.pool.fetchval("SELECT count(*) FROM leaving_duty") == 2
