@@ -9,7 +9,9 @@ import smpp34
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spms.core import settings
 from spms.messaging import receipts, smpp_pdu, texts
+from spms.messaging.smpp_link import LinkMisconfigured, examine
 from spms.messaging.smpp_pdu import Address, Command, Fault, ShortMessage, Status
 from spms.messaging.smpp_session import Session
 from spms.messaging.texts import Alphabet, Chinese, Encoding, Header
@@ -255,8 +257,26 @@ def test_decimal_and_hexadecimal_names_of_a_message_find_each_other(number, zero
     assert hexadecimal in receipts.forms(decimal)
 
 
-def test_settings_do_not_show_the_password():
-    from tests.messaging.smsc import link_settings  # noqa: PLC0415 - one case
+# --- settings ----------------------------------------------------------------------------------
 
-    settings = link_settings(2775, password="hunter2")
-    assert "hunter2" not in repr(settings) + str(msgspec.structs.replace(settings, port=1))
+
+def test_links_are_read_from_the_environment_and_passwords_shown_nowhere(tmp_path):
+    given = '[{"name": "a", "host": "127.0.0.1", "system_id": "x", "password": "hunter2"}]'
+    [link] = settings.load({"SPMS_SMPP_LINKS": given}, tmp_path / "none").smpp_links
+    assert (link.port, link.password) == (2775, "hunter2")
+    assert "hunter2" not in repr(link) + str(msgspec.structs.replace(link, port=1))
+    for wrong in ("[{", '[{"name": "A b"}]', given.replace('"password"', '"pasword"')):
+        with pytest.raises(settings.SettingsError) as refused:
+            settings.load({"SPMS_SMPP_LINKS": wrong}, tmp_path / "none")
+        assert "hunter2" not in str(refused.value)
+
+
+def test_a_password_comes_from_a_file_where_one_is_named(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("from-file\nmore\n")
+    values = {"name": "a", "host": "127.0.0.1", "system_id": "x"}
+    link = settings.SmppSettings(**values, password_file=str(secret))
+    assert examine(link) == ("from-file", None)
+    with pytest.raises(LinkMisconfigured) as refused:
+        examine(settings.SmppSettings(**values, password="密码"))
+    assert "密码" not in str(refused.value)
