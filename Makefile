@@ -31,13 +31,24 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
 run: $(VENV)/.run ## Start everything: database, API, jobs, sandbox (SPMS_PORT, SPMS_DATA_DIR move it)
 	@SPMS_SANDBOX=$${SPMS_SANDBOX:-true} exec $(BIN)/spms up
 
-peers: ## Install the system packages that tests need (sipp, the SIP peer)
+peers: .peers/.installed ## Install what tests need besides Python: sipp, and an SMSC on Node.js
 	@command -v sipp >/dev/null || { \
 		if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 			apt-get update -qq && apt-get install -y -qq sip-tester >/dev/null; \
 		elif command -v brew >/dev/null; then brew install sipp; \
 		else echo "the tests need sipp: install it (Debian, Ubuntu: sudo apt-get install sip-tester)"; \
 			exit 1; fi; }
+
+.peers/.installed: tests/messaging/peers/package-lock.json
+	@command -v npm >/dev/null || { \
+		if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+			apt-get update -qq && apt-get install -y -qq nodejs npm >/dev/null; \
+		elif command -v brew >/dev/null; then brew install node; \
+		else echo "the tests need Node.js and npm: install them (Debian, Ubuntu: sudo apt-get" \
+			"install nodejs npm)"; exit 1; fi; }
+	@mkdir -p .peers && cp tests/messaging/peers/package*.json .peers/
+	@npm ci --prefix .peers --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@
 
 test: $(VENV)/.dev peers ## Run the whole suite with a database of its own (T=path for a part)
 	@$(BIN)/pytest $(T)
@@ -73,4 +84,4 @@ lock: ## Export the hash-pinned locks anew (needs uv; no index address is writte
 		--all-groups -o requirements-dev.lock
 
 clean: ## Remove the environment and caches; the data directory stays
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

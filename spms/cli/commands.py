@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from spms.cli import tools
+from spms.cli import link, tools
 from spms.cli.invariants import invariants
 from spms.cli.loop import run as run_on_loop
 from spms.cli.process import base, settings_from_environment
@@ -36,6 +36,7 @@ app.command()(tools.doctor)
 app.command()(simulate)
 app.command()(verify)
 app.command()(invariants)
+app.add_typer(link.app)
 
 
 @app.command()

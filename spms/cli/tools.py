@@ -26,6 +26,8 @@ from spms.core.clock import SystemClock
 from spms.core.errors import NotFound
 from spms.core.passwords import PASSWORD_LENGTH_MIN, hash_password
 from spms.core.routes import Login
+from spms.core.settings import Settings
+from spms.messaging.smpp_link import LinkMisconfigured, examine
 
 CHUNK = 65_536
 SKEW_SECONDS_MAX = 2.0
@@ -194,7 +196,7 @@ def doctor(
 
 async def _examine() -> list[Finding]:
     settings = settings_from_environment()
-    found = [Finding(what="settings", fine=True, words="readable")]
+    found = [Finding(what="settings", fine=True, words="readable"), *_links(settings)]
     try:
         async with base(settings) as ground, db.acquired(ground.pool) as read:
             version = await read.fetchval("SHOW server_version")
@@ -224,6 +226,22 @@ async def _examine() -> list[Finding]:
         found.append(Finding(what="data directory", fine=True, words="can be written"))
     except OSError as error:
         found.append(Finding(what="data directory", fine=False, words=error.strerror or "?"))
+    return found
+
+
+def _links(settings: Settings) -> list[Finding]:
+    """Look at the links' settings only; `spms link check` goes there."""
+    found = []
+    for each in settings.smpp_links:
+        try:
+            examine(each)
+            words, fine = f"{each!r}; ask `spms link check`", True
+        except LinkMisconfigured as error:
+            words, fine = str(error), False
+        found.append(Finding(what="SMS link", fine=fine, words=words))
+    if not found:
+        words = "the sandbox's handset only" if settings.sandbox else "none (docs/smpp.md)"
+        found.append(Finding(what="SMS link", fine=settings.sandbox, words=words))
     return found
 
 

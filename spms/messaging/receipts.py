@@ -31,8 +31,8 @@ _STAT: Final = re.compile(r"\bstat:\s*([A-Za-z]{1,10})", re.IGNORECASE)
 _DONE: Final = re.compile(r"\bdone date:\s*([0-9]{10}(?:[0-9]{2})?)\b", re.IGNORECASE)
 _SPELLINGS: Final = {"DELIVERED": "DELIVRD", "UNDELIVERED": "UNDELIV", "REJECTED": "REJECTD"}
 
-_DECIMAL: Final = re.compile("[0-9]{1,39}")
-_HEXADECIMAL: Final = re.compile("[0-9a-fA-F]{1,32}")
+_DECIMAL: Final = re.compile("[0-9]{1,65}")
+_HEXADECIMAL: Final = re.compile("[0-9a-fA-F]{1,65}")
 
 
 class ReceiptRead(msgspec.Struct, frozen=True, kw_only=True):

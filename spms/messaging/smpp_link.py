@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import random
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,7 @@ from spms.messaging import receipts, smpp_pdu, texts
 from spms.messaging.links import LinkBusy, LinkDown, LinkRefused, Submitted
 from spms.messaging.model import MessageOut
 from spms.messaging.smpp_inbox import Inbox
-from spms.messaging.smpp_pdu import Address, Command, ShortMessage, Status, Tag
+from spms.messaging.smpp_pdu import Address, Command, Pdu, ShortMessage, Status, Tag
 from spms.messaging.smpp_session import AnswerLost, NotWritten, Session
 from spms.messaging.texts import Alphabet, Chinese, Encoding, Header
 
@@ -90,8 +90,12 @@ def examine(settings: SmppSettings) -> tuple[str, ssl.SSLContext | None]:
     return password, context
 
 
-async def open_session(settings: SmppSettings, inbox: Inbox) -> Session:
-    """Connect and bind as a transceiver.
+async def open_session(
+    settings: SmppSettings,
+    on_request: Callable[[Session, Pdu], None],
+    on_proven: Callable[[Session, int], None],
+) -> Session:
+    """Connect and bind as a transceiver; see `Session` for what the two are called with.
 
     Raises `OSError` (with `ssl.SSLError` and `TimeoutError`) when there is no connection,
     `BindRefused`, or `AnswerLost` when the SMSC hangs up or says nothing.
@@ -99,7 +103,7 @@ async def open_session(settings: SmppSettings, inbox: Inbox) -> Session:
     password, context = examine(settings)
     loop = asyncio.get_running_loop()
     session = Session(
-        inbox.take, lambda answers: inbox.proven(session, answers),
+        on_request, lambda answers: on_proven(session, answers),
         response_seconds=settings.response_seconds, enquire_seconds=settings.enquire_seconds,
     )  # fmt: skip
     async with asyncio.timeout(CONNECT_SECONDS):
@@ -173,7 +177,9 @@ class SmppLink:
         wait = self.settings.reconnect_seconds
         while True:
             try:
-                self._session = session = await open_session(self.settings, self._inbox)
+                self._session = session = await open_session(
+                    self.settings, self._inbox.take, self._inbox.proven
+                )  # fmt: skip
             except (OSError, AnswerLost, NotWritten, BindRefused, LinkMisconfigured) as error:
                 log.warning(
                     "smpp_not_bound", link=self.name, why=str(error) or type(error).__name__

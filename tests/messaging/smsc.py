@@ -3,11 +3,19 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 
 import smpp34
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from spms.core.settings import SmppSettings
 
@@ -115,6 +123,9 @@ class Line:
         self._cut: tuple[int, int] | None = None
         self.cuts = 0
         self.port = 0
+        self.flowing = asyncio.Event()
+        """Cleared: the line is there, but nothing comes through (half open)."""
+        self.flowing.set()
 
     def cut(self, command: int, octets: int) -> None:
         """Break after so many octets of the next PDU of a kind have passed."""
@@ -145,6 +156,7 @@ class Line:
                 head = await reader.readexactly(16)
                 length, command = struct.unpack(">II", head[:8])
                 pdu = head + await reader.readexactly(length - 16)
+                await self.flowing.wait()
                 if self._cut is not None and self._cut[0] == command:
                     _, octets = self._cut
                     self._cut = None
@@ -157,11 +169,33 @@ class Line:
 
 
 @asynccontextmanager
-async def line_to(smsc: Smsc) -> AsyncIterator[Line]:
+async def line_to(smsc: Smsc, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Line]:
     line = Line(smsc.port)
-    server = await asyncio.start_server(line.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(line.serve, "127.0.0.1", 0, ssl=tls)
     line.port = server.sockets[0].getsockname()[1]
     try:
         yield line
     finally:
         server.close()
+        line.flowing.set()
+
+
+def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, str]:
+    """Make a certificate for a name; return a server's context and the authority's file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject).issuer_name(subject).public_key(key.public_key()).serial_number(1)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2120, 1, 1, tzinfo=UTC))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    public, private = folder / "smsc.pem", folder / "smsc.key"
+    public.write_bytes(made.public_bytes(Encoding.PEM))
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(public, private)
+    return context, str(public)
