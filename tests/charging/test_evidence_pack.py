@@ -105,4 +105,4 @@ async def test_nobody_gets_the_pack_of_anothers_charge(http, sign_in, talk):
     await talk.happened(msisdn, "activated", "opened", talk.clock.now())
     successor = await sign_in(make.subscriber_actor(msisdn, epoch=2))
     assert (await http.get(path, headers=successor)).status_code == 404
-    assert (await http.get(path, headers=person)).status_code == 403
+    assert (await http.get(path, headers=person)).status_code == 401

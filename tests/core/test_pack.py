@@ -122,8 +122,7 @@ def test_a_signed_pack_that_contradicts_itself_is_not_genuine() -> None:
     """The signature is right; what it covers is not."""
     shown_log = a_pack()
     assert verify(shown_log).fine
-    changes: dict[str, object]
-    for changes in (
+    contradictions: tuple[dict[str, object], ...] = (
         {"statement__request__text": "别的话"},
         {"statement": {}},
         {"log__head": "00" * 32},
@@ -136,7 +135,8 @@ def test_a_signed_pack_that_contradicts_itself_is_not_genuine() -> None:
         {"log__anchor__public_key": OTHER.public_key.hex()},
         {"log__anchor__statement": "{}"},
         {"log": {}},
-    ):
+    )
+    for changes in contradictions:
         assert not verify(a_pack(**changes)).fine, changes
     assert verify(a_pack(log=None, cites=[])).fine
 
