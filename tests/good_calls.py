@@ -280,6 +280,18 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     ),
     "POST /proxy-lookups/{lookup_id}/leave": lambda _: Call(role="agent", body={}),
     "POST /leaving-duties/{duty_id}/acknowledgement": lambda _: Call(role="sp"),
+    "POST /subscriptions/{subscription_id}/evidence-pack.json": lambda _: Call(
+        role="agent", body=WHY
+    ),
+    "POST /subscriptions/{subscription_id}/evidence-pack.pdf": lambda _: Call(
+        role="agent", body=WHY
+    ),
+    "POST /charge-records/{charge_id}/evidence-pack.json": lambda _: Call(
+        role="compliance", body=WHY
+    ),
+    "POST /charge-records/{charge_id}/evidence-pack.pdf": lambda _: Call(
+        role="compliance", body=WHY
+    ),
     "POST /authorisations": lambda w: Call(role="sp", body=question(w)),
     "POST /authorisations/batch": lambda w: Call(role="sp", body={"items": [question(w)]}),
     "POST /charge-records": lambda w: Call(role="sp", body={"records": [record(w)]}),

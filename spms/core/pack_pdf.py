@@ -5,7 +5,9 @@ one of the fonts that every PDF reader brings for Chinese.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
+from datetime import datetime
 from io import BytesIO
 from typing import Any
 from xml.sax.saxutils import escape
@@ -19,6 +21,7 @@ from reportlab.pdfbase import pdfdoc, pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
+from spms.core.clock import SHANGHAI
 from spms.core.pack import seal_pdf
 from spms.core.signing import Signer
 
@@ -26,6 +29,7 @@ FONT = "STSong-Light"
 ATTACHED = "evidence.json"
 MARGIN = 16 * mm
 LABEL, VALUE = 52 * mm, 126 * mm
+INSTANT = re.compile(r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.MULTILINE)
 WORDS_MAX = 6000
 """Characters of one value on paper; the attachment has all of them."""
 
@@ -129,13 +133,19 @@ def _attach(document: Any, pack: bytes) -> None:
     document.Catalog.Names = pdfdoc.PDFDictionary({"EmbeddedFiles": files})
 
 
+def _in_both_times(found: re.Match[str]) -> str:
+    """Put the time in Beijing beside the one in UTC: that is what a reader compares."""
+    there = datetime.fromisoformat(found[0]).astimezone(SHANGHAI)
+    return f"{found[0]} (北京时间 {there:%Y-%m-%d %H:%M:%S})"
+
+
 def _both(zh: str, en: str) -> str:
     return escape(_printable(f"{zh}  {en}"))
 
 
 def _value(value: Any) -> str:
     text = value if isinstance(value, str) else str(msgspec.to_builtins(value))
-    text = _printable(text)
+    text = _printable(INSTANT.sub(_in_both_times, text))
     if len(text) > WORDS_MAX:
         text = text[:WORDS_MAX] + f"… ({ATTACHED})"
     return escape(text).replace("\n", "<br/>")

@@ -32,7 +32,9 @@ def of_log(log: Mapping[str, Any] | None) -> Section:
         )
     hidden = sum("body" not in entry for entry in log["entries"])
     anchor = log["anchor"]
+    told = log["subject"]
     return Section("同意日志", "Consent log (hash chain)", [
+        Row("号码", "The log is that of number", None if told is None else told["name"]),
         *_open(log["entries"]),
         Row("其他条目", "Other entries, as digests only", hidden),
         Row("链尾", "Head of the chain (SHA-256)", log["head"]),
