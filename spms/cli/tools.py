@@ -25,6 +25,7 @@ from spms.core.access import ActorKind, Role, job_actor
 from spms.core.clock import SystemClock
 from spms.core.errors import NotFound
 from spms.core.passwords import PASSWORD_LENGTH_MIN, hash_password
+from spms.partners import webhook_queries as webhooks
 
 CHUNK = 65_536
 SKEW_SECONDS_MAX = 2.0
@@ -203,6 +204,9 @@ async def _examine() -> list[Finding]:
             )
             words = f"{role}, which may {'do too much' if powerful else 'not rewrite history'}"
             found.append(Finding(what="application role", fine=not powerful, words=words))
+            silent = await webhooks.disabled_count(read)
+            words = f"{silent} endpoints of SPs are disabled"
+            found.append(Finding(what="webhooks", fine=True, words=words))
             skew = await _skew(read)
             words = f"{skew:.3f} s from the database's"
             found.append(Finding(what="clock", fine=skew <= SKEW_SECONDS_MAX, words=words))
