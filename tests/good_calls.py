@@ -8,9 +8,20 @@ from tests import make
 from tests.api_world import LOGIN, PASSWORD, Call, LittleWorld, unique
 
 WHY = {"reason": "来电核实"}
+WEBHOOK = {"url": "https://sp.example.com/spms"}
 _roll = Random(1)
 
 CSV = "record_id,service_code,msisdn,charged_at,price_fen,delivery\n"
+
+
+def endpoint(w: LittleWorld) -> str:
+    return str(w.post("sp", "/webhook-endpoints", WEBHOOK)["endpoint"]["id"])
+
+
+def silent_endpoint(w: LittleWorld) -> dict[str, str]:
+    made = endpoint(w)
+    w.post("sp", f"/webhook-endpoints/{made}/pause", {})
+    return {"endpoint_id": made}
 
 
 def digits(count: int) -> str:
@@ -166,6 +177,7 @@ PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "lookup_id": lookup,
     "duty_id": duty,
     "item_id": item,
+    "endpoint_id": endpoint,
 }
 """How a path parameter gets its thing, unless the world's own `names` have it."""
 
@@ -203,6 +215,7 @@ def token_form(w: LittleWorld) -> dict[str, str]:
 
 SP_ID = "/sps/{sp_id}"
 SERVICE = "/services/{service_id}"
+WEBHOOKS = "/webhook-endpoints/{endpoint_id}"
 
 CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     "POST /sandbox/clock/forward": lambda _: Call(role="admin", body={"seconds": 60}),
@@ -231,6 +244,11 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
         role="compliance", body={"measure": "shielded", **WHY}
     ),
     "POST /restrictions/{restriction_id}/lift": lambda _: Call(role="compliance", body=WHY),
+    "POST /webhook-endpoints": lambda _: Call(role="sp", body=WEBHOOK),
+    f"POST {WEBHOOKS}/pause": lambda _: Call(role="sp", body={}),
+    f"POST {WEBHOOKS}/enabling": lambda w: Call(role="sp", path=silent_endpoint(w), body={}),
+    f"POST {WEBHOOKS}/closure": lambda _: Call(role="sp", body={}),
+    f"POST {WEBHOOKS}/replays": lambda _: Call(role="sp", body={"from_position": 1, **WHY}),
     "POST /access-numbers": lambda w: Call(
         role="compliance",
         body={"sp_id": str(w.names["sp_id"]), "number": f"1069{digits(10)}"},

@@ -28,6 +28,7 @@ from spms.core.passwords import PASSWORD_LENGTH_MIN, hash_password
 from spms.core.routes import Login
 from spms.core.settings import Settings
 from spms.messaging.smpp_link import LinkMisconfigured, examine
+from spms.partners import webhook_queries as webhooks
 
 CHUNK = 65_536
 SKEW_SECONDS_MAX = 2.0
@@ -212,6 +213,9 @@ async def _examine() -> list[Finding]:
             )
             words = f"{role}, which may {'do too much' if powerful else 'not rewrite history'}"
             found.append(Finding(what="application role", fine=not powerful, words=words))
+            silent = await webhooks.disabled_count(read)
+            words = f"{silent} endpoints of SPs are disabled"
+            found.append(Finding(what="webhooks", fine=True, words=words))
             skew = await _skew(read)
             words = f"{skew:.3f} s from the database's"
             found.append(Finding(what="clock", fine=skew <= SKEW_SECONDS_MAX, words=words))

@@ -64,7 +64,7 @@ def rest_until(answer: Answer, rules: WebhookRules, *, now: datetime) -> datetim
     else:
         try:
             until = parsedate_to_datetime(said)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         seconds = ((until if until.tzinfo else until.replace(tzinfo=UTC)) - now).total_seconds()
     if seconds <= 0:

@@ -52,10 +52,7 @@ async def test_the_official_library_accepts_what_arrives_and_nothing_else(world,
     for secret in (made.secret, other.secret):
         accepted = 0
         for got in receiver.got:
-            try:
-                accepted += Webhook(secret).verify(got.body, got.headers) == got.json
-            except WebhookVerificationError:
-                pass
+            accepted += _verifies(secret, got.body, got.headers)
         assert accepted == 1  # each endpoint has a key of its own
     (mine,) = [got for got in receiver.got if _verifies(made.secret, got.body, got.headers)]
     changed = mine.body.replace(b"ended", b"begun")

@@ -167,5 +167,5 @@ class WebhookWorld:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that another task brings about."""
-    while not condition():
+    while not condition():  # noqa: ASYNC110 - the other task is a server, or a pump
         await asyncio.sleep(0.01)
