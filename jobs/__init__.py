@@ -13,6 +13,7 @@ from jobs import (
     anchor_journal,
     call_hotlines,
     check_invariants,
+    correct_prices,
     draw_spot_checks,
     expire_prompts,
     follow_inspections,
@@ -39,6 +40,7 @@ TIMETABLE: Final[Sequence[SlotJob | PumpJob]] = (
     SlotJob(name="reaudit_charges", every=timedelta(minutes=5), work=reaudit_charges.work),
     PumpJob(name="refund_findings", pump=refund_findings.pump),
     PumpJob(name="settle_claims", pump=settle_claims.pump),
+    PumpJob(name="correct_prices", pump=correct_prices.pump),
     PumpJob(name="pay_out", pump=pay_out.pump),
     # 02:00 in Shanghai: the day before is long over.
     SlotJob(

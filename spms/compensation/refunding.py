@@ -13,7 +13,7 @@ from spms.compensation.rules import is_told, outstanding, refund_lines, refund_t
 from spms.core.access import Actor
 from spms.core.db import Connection
 from spms.core.ids import new_id
-from spms.messaging import actions as messaging
+from spms.messaging import bulk
 from spms.messaging.model import MessageKind
 
 
@@ -38,9 +38,18 @@ def opening_of(
 
 
 async def refund(
-    tx: Connection, openings: list[Opening], *, source: Source, actor: Actor, now: datetime
+    tx: Connection,
+    openings: list[Opening],
+    *,
+    source: Source,
+    actor: Actor,
+    now: datetime,
+    telling: bool = True,
 ) -> list[Opening]:
-    """Write claims, book them, tell those who were charged; return the first of their rounds."""
+    """Write claims, book and queue what they pay; return the first of their rounds.
+
+    Those who were charged are told by SMS unless `telling` is off: then the caller does.
+    """
     firsts = await queries.refund(tx, openings, source=source, now=now, actor=actor.label)
     opened = [opening for opening in openings if opening.id in firsts]
     paying = [opening for opening in opened if opening.lines]
@@ -60,15 +69,20 @@ async def refund(
         now=now,
     )
     await payout_queries.enqueue(tx, paying, now=now)
-    for opening in paying:
-        if is_told(opening.disputed):
-            await messaging.send(
-                tx,
-                msisdn=opening.disputed.msisdn,
-                text=refund_text(opening.disputed, opening.lines),
-                kind=MessageKind.REFUND,
-                about_kind="claim",
-                about_id=str(opening.id),
-                now=now,
-            )
+    if telling:
+        await bulk.send_many(
+            tx,
+            [
+                bulk.Letter(
+                    msisdn=opening.disputed.msisdn,
+                    text=refund_text(opening.disputed, opening.lines),
+                    about_id=str(opening.id),
+                )
+                for opening in paying
+                if is_told(opening.disputed)
+            ],
+            kind=MessageKind.REFUND,
+            about_kind="claim",
+            now=now,
+        )
     return opened
