@@ -12,6 +12,7 @@ import os
 import statistics
 import time
 from datetime import UTC, datetime, timedelta
+from itertools import count as counter
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -33,6 +34,7 @@ OFFICERS = [
     Actor(kind=ActorKind.STAFF, name=name, subject=name, roles=frozenset({Role.COMPLIANCE}))
     for name in ("officer", "officer-2")
 ]
+RUNS = counter(20)
 UNCHAINED = """
     CREATE OR REPLACE FUNCTION journal_link(
         prev bytea, msisdn text, seq bigint, id uuid, kind text, charge_id uuid, reverses uuid,
@@ -54,11 +56,12 @@ FILL = """
 BILL = "SELECT * FROM charge_record WHERE msisdn = $1 AND charged_at >= $2 ORDER BY charged_at"
 
 
-def drafts(count: int, sp_id: object, numbers: int) -> list[Draft]:
+def drafts(count: int) -> list[Draft]:
     """Return entries of two lines each, as a refund makes them."""
+    run, sp_id = next(RUNS), uuid4()
     return [
         Draft(
-            msisdn=f"8613{i % numbers:09d}", id=new_id(), kind="refund", charge_id=new_id(),
+            msisdn=f"86{run:02d}{i:09d}", id=new_id(), kind="refund", charge_id=new_id(),
             lines=[
                 EntryLine(
                     id=uuid4(), debit=Account.SP_RECEIVABLE, credit=Account.SUBSCRIBER_PAYABLE,
@@ -73,8 +76,7 @@ def drafts(count: int, sp_id: object, numbers: int) -> list[Draft]:
 
 async def posting_rate(pool: db.Pool, count: int, batch: int) -> float:
     """Post entries in batches, each its own transaction; return rows a second."""
-    sp_id = uuid4()
-    made = drafts(count, sp_id, count)
+    made = drafts(count)
     begun = time.perf_counter()
     for start in range(0, count, batch):
         async with db.transaction(pool) as tx:
@@ -84,7 +86,7 @@ async def posting_rate(pool: db.Pool, count: int, batch: int) -> float:
 
 async def raw_rate(pool: db.Pool, count: int, batch: int) -> float:
     """Insert the same rows into tables of the same shape and indexes; return rows a second."""
-    made = drafts(count, uuid4(), count)
+    made = drafts(count)
     begun = time.perf_counter()
     for start in range(0, count, batch):
         part = made[start : start + batch]
@@ -168,8 +170,11 @@ async def measure(url: str, entries: int, charges: int) -> dict[str, float]:
     await admin.execute(f"CREATE DATABASE {name}")
     mine = urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
     owner = await db.connect(mine)
+    await migrate.migrate(owner)
+    pool = await db.open_pool(
+        roles.app_url(mine), Settings(pool_size=5, command_timeout_seconds=600)
+    )
     try:
-        await migrate.migrate(owner)
         for month in (1, 2, 3):
             for table in ("message_in", "message_out", "authorisation", "charge_record"):
                 await owner.execute(
@@ -179,8 +184,6 @@ async def measure(url: str, entries: int, charges: int) -> dict[str, float]:
             source = "journal_entry" if table == "entry" else "posting"
             await owner.execute(f"CREATE TABLE raw_{table} (LIKE {source} INCLUDING ALL)")
             await owner.execute(f"GRANT SELECT, INSERT ON raw_{table} TO spms_app")
-        app = roles.app_url(mine)
-        pool = await db.open_pool(app, Settings(pool_size=5, command_timeout_seconds=600))
         found = {}
         for batch in (1, 500):
             count = entries if batch > 1 else max(200, entries // 20)
@@ -201,10 +204,10 @@ async def measure(url: str, entries: int, charges: int) -> dict[str, float]:
         )
         await owner.execute(link)
         found |= await correction(pool, owner, charges)
-        await pool.close()
     finally:
+        await pool.close()
         await owner.close()
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await admin.execute(f"DROP DATABASE {name}")
         await admin.close()
     return found
 
