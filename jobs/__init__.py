@@ -15,6 +15,7 @@ from jobs import (
     call_hotlines,
     carry_out_anchors,
     check_invariants,
+    correct_prices,
     draw_spot_checks,
     expire_prompts,
     follow_inspections,
@@ -47,6 +48,7 @@ TIMETABLE: Final[Sequence[SlotJob | PumpJob]] = (
     PumpJob(name="tell_charges", pump=tell_charges.pump),
     PumpJob(name="refund_findings", pump=refund_findings.pump),
     PumpJob(name="settle_claims", pump=settle_claims.pump),
+    PumpJob(name="correct_prices", pump=correct_prices.pump),
     PumpJob(name="pay_out", pump=pay_out.pump),
     # 02:00 in Shanghai: the day before is long over.
     SlotJob(

@@ -262,3 +262,59 @@ CREATE TABLE payout_query (
     PRIMARY KEY (msisdn, payout_id, asked_at, id)
 );
 GRANT SELECT, INSERT ON payout_query TO spms_app;
+
+-- 'Service X charged 9 instead of 8 from T1 to T2': proposed with what it comes to, approved by
+-- another person, worked off in chunks; the cursor moves in the transaction that refunds.
+CREATE TABLE mass_correction (
+    id uuid PRIMARY KEY,
+    service_id uuid NOT NULL,
+    sp_id uuid NOT NULL,
+    wrong_fen bigint NOT NULL,
+    due_fen bigint NOT NULL,
+    from_at timestamptz NOT NULL,
+    until_at timestamptz NOT NULL,
+    cause text NOT NULL,
+    bearer text NOT NULL CONSTRAINT mass_correction_bearer CHECK (bearer IN ('sp', 'operator')),
+    reason text NOT NULL,
+    apology text NOT NULL,
+    state text NOT NULL CONSTRAINT mass_correction_state
+        CHECK (state IN ('proposed', 'declined', 'refunding', 'telling', 'done')),
+    charges bigint NOT NULL,        -- the preview, as it was approved
+    numbers bigint NOT NULL,
+    owed_fen bigint NOT NULL,
+    receivable_before_fen bigint NOT NULL,
+    proposed_at timestamptz NOT NULL,
+    proposed_by text NOT NULL,
+    decided_at timestamptz,
+    decided_by text,
+    cursor_at timestamptz,
+    cursor_id uuid,
+    charges_done bigint NOT NULL DEFAULT 0,
+    refunded bigint NOT NULL DEFAULT 0,
+    refunded_fen bigint NOT NULL DEFAULT 0,
+    told bigint NOT NULL DEFAULT 0,
+    finished_at timestamptz,
+    CONSTRAINT mass_correction_difference CHECK (0 <= due_fen AND due_fen < wrong_fen),
+    CONSTRAINT mass_correction_range CHECK (from_at < until_at),
+    CONSTRAINT mass_correction_two_people CHECK (decided_by <> proposed_by),
+    CONSTRAINT mass_correction_decided CHECK ((state = 'proposed') = (decided_by IS NULL))
+);
+CREATE INDEX mass_correction_open ON mass_correction (decided_at)
+    WHERE state IN ('refunding', 'telling');
+CREATE INDEX mass_correction_recent ON mass_correction (proposed_at, id);
+GRANT SELECT, INSERT ON mass_correction TO spms_app;
+GRANT UPDATE (state, decided_at, decided_by, cursor_at, cursor_id, charges_done, refunded,
+              refunded_fen, told, finished_at) ON mass_correction TO spms_app;
+-- Who is told, once, what came back by one correction.
+CREATE TABLE mass_correction_person (
+    msisdn text COLLATE "C" NOT NULL,
+    correction_id uuid NOT NULL,
+    charges bigint NOT NULL,
+    amount_fen bigint NOT NULL,
+    told_at timestamptz,
+    PRIMARY KEY (msisdn, correction_id)
+);
+CREATE INDEX mass_correction_untold ON mass_correction_person (correction_id, msisdn)
+    WHERE told_at IS NULL;
+GRANT SELECT, INSERT ON mass_correction_person TO spms_app;
+GRANT UPDATE (charges, amount_fen, told_at) ON mass_correction_person TO spms_app;

@@ -1,11 +1,13 @@
 """For each operation one request that must succeed, on a little world of its own."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from random import Random
 from typing import Any
 
 from tests import make
 from tests.api_world import LOGIN, PASSWORD, Call, LittleWorld, unique
+from tests.conftest import START
 
 WHY = {"reason": "来电核实"}
 WEBHOOK = {"url": "https://sp.example.com/spms"}
@@ -163,6 +165,21 @@ def duty(w: LittleWorld) -> str:
     return str(next(d["id"] for d in left["duties"] if d["kind"] == "sp_told"))
 
 
+YESTERDAY = START - timedelta(days=1)
+
+
+def correction(w: LittleWorld) -> dict[str, Any]:
+    """Return a proposal to put right the price of a service with one charge."""
+    service_id = w.another_service("online")
+    wrong = {"findings": ["no_consent"], "price_fen": 900, "charged_at": YESTERDAY}
+    w._insert(make.charge, w.names["msisdn"], service_id, **wrong)
+    return {
+        "service_id": service_id, "wrong_fen": 900, "due_fen": 800, "cause": "not_as_published",
+        "from_at": "2026-01-01T00:00:00Z", "until_at": w.names["charged_at"], "apology": "抱歉。",
+        **WHY,
+    }  # fmt: skip
+
+
 PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "change_id": contact_change,
     "restriction_id": restriction,
@@ -170,6 +187,9 @@ PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "authorisation_id": decision,
     "file_id": charge_file,
     "breach_id": proposed,
+    "correction_id": lambda w: str(
+        w.post("compliance", "/mass-corrections", correction(w))["id"]
+    ),
     "verification_id": lambda w: verification(w, "objected"),
     "appeal_id": appeal,
     "plan_id": plan,
@@ -337,6 +357,10 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     "POST /verifications/{verification_id}/decision": lambda w: Call(
         role="compliance", path={"verification_id": verification(w, "objected")},
         body={"accept": True, **WHY},
+    ),
+    "POST /mass-corrections": lambda w: Call(role="compliance", body=correction(w)),
+    "POST /mass-corrections/{correction_id}/decision": lambda _: Call(
+        role="officer-3", body={"accept": True, **WHY}
     ),
     "POST /disputed-fees/search": lambda w: Call(
         role="gateway", body={"msisdns": [w.names["msisdn"]]}

@@ -3,18 +3,34 @@
 Used by every entrance: claims, the audit, verification, mass corrections.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
+from uuid import UUID
 
-from spms.compensation import journal, payout_queries, queries
-from spms.compensation.accounts import Bearer
-from spms.compensation.journal_model import Draft
-from spms.compensation.model import CompensationRules, Disputed, Opening, Source, Verdict
+from spms.compensation import journal, payout_queries, queries, receivable_queries
+from spms.compensation.accounts import Account, Bearer, PostingReason
+from spms.compensation.journal_model import Draft, EntryLine
+from spms.compensation.model import (
+    CompensationRules,
+    Disputed,
+    Opening,
+    RefundKind,
+    Source,
+    Verdict,
+)
+from spms.compensation.receivable_queries import Share
 from spms.compensation.rules import is_told, outstanding, refund_lines, refund_text
 from spms.core.access import Actor
 from spms.core.db import Connection
-from spms.core.ids import new_id
-from spms.messaging import actions as messaging
+from spms.core.ids import derived_id, new_id
+from spms.messaging import bulk
 from spms.messaging.model import MessageKind
+
+UNWINDING: Final[Mapping[Account, PostingReason]] = {
+    Account.SP_PAYABLE: PostingReason.UNWIND_SP_SHARE,
+    Account.OPERATOR_SHARE: PostingReason.UNWIND_OPERATOR_SHARE,
+}
 
 
 def opening_of(
@@ -38,12 +54,22 @@ def opening_of(
 
 
 async def refund(
-    tx: Connection, openings: list[Opening], *, source: Source, actor: Actor, now: datetime
+    tx: Connection,
+    openings: list[Opening],
+    *,
+    source: Source,
+    actor: Actor,
+    now: datetime,
+    telling: bool = True,
 ) -> list[Opening]:
-    """Write claims, book them, tell those who were charged; return the first of their rounds."""
+    """Write claims, book and queue what they pay; return the first of their rounds.
+
+    Those who were charged are told by SMS unless `telling` is off: then the caller does.
+    """
     firsts = await queries.refund(tx, openings, source=source, now=now, actor=actor.label)
     opened = [opening for opening in openings if opening.id in firsts]
     paying = [opening for opening in opened if opening.lines]
+    unwound = await _unwinding(tx, paying)
     await journal.post(
         tx,
         [
@@ -52,7 +78,7 @@ async def refund(
                 id=opening.id,
                 kind="refund",
                 charge_id=opening.disputed.charge_id,
-                lines=[line.booking for line in opening.lines],
+                lines=[line.booking for line in opening.lines] + unwound.get(opening.id, []),
             )
             for opening in paying
         ],
@@ -60,15 +86,58 @@ async def refund(
         now=now,
     )
     await payout_queries.enqueue(tx, paying, now=now)
-    for opening in paying:
-        if is_told(opening.disputed):
-            await messaging.send(
-                tx,
-                msisdn=opening.disputed.msisdn,
-                text=refund_text(opening.disputed, opening.lines),
-                kind=MessageKind.REFUND,
-                about_kind="claim",
-                about_id=str(opening.id),
-                now=now,
-            )
+    if telling:
+        await bulk.send_many(
+            tx,
+            [
+                bulk.Letter(
+                    msisdn=opening.disputed.msisdn,
+                    text=refund_text(opening.disputed, opening.lines),
+                    about_id=str(opening.id),
+                )
+                for opening in paying
+                if is_told(opening.disputed)
+            ],
+            kind=MessageKind.REFUND,
+            about_kind="claim",
+            now=now,
+        )
     return opened
+
+
+async def _unwinding(tx: Connection, openings: list[Opening]) -> dict[UUID, list[EntryLine]]:
+    """Take back what was shared out of the charges, in step with their principal.
+
+    Where the SP bears the refund, its share and the operator's go against what it owes: it pays
+    back what it got, and the operator keeps nothing of a wrong charge.
+    """
+    borne = {
+        opening.disputed.charge_id: opening
+        for opening in openings
+        if opening.bearer is Bearer.SP and opening.paid_fen(RefundKind.PRINCIPAL) > 0
+    }
+    found: dict[UUID, list[EntryLine]] = {}
+    if not borne:
+        return found
+    msisdns = [opening.disputed.msisdn for opening in borne.values()]
+    for share in await receivable_queries.shares(tx, msisdns, list(borne)):
+        opening = borne[share.charge_id]
+        amount_fen = share_to_unwind(share, opening)
+        if amount_fen > 0:
+            line = EntryLine(
+                id=derived_id("unwind", share.charge_id, share.account, opening.round),
+                debit=share.account, credit=Account.SP_RECEIVABLE, sp_id=opening.disputed.sp_id,
+                amount_fen=amount_fen, reason=UNWINDING[share.account],
+            )  # fmt: skip
+            found.setdefault(opening.id, []).append(line)
+    return found
+
+
+def share_to_unwind(share: Share, opening: Opening) -> int:
+    """Return how much of a share this round takes back, in fen, rounded down until all is back.
+
+    In step with the principal returned so far: all of it when all of the charge is returned.
+    """
+    charge = opening.disputed
+    returned_fen = charge.principal_fen + opening.paid_fen(RefundKind.PRINCIPAL)
+    return share.fen * returned_fen // charge.charged_fen - share.unwound_fen

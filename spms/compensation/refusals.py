@@ -37,3 +37,15 @@ class NumberMissing(Unprocessable):
     """Say whose number it is; a subscriber's is her own and is not said."""
 
     code = "number_missing"
+
+
+class RangeWrong(Unprocessable):
+    """The price due is below the wrong one, and the time has begun, ended and is over."""
+
+    code = "range_wrong"
+
+
+class CorrectionEmpty(Unprocessable):
+    """No charge is at that price in that time, or all are refunded."""
+
+    code = "correction_empty"

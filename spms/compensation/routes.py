@@ -5,7 +5,7 @@ from uuid import UUID
 
 from litestar import Router, get, post
 
-from spms.compensation import actions, verification_routes
+from spms.compensation import actions, mass_correction_routes, verification_routes
 from spms.compensation.claimants import claimant
 from spms.compensation.model import (
     Claim,
@@ -15,6 +15,8 @@ from spms.compensation.model import (
     Refund,
     RefundSearch,
 )
+from spms.compensation.receivable import ageing
+from spms.compensation.receivable_queries import Ageing
 from spms.compensation.refusals import NumberMissing
 from spms.compensation.rules import ClaimTooOld, DisputedOften
 from spms.core.access import Actor, ActorKind, Role, only
@@ -114,11 +116,17 @@ async def receivable(sp_id: UUID, read: Connection, actor: Actor) -> Receivable:
     return Receivable(sp_id=sp_id, receivable_fen=await actions.receivable(read, sp_id))
 
 
+@get("/receivables", status_code=200, guards=[only(Role.COMPLIANCE)])
+async def receivables(read: Connection, now: datetime) -> list[Ageing]:
+    """Tell what each SP owes for wrong charges, by how long ago it was advanced, in fen."""
+    return await ageing(read, None, now=now)
+
+
 router = Router(
     "/",
     route_handlers=[
-        claim, my_claims, my_refunds, search_refunds, claims, receivable,
-        *verification_routes.HANDLERS,
+        claim, my_claims, my_refunds, search_refunds, claims, receivable, receivables,
+        *verification_routes.HANDLERS, *mass_correction_routes.HANDLERS,
     ],
     tags=["compensation"],
 )  # fmt: skip

@@ -109,6 +109,7 @@ GUARDS = {
     "posting": "ALTER TABLE posting DROP CONSTRAINT posting_pkey",
     "total": "ALTER TABLE refund_total DROP CONSTRAINT refund_total_at_most_double",
     "multiples": "ALTER TABLE refund_total DROP CONSTRAINT refund_total_multiples",
+    "payout": "ALTER TABLE payout DROP CONSTRAINT payout_pkey CASCADE, DROP CONSTRAINT payout_once",
 }
 
 

@@ -1,0 +1,198 @@
+"""Putting a wrong price right for everybody at once: previewed, approved by another, in chunks.
+
+A chunk is one transaction: its refunds, the cursor and the counts. A process that dies loses the
+chunk it was in and nothing else; the next one goes on behind the cursor. No lock outlives a chunk.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from spms.catalogue import actions as catalogue
+from spms.compensation import journal, queries
+from spms.compensation import mass_correction_queries as statements
+from spms.compensation.accounts import Account
+from spms.compensation.mass_correction_model import (
+    Correction,
+    CorrectionRequest,
+    CorrectionState,
+    Progress,
+)
+from spms.compensation.model import CompensationRules, Disputed, Opening, Source
+from spms.compensation.queries import Before
+from spms.compensation.refunding import refund
+from spms.compensation.refusals import CorrectionEmpty, Moved, RangeWrong, SamePerson
+from spms.compensation.rules import judge, outstanding, refund_lines
+from spms.core import audit, rulebook
+from spms.core.access import Actor, job_actor
+from spms.core.db import Connection
+from spms.core.errors import NotFound
+from spms.core.ids import new_id
+from spms.core.money import yuan
+from spms.core.paging import Page, read_cursor, write_cursor
+from spms.messaging import bulk
+from spms.messaging.model import MessageKind
+
+CHUNK = 1000
+TRIES = 5
+
+
+async def propose(
+    tx: Connection, data: CorrectionRequest, *, actor: Actor, now: datetime
+) -> Correction:
+    """Write down what is to be put right, with what it comes to; nothing is paid by this.
+
+    Raises `NotFound` for a service that does not exist, `RangeWrong`, and `CorrectionEmpty` when
+    no charge is at the wrong price.
+    """
+    if not data.due_fen < data.wrong_fen or not data.from_at < data.until_at <= now:
+        raise RangeWrong
+    service = await catalogue.get(tx, data.service_id)
+    rules = await rulebook.section(tx, CompensationRules, at=now)
+    extent = await statements.extent(
+        tx, sp_id=service.sp_id, service_id=service.id, wrong_fen=data.wrong_fen,
+        due_fen=data.due_fen, from_at=data.from_at, until_at=data.until_at,
+        on_top=rules.multiplier - 1,
+    )  # fmt: skip
+    if extent.charges == 0:
+        raise CorrectionEmpty
+    row = Correction(
+        id=new_id(), service_id=service.id, sp_id=service.sp_id, wrong_fen=data.wrong_fen,
+        due_fen=data.due_fen, from_at=data.from_at, until_at=data.until_at, cause=data.cause,
+        bearer=rules.bearer(data.cause), reason=data.reason, apology=data.apology,
+        state=CorrectionState.PROPOSED, charges=extent.charges, numbers=extent.numbers,
+        owed_fen=extent.owed_fen,
+        receivable_before_fen=await journal.balance(tx, service.sp_id, Account.SP_RECEIVABLE),
+        proposed_at=now, proposed_by=actor.label, decided_at=None, decided_by=None,
+        charges_done=0, refunded=0, refunded_fen=0, told=0, finished_at=None,
+    )  # fmt: skip
+    await statements.propose(tx, row)
+    await audit.note(
+        tx, "correction.proposed", "mass_correction", row.id, actor=actor, now=now,
+        reason=data.reason,
+    )  # fmt: skip
+    return row
+
+
+async def decide(
+    tx: Connection,
+    correction_id: UUID,
+    *,
+    accept: bool,
+    reason: str,
+    actor: Actor,
+    now: datetime,
+) -> Correction:
+    """Let it run, or not; another person than who proposed it.
+
+    Raises `NotFound`, `SamePerson`, `Moved` when it was decided before.
+    """
+    row = await get(tx, correction_id)
+    if row.proposed_by == actor.label:
+        raise SamePerson
+    state = CorrectionState.REFUNDING if accept else CorrectionState.DECLINED
+    if not await statements.decide(tx, correction_id, state, now=now, actor=actor.label):
+        raise Moved
+    await audit.note(
+        tx, f"correction.{state}", "mass_correction", row.id, actor=actor, now=now, reason=reason
+    )
+    return await get(tx, correction_id)
+
+
+async def get(read: Connection, correction_id: UUID) -> Correction:
+    """Return a correction with its progress; raise `NotFound`."""
+    found = await statements.corrections(read, correction_id=correction_id)
+    if not found:
+        raise NotFound
+    return found[0]
+
+
+async def list_page(
+    read: Connection, *, actor: Actor, cursor: str | None, limit: int
+) -> Page[Correction]:
+    """List corrections, newest first."""
+    before = await read_cursor(read, actor, "corrections", cursor, Before)
+    rows = await statements.corrections(read, before=before, limit=limit + 1)
+    after = None
+    if len(rows) > limit:
+        last = rows[limit - 1]
+        after = await write_cursor(read, actor, "corrections", [last.proposed_at, last.id])
+    return Page(items=rows[:limit], next=after)
+
+
+async def work_chunk(tx: Connection, *, now: datetime, limit: int = CHUNK) -> int:
+    """Refund or tell the next few of one approved correction; 0 when nothing is left to do."""
+    row = await statements.take(tx)
+    if row is None:
+        return 0
+    if row.state is CorrectionState.TELLING:
+        return await _tell(tx, row, limit, now=now)
+    charges = await statements.chunk(tx, row, limit)
+    if not charges:
+        await statements.advance(tx, row.id, CorrectionState.TELLING, now=now)
+        return 1
+    opened = await _refund_all(tx, row, charges, now=now)
+    await statements.move_on(tx, row.id, charges[-1], len(charges), opened)
+    return len(charges)
+
+
+async def _refund_all(
+    tx: Connection, row: Progress, charges: list[Disputed], *, now: datetime
+) -> list[Opening]:
+    """Refund what is missing of each charge, also where others refund some of them meanwhile."""
+    rules = await rulebook.section(tx, CompensationRules, at=now)
+    actor = job_actor("correct_prices")
+    opened: list[Opening] = []
+    for _ in range(TRIES):
+        openings = [
+            opening for charge in charges if (opening := _opening(row, charge, rules)) is not None
+        ]
+        openings.sort(key=lambda one: (one.disputed.msisdn, one.disputed.charge_id))
+        first = await refund(tx, openings, source=Source.BATCH, actor=actor, now=now, telling=False)
+        opened += first
+        done = {one.id for one in first}
+        lost = [one.disputed for one in openings if one.id not in done]
+        if not lost:
+            return opened
+        charges = await queries.disputed_many(
+            tx, [charge.msisdn for charge in lost], [charge.charge_id for charge in lost]
+        )
+    raise Moved
+
+
+def _opening(row: Progress, charge: Disputed, rules: CompensationRules) -> Opening | None:
+    due_fen = min(row.due_fen, judge(charge).due_fen)
+    if due_fen >= charge.honoured_due_fen:
+        return None
+    return Opening(
+        id=new_id(),
+        disputed=charge,
+        round=charge.round + 1,
+        due_fen=due_fen,
+        honoured_due_fen=due_fen,
+        reason=row.reason,
+        cause=row.cause,
+        bearer=row.bearer,
+        lines=refund_lines(charge, outstanding(charge, due_fen, rules), row.bearer),
+    )
+
+
+async def _tell(tx: Connection, row: Progress, limit: int, *, now: datetime) -> int:
+    people = await statements.tell(tx, row, limit, now=now)
+    await bulk.send_many(
+        tx,
+        [
+            bulk.Letter(
+                msisdn=person.msisdn,
+                text=f"{row.apology}共退还并补偿{yuan(person.amount_fen)}元({person.charges}笔)。",
+                about_id=str(row.id),
+            )
+            for person in people
+            if person.told and person.amount_fen > 0
+        ],
+        kind=MessageKind.REFUND,
+        about_kind="mass_correction",
+        now=now,
+    )
+    if len(people) < limit:
+        await statements.advance(tx, row.id, CorrectionState.DONE, now=now)
+    return max(1, len(people))

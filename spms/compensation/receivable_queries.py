@@ -1,0 +1,99 @@
+"""Statements that derive what SPs owe, by age, and what of a charge was shared out."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from spms.compensation.accounts import Account
+from spms.core.db import Connection, many
+
+# What was recovered is taken off the oldest advances first.
+AGEING = """
+    WITH moved AS (
+        SELECT sp_id, at, id,
+               CASE WHEN debit = 'sp_receivable' THEN amount_fen ELSE 0 END AS debit_fen,
+               CASE WHEN credit = 'sp_receivable' THEN amount_fen ELSE 0 END AS credit_fen
+          FROM posting
+         WHERE 'sp_receivable' IN (debit, credit) AND ($1::uuid IS NULL OR sp_id = $1) AND at <= $2
+    ), summed AS (
+        SELECT sp_id, at, debit_fen,
+               sum(debit_fen) OVER (PARTITION BY sp_id ORDER BY at, id) AS so_far_fen,
+               sum(credit_fen) OVER (PARTITION BY sp_id) AS recovered_fen
+          FROM moved
+    ), left_over AS (
+        SELECT sp_id, at,
+               GREATEST(0, LEAST(debit_fen, so_far_fen - recovered_fen)) AS open_fen
+          FROM summed WHERE debit_fen > 0
+    )
+    SELECT sp_id, sum(open_fen)::bigint AS receivable_fen,
+           COALESCE(sum(open_fen) FILTER (WHERE at > $2::timestamptz - interval '30 days'), 0)
+               ::bigint AS to_30_days_fen,
+           COALESCE(sum(open_fen) FILTER (WHERE at <= $2::timestamptz - interval '30 days'
+                                            AND at > $2::timestamptz - interval '60 days'), 0)
+               ::bigint AS to_60_days_fen,
+           COALESCE(sum(open_fen) FILTER (WHERE at <= $2::timestamptz - interval '60 days'
+                                            AND at > $2::timestamptz - interval '90 days'), 0)
+               ::bigint AS to_90_days_fen,
+           COALESCE(sum(open_fen) FILTER (WHERE at <= $2::timestamptz - interval '90 days'), 0)
+               ::bigint AS older_fen
+      FROM left_over GROUP BY sp_id ORDER BY sp_id
+"""
+
+
+class Ageing(msgspec.Struct, frozen=True, kw_only=True):
+    """What an SP owes, by how long ago it was advanced; recoveries take the oldest first."""
+
+    sp_id: UUID
+    receivable_fen: int
+    to_30_days_fen: int
+    to_60_days_fen: int
+    to_90_days_fen: int
+    older_fen: int
+
+
+async def ageing(read: Connection, sp_id: UUID | None, *, at: datetime) -> list[Ageing]:
+    """Derive it for one SP, or for all that ever owed anything."""
+    return many(Ageing, await read.fetch(AGEING, sp_id, at))
+
+
+SHARES = """
+    SELECT charge_id, credit AS account, sum(amount_fen)::bigint AS fen,
+           COALESCE((SELECT sum(u.amount_fen) FROM posting u
+                      WHERE u.msisdn = p.msisdn AND u.charge_id = p.charge_id
+                        AND u.debit = p.credit AND u.credit = 'sp_receivable'), 0)::bigint
+               AS unwound_fen
+      FROM posting p
+     WHERE msisdn = ANY($1::text[]) AND charge_id = ANY($2::uuid[])
+       AND debit = 'subscriber_balance' AND credit IN ('sp_payable', 'operator_share')
+     GROUP BY msisdn, charge_id, credit
+"""
+
+
+class Share(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a charge was shared out to one account, and what of it a refund took back."""
+
+    charge_id: UUID
+    account: Account
+    fen: int
+    unwound_fen: int
+
+
+async def shares(
+    read: Connection, msisdns: Sequence[str], charge_ids: Sequence[UUID]
+) -> list[Share]:
+    """Load how some charges were shared out; nothing for those that were not."""
+    return many(Share, await read.fetch(SHARES, list(msisdns), list(charge_ids)))
+
+
+EXACT_BALANCE = """
+    SELECT (SELECT COALESCE(sum(CASE WHEN debit = $2 THEN amount_fen ELSE -amount_fen END), 0)
+              FROM posting WHERE sp_id = $1 AND $2 IN (debit, credit))::bigint
+"""
+
+
+async def exact_balance(tx: Connection, sp_id: UUID, account: Account) -> int:
+    """Return debits less credits from the postings alone, in fen."""
+    fen: int = await tx.fetchval(EXACT_BALANCE, sp_id, account)
+    return fen

@@ -1,0 +1,181 @@
+"""A wrong price is put right for everybody: once, in chunks, whatever happens meanwhile."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from spms.catalogue import actions as catalogue
+from spms.compensation import actions, mass_correction
+from spms.compensation.accounts import Cause
+from spms.compensation.invariant_queries import INVARIANTS
+from spms.compensation.mass_correction_model import CorrectionRequest
+from spms.compensation.refusals import CorrectionEmpty, Moved, RangeWrong, SamePerson
+from spms.core import db, invariants
+from spms.core.errors import NotFound
+from tests import make
+from tests.compensation.conftest import DAY
+
+FILL = """
+    WITH numbered AS (
+        INSERT INTO number (msisdn, epoch, state, state_since, epoch_since)
+        SELECT '8613' || lpad(n::text, 9, '0'), 1, 'active', $6, $6 FROM generate_series(1, $4) n
+        ON CONFLICT DO NOTHING)
+    INSERT INTO charge_record
+        (msisdn, charged_at, id, sp_id, service_id, record_id, kind, price_fen, delivery,
+         received_at, findings, due_fen, rulebook_version)
+    SELECT '8613' || lpad(n::text, 9, '0'), $1::timestamptz + i * interval '1 minute',
+           gen_random_uuid(), $2, $3, n || '-' || i || '-' || $7::bigint, 'monthly', $7, 'none', $1,
+           '{over_cap}', $7, 1
+      FROM generate_series(1, $4::int) n, generate_series(1, $5::int) i
+"""
+TOTALS = """
+    SELECT count(*) AS charges, COALESCE(sum(refunded_fen), 0)::bigint AS fen FROM refund_total
+"""
+
+
+def wanted(world, **values):
+    return CorrectionRequest(**{
+        "service_id": world.service_id, "wrong_fen": 900, "due_fen": 800,
+        "from_at": world.now - 2 * DAY, "until_at": world.now, "cause": Cause.NOT_AS_PUBLISHED,
+        "reason": "tariff table loaded wrongly", "apology": "很抱歉，我们多收了费用。",
+    } | values)  # fmt: skip
+
+
+@pytest.fixture
+async def fill(owner, now, world):
+    async def filled(numbers, each, price_fen=900):
+        await owner.execute(
+            FILL, now - DAY, world.sp_id, world.service_id, numbers, each, now - 60 * DAY, price_fen
+        )
+
+    return filled
+
+
+@pytest.fixture
+def chunk(pool, clock):
+    async def chunked(limit=100):
+        async with db.transaction(pool, timeout_seconds=60) as tx:
+            return await mass_correction.work_chunk(tx, now=clock.now(), limit=limit)
+
+    return chunked
+
+
+async def test_nine_instead_of_eight_comes_back_double_to_everybody_and_each_is_told_once(
+    tx, clock, world, fill, chunk
+):
+    await fill(50, 5)
+    await fill(10, 2, price_fen=800)
+    row = await mass_correction.propose(tx, wanted(world), actor=make.OFFICER, now=clock.now())
+    assert (row.charges, row.numbers, row.owed_fen, row.receivable_before_fen) == (
+        250,
+        50,
+        50_000,
+        0,
+    )
+    assert await chunk() == 0, "a proposal pays nothing"
+    with pytest.raises(SamePerson):
+        await mass_correction.decide(
+            tx, row.id, accept=True, reason="me", actor=make.OFFICER, now=clock.now()
+        )
+    decide = {"accept": True, "reason": "seen", "actor": make.OFFICER_2, "now": clock.now()}
+    await mass_correction.decide(tx, row.id, **decide)
+    with pytest.raises(Moved):
+        await mass_correction.decide(tx, row.id, **decide)
+    while any(await asyncio.gather(chunk(), chunk())):
+        progress = await mass_correction.get(tx, row.id)
+        assert progress.refunded == (await tx.fetchrow(TOTALS))["charges"]
+    done = await mass_correction.get(tx, row.id)
+    assert (done.state, done.charges_done, done.refunded, done.refunded_fen, done.told) == (
+        "done", 250, 250, 50_000, 50,
+    )  # fmt: skip
+    assert await actions.receivable(tx, world.sp_id) == 50_000
+    told = await tx.fetch("SELECT msisdn, text FROM message_out")
+    assert len({row["msisdn"] for row in told}) == len(told) == 50
+    assert {row["text"] for row in told} == {"很抱歉，我们多收了费用。共退还并补偿10.00元(5笔)。"}
+    assert await invariants.check(tx, INVARIANTS) == [
+        one for one in await invariants.check(tx, INVARIANTS) if one.holds
+    ]
+    with pytest.raises(CorrectionEmpty):
+        await mass_correction.propose(tx, wanted(world), actor=make.OFFICER, now=clock.now())
+
+
+async def test_a_chunk_that_dies_is_done_again_and_claims_meanwhile_are_not_paid_twice(
+    tx, owner, pool, clock, world, fill, chunk, audit
+):
+    await fill(20, 3)
+    await owner.execute(
+        "INSERT INTO charge_finding (msisdn, charge_id, charged_at, kind, due_fen, found_at, "
+        "found_by) SELECT msisdn, id, charged_at, 'price_mismatch', 850, charged_at, 'test' "
+        "FROM charge_record"
+    )
+    row = await mass_correction.propose(tx, wanted(world), actor=make.OFFICER, now=clock.now())
+    await mass_correction.decide(
+        tx, row.id, accept=True, reason="seen", actor=make.OFFICER_2, now=clock.now()
+    )
+    await chunk(10)
+    async with pool.acquire() as connection:
+        dying = connection.transaction()
+        await dying.start()
+        assert await mass_correction.work_chunk(connection, now=clock.now(), limit=10) == 10
+        await dying.rollback()
+    assert (await mass_correction.get(tx, row.id)).charges_done == 10
+
+    async def correct():
+        while await chunk(7):
+            pass
+
+    async def find():
+        while await audit(limit=5):
+            pass
+
+    await asyncio.gather(correct(), find(), find())
+    await correct()
+    assert tuple(await tx.fetchrow(TOTALS)) == (60, 60 * 200)
+    assert await actions.receivable(tx, world.sp_id) == 60 * 200
+    broken = [one for one in await invariants.check(tx, INVARIANTS) if not one.holds]
+    assert broken == []
+
+
+async def test_who_has_the_number_now_is_not_told_of_anothers_charges(
+    tx, owner, clock, now, world, fill, chunk
+):
+    await fill(3, 1)
+    await owner.execute("UPDATE number SET epoch_since = $1, epoch = 2 WHERE msisdn LIKE '%1'", now)
+    await owner.execute("UPDATE number SET state = 'terminated' WHERE msisdn LIKE '8613%2'")
+    row = await mass_correction.propose(
+        tx, wanted(world, cause=Cause.METERING), actor=make.OFFICER, now=clock.now()
+    )
+    await mass_correction.decide(
+        tx, row.id, accept=True, reason="seen", actor=make.OFFICER_2, now=clock.now()
+    )
+    while await chunk():
+        pass
+    assert (await tx.fetchrow(TOTALS))["charges"] == 3
+    told = await tx.fetch("SELECT msisdn FROM message_out")
+    assert [row["msisdn"] for row in told] == ["8613000000003"]
+    assert await actions.receivable(tx, world.sp_id) == 0, "metering is the operator's"
+
+
+async def test_what_cannot_be_proposed_is_refused_and_a_declined_one_does_nothing(
+    tx, clock, world, fill, chunk
+):
+    await fill(1, 1)
+    for wrong in (
+        {"due_fen": 900}, {"until_at": world.now + timedelta(seconds=1)},
+        {"from_at": world.now},
+    ):  # fmt: skip
+        with pytest.raises(RangeWrong):
+            await mass_correction.propose(
+                tx, wanted(world, **wrong), actor=make.OFFICER, now=clock.now()
+            )
+    with pytest.raises(NotFound):
+        await mass_correction.propose(
+            tx, wanted(world, service_id=world.sp_id), actor=make.OFFICER, now=clock.now()
+        )
+    assert (await catalogue.get(tx, world.service_id)).id == world.service_id
+    row = await mass_correction.propose(tx, wanted(world), actor=make.OFFICER, now=clock.now())
+    row = await mass_correction.decide(
+        tx, row.id, accept=False, reason="no", actor=make.OFFICER_2, now=clock.now()
+    )
+    assert (row.state, await chunk()) == ("declined", 0)
