@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from spms.cli import tools
+from spms.cli import tools, trunk
 from spms.cli.loop import run as run_on_loop
 from spms.cli.process import base, settings_from_environment
 from spms.cli.simulate import simulate
@@ -32,6 +32,7 @@ app.command()(tools.ingest)
 app.command()(tools.staff)
 app.command()(tools.doctor)
 app.command()(simulate)
+app.add_typer(trunk.app, name="trunk")
 
 
 @app.command()
