@@ -180,6 +180,17 @@ def correction(w: LittleWorld) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def found_bad(w: LittleWorld, name: str) -> dict[str, str]:
+    ids = w._insert(make.hotline_finding, w.names["sp_id"], w.names["hotline"])
+    return {name: ids[name]}
+
+
+def objected(w: LittleWorld) -> dict[str, str]:
+    path = found_bad(w, "item_id")
+    w.post("sp", f"/inspection-items/{path['item_id']}/objection", {"statement": "线路检修"})
+    return path
+
+
 PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "change_id": contact_change,
     "restriction_id": restriction,
@@ -367,6 +378,19 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     ),
     "POST /refunds/search": lambda w: Call(role="agent", body=of_person(w, **WHY)),
     "POST /inspection-plans": lambda _: Call(role="compliance", body={"start": "now"}),
+    "GET /inspection-plans/{plan_id}/document": lambda w: Call(
+        role="sp", path=found_bad(w, "plan_id")
+    ),
+    "POST /inspection-items/{item_id}/objection": lambda w: Call(
+        role="sp", path=found_bad(w, "item_id"), body={"statement": "线路检修"}
+    ),
+    "GET /inspection-items/{item_id}/objection": lambda w: Call(role="sp", path=objected(w)),
+    "POST /inspection-items/{item_id}/objection/decision": lambda w: Call(
+        role="compliance", path=objected(w), body={"sustain": True, **WHY}
+    ),
+    "POST /hotline-greetings": lambda w: Call(
+        role="sp", body={"number": w.names["hotline"], "code": "1234"}
+    ),
     "POST /sandbox/lines": lambda w: Call(
         role="admin", body={"number": w.names["hotline"], "behaviour": "busy"}
     ),

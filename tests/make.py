@@ -177,6 +177,35 @@ async def charge(
     return charge_id
 
 
+async def hotline_finding(
+    tx: Connection,
+    now: datetime,
+    sp_id: UUID,
+    hotline: str,
+    *,
+    drawn_by: str = "job:draw_spot_checks",
+) -> dict[str, str]:
+    """Insert a finished plan with one item that found the hotline unreachable; return their ids."""
+    plan_id, item_id = uuid4(), uuid4()
+    await _insert(
+        tx, "inspection_plan",
+        {"id": plan_id, "drawn_at": now, "drawn_by": drawn_by, "seed": "s",
+         "seed_sha256": "0" * 64, "candidates": 1, "rulebook_version": 1, "finished_at": now,
+         "document": "{}", "plan_sha256": "0" * 64},
+    )  # fmt: skip
+    await _insert(
+        tx, "inspection_item",
+        {"id": item_id, "plan_id": plan_id, "sp_id": sp_id, "hotline": hotline, "state": "judged",
+         "verdict": "unreachable", "reason": "retests_failed", "judged_at": now},
+    )  # fmt: skip
+    await _insert(
+        tx, "hotline_finding",
+        {"item_id": item_id, "sp_id": sp_id, "hotline": hotline, "verdict": "unreachable",
+         "found_at": now, "cure_by": now, "closed_at": now, "closed_because": "overdue"},
+    )  # fmt: skip
+    return {"plan_id": str(plan_id), "item_id": str(item_id)}
+
+
 async def _insert(tx: Connection, table: str, row: dict[str, Any]) -> None:
     places = ", ".join(f"${i}" for i in range(1, len(row) + 1))
     await tx.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", *row.values())

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from spms.cli import link, tools
+from spms.cli import link, tools, trunk
 from spms.cli.invariants import invariants
 from spms.cli.loop import run as run_on_loop
 from spms.cli.process import base, settings_from_environment
@@ -37,6 +37,7 @@ app.command()(simulate)
 app.command()(verify)
 app.command()(invariants)
 app.add_typer(link.app)
+app.add_typer(trunk.app, name="trunk")
 
 
 @app.command()

@@ -19,6 +19,7 @@ from spms.cli.process import Base, Say, StartError, base
 from spms.core import sandbox_clock
 from spms.core.clock import MovableClock
 from spms.core.settings import Settings
+from spms.inspections.dialler import http_prober
 from spms.inspections.prober import Prober, SipProber, sandbox_prober
 from spms.messaging.links import Link, Links
 from spms.messaging.sandbox import SandboxLink
@@ -80,7 +81,9 @@ async def working(ground: Base) -> AsyncIterator[House]:
     prober: Prober
     async with contextlib.AsyncExitStack() as stack:
         link = await _link(ground, stack)
-        if ground.settings.sip_host:
+        if ground.settings.dialler_url:
+            prober = await stack.enter_async_context(http_prober(ground.settings))
+        elif ground.settings.sip_host:
             prober = SipProber(ground.settings)
         else:
             prober = await stack.enter_async_context(sandbox_prober(ground.pool))

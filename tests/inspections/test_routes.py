@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from spms.inspections.calling import pump_calls
-from spms.inspections.rules import commitment
+from spms.inspections.rules import commitment, faults_of
 from tests import make
 
 NOW = {"start": "now"}
@@ -158,3 +158,70 @@ async def test_a_sandbox_line_is_set_by_an_administrator_and_can_be_changed(http
     officer = await sign_in(make.OFFICER)
     body = {"number": "4008123456", "behaviour": "busy"}
     assert (await http.post("/sandbox/lines", json=body, headers=officer)).status_code == 403
+
+
+async def test_a_commitment_is_public_at_once_and_the_plan_only_when_it_is_finished(
+    http, sign_in, tx, now, pool, prober, clock
+):
+    mine = await make.sp(tx, now)
+    await make.sp(tx, now)
+    sp, officer = await sign_in(make.sp_actor(mine)), await sign_in(make.OFFICER)
+    plan = await drawn(http, officer)
+    (bound,) = (await http.get("/inspection-commitments", headers=sp)).json()["items"]
+    assert (bound["plan_sha256"], bound["finished_at"]) == (plan["plan_sha256"], None)
+    assert "seed" not in bound
+    path = f"/inspection-plans/{plan['id']}/document"
+    early = await http.get(path, headers=sp)
+    assert (early.status_code, early.json()["code"]) == (409, "plan_not_finished")
+    await judge_all(pool, prober, clock)
+    text = (await http.get(path, headers=sp)).json()["document"]
+    assert faults_of(text, bound["plan_sha256"]) == []
+    assert faults_of(text.replace("candidates", "candidatez"), bound["plan_sha256"]) != []
+
+
+async def test_an_sp_objects_once_and_another_officer_decides(http, sign_in, tx, now):
+    mine, other = await make.sp(tx, now), await make.sp(tx, now)
+    ids = await make.hotline_finding(tx, now, mine, "4008123456")
+    await tx.execute("UPDATE hotline_finding SET closed_at = NULL, closed_because = NULL")
+    sp, stranger = await sign_in(make.sp_actor(mine)), await sign_in(make.sp_actor(other))
+    path = f"/inspection-items/{ids['item_id']}/objection"
+    words = {"statement": "线路检修,附运营商工单"}
+    assert (await http.post(path, json=words, headers=stranger)).status_code == 404
+    assert (await http.get(path, headers=sp)).status_code == 404
+    opened = await http.post(path, json=words, headers=sp)
+    assert (opened.status_code, opened.json()["sustained"]) == (201, None)
+    again = await http.post(path, json=words, headers=sp)
+    assert (again.status_code, again.json()["code"]) == (409, "objected_already")
+    assert (await http.get(path, headers=stranger)).status_code == 404
+    decision = {"sustain": True, "reason": "工单属实"}
+    officer = await sign_in(make.OFFICER)
+    done = await http.post(f"{path}/decision", json=decision, headers=officer)
+    assert (done.status_code, done.json()["sustained"]) == (200, True)
+    twice = await http.post(f"{path}/decision", json=decision, headers=officer)
+    assert (twice.status_code, twice.json()["code"]) == (409, "already_decided")
+    assert await tx.fetchval("SELECT closed_because FROM hotline_finding") == "objection"
+    topic = "SELECT payload FROM outbox WHERE topic = 'inspection.set_aside'"
+    assert await tx.fetchval(topic) == {"item_id": ids["item_id"]}
+
+
+async def test_who_drew_the_plan_does_not_decide_on_it(http, sign_in, tx, now):
+    mine = await make.sp(tx, now)
+    officer = make.OFFICER.label
+    ids = await make.hotline_finding(tx, now, mine, "4008123456", drawn_by=officer)
+    path = f"/inspection-items/{ids['item_id']}/objection"
+    sp = await sign_in(make.sp_actor(mine))
+    await http.post(path, json={"statement": "x"}, headers=sp)
+    officer = await sign_in(make.OFFICER)
+    decision = {"sustain": False, "reason": "x"}
+    refused = await http.post(f"{path}/decision", json=decision, headers=officer)
+    assert (refused.status_code, refused.json()["code"]) == (409, "same_person")
+
+
+async def test_a_good_verdict_is_nothing_to_object_to(http, sign_in, tx, now):
+    mine = await make.sp(tx, now)
+    ids = await make.hotline_finding(tx, now, mine, "4008123456")
+    await tx.execute("UPDATE inspection_item SET verdict = 'reachable', reason = 'answered'")
+    headers = await sign_in(make.sp_actor(mine))
+    path = f"/inspection-items/{ids['item_id']}/objection"
+    refused = await http.post(path, json={"statement": "x"}, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (409, "nothing_to_object_to")
