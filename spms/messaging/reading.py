@@ -26,6 +26,8 @@ class ReadingKind(StrEnum):
     """`0000`: send the numbered list of what is subscribed."""
     LEAVE_ALL = "leave_all"
     """`00000`: cancel everything."""
+    LANGUAGE = "language"
+    """`EN` or `中文`: the language of our messages, in `code`."""
     CHOICE = "choice"
     """Numbers out of the numbered list. Without an open list the text is unclear, also as an
     answer to a prompt: `1` is not a yes."""
@@ -40,11 +42,15 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: ReadingKind
     code: str | None = None
-    """YES, NO: the four digits of a prompt. LEAVE: a service code, letters in upper case."""
+    """YES, NO: the four digits of a prompt. LEAVE: a service code, letters in upper case.
+    LANGUAGE: `zh` or `en`."""
+    codes: tuple[str, ...] = ()
+    """LEAVE: several service codes in one text, each once; `code` is none then."""
     choices: tuple[int, ...] = ()
-    """CHOICE: the chosen line numbers from 1, each once, in the order written."""
+    """CHOICE: the chosen line numbers from 1, each once, in the order written. LEAVE: the same
+    after TD (`TD 1,3`), where they may be codes as well."""
     keyword: str | None = None
-    """KEYWORD and CHOICE: the word as an order keyword, half-width, letters in upper case (a
+    """KEYWORD, CHOICE and LANGUAGE: the word as an order keyword, half-width, letters in upper case (a
     keyword may be a plain digit, so a CHOICE without an open list can still be an order)."""
 
 
@@ -53,6 +59,19 @@ UNCLEAR: Final = Reading(kind=ReadingKind.UNCLEAR)
 YES_WORDS: Final = frozenset({"是", "y", "yes", "确认", "確認"})
 NO_WORDS: Final = frozenset({"否", "n", "no", "不", "不是", "不要", "取消"})
 LEAVE_WORDS: Final = frozenset({"td", "退订", "退訂", "确认退订", "確認退訂"})
+
+STOP_WORDS: Final = frozenset({"stop", "unsubscribe"})
+"""Leaving in English; by themselves only."""
+
+LEAVE_ALL_WORDS: Final = frozenset(
+    {
+        "00000", "退订全部", "退訂全部", "全部退订", "全部退訂", "退订所有", "退訂所有",
+        "td all", "tdall", "td全部", "td 全部", "stop all",
+    }
+)  # fmt: skip
+"""Cancel everything; at an SP's number everything of that SP."""
+
+LANGUAGE_WORDS: Final = {"en": "en", "english": "en", "中文": "zh", "zh": "zh"}
 
 NOT_A_KEYWORD: Final = frozenset(
     {
@@ -91,8 +110,14 @@ _ALLOWED: Final = re.compile(
 )
 _TRAILING: Final = " 。.!~,"
 _ANSWER: Final = re.compile(r"([^ 0-9]+) ?([0-9]{4})")
-# "TD 8801", "TD8801", and "TD+8801", which is how many instructions are printed.
-_LEAVE_SERVICE: Final = re.compile(rf"(?:{'|'.join(LEAVE_WORDS)}) ?\+? ?([0-9a-z]{{1,12}})")
+# "TD 8801", "TD8801", "TD+8801" (which is how many instructions are printed); several codes of two
+# characters or more, "TD 8801,8802"; and places on a list, "TD 1,3".
+_BETWEEN: Final = r"(?: ?[,、;.+] ?| )"
+_TD: Final = rf"(?:{'|'.join(sorted(LEAVE_WORDS))}) ?\+? ?"
+_LEAVE_SERVICES: Final = re.compile(
+    rf"{_TD}([0-9a-z]{{1,12}}|[0-9a-z]{{2,12}}(?:{_BETWEEN}[0-9a-z]{{2,12}})+)"
+)
+_LEAVE_PLACES: Final = re.compile(rf"{_TD}([0-9]{{1,2}}(?:{_BETWEEN}[0-9]{{1,2}})*)")
 _CHOICES: Final = re.compile(r"[0-9]{1,2}(?:(?: ?[,、;.] ?| )[0-9]{1,2})*")
 _KEYWORD: Final = re.compile("[0-9a-z\u4e00-\u9fff\u3400-\u4dbf]{1,12}")
 
@@ -110,6 +135,7 @@ def read(text: str | None, *, also_yes: frozenset[str] = frozenset()) -> Reading
         _leaving(plain)
         or _answer(plain, YES_WORDS | {_plain(word) or "" for word in also_yes})
         or _choice(plain)
+        or _language(plain)
         or _keyword(plain)
         or UNCLEAR
     )
@@ -125,14 +151,20 @@ def _plain(text: str | None) -> str:
 
 
 def _leaving(plain: str) -> Reading | None:
-    if plain == "00000":
+    if plain in LEAVE_ALL_WORDS:
         return Reading(kind=ReadingKind.LEAVE_ALL)
     if plain == "0000":
         return Reading(kind=ReadingKind.LIST)
-    if plain in LEAVE_WORDS:
+    if plain in LEAVE_WORDS or plain in STOP_WORDS:
         return Reading(kind=ReadingKind.LEAVE)
-    service = _LEAVE_SERVICE.fullmatch(plain)
-    return service and Reading(kind=ReadingKind.LEAVE, code=service[1].upper())
+    named = _LEAVE_PLACES.fullmatch(plain) or _LEAVE_SERVICES.fullmatch(plain)
+    if named is None:
+        return None
+    codes = tuple(dict.fromkeys(re.findall("[0-9A-Z]+", named[1].upper())))
+    places = _places(named[1]) if _LEAVE_PLACES.fullmatch(plain) else ()
+    if len(codes) == 1:
+        return Reading(kind=ReadingKind.LEAVE, code=codes[0], choices=places)
+    return Reading(kind=ReadingKind.LEAVE, codes=codes, choices=places)
 
 
 def _answer(plain: str, yes_words: frozenset[str]) -> Reading | None:
@@ -148,11 +180,25 @@ def _answer(plain: str, yes_words: frozenset[str]) -> Reading | None:
 def _choice(plain: str) -> Reading | None:
     if _CHOICES.fullmatch(plain) is None:
         return None
-    numbers = tuple(dict.fromkeys(int(digits) for digits in re.findall("[0-9]+", plain)))
-    if 0 in numbers:
+    numbers = _places(plain)
+    if not numbers:
         return None
     keyword = plain.upper() if _KEYWORD.fullmatch(plain) else None
     return Reading(kind=ReadingKind.CHOICE, choices=numbers, keyword=keyword)
+
+
+def _places(plain: str) -> tuple[int, ...]:
+    """Return places on a list, each once; none when one of them is no place."""
+    numbers = tuple(dict.fromkeys(int(digits) for digits in re.findall("[0-9]+", plain)))
+    return () if 0 in numbers else numbers
+
+
+def _language(plain: str) -> Reading | None:
+    if plain not in LANGUAGE_WORDS:
+        return None
+    return Reading(
+        kind=ReadingKind.LANGUAGE, code=LANGUAGE_WORDS[plain], keyword=plain.upper()
+    )  # fmt: skip
 
 
 def _keyword(plain: str) -> Reading | None:

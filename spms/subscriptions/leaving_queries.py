@@ -1,7 +1,7 @@
 """Statements about leaving through an agent. Writes `proxy_lookup` and `leaving_duty` only."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import cast
 from uuid import UUID
 
@@ -176,13 +176,3 @@ async def overdue(tx: Connection, *, now: datetime, limit: int) -> list[Duty]:
     """Mark the clocks that ran out since the last time and return them."""
     ids = [cast("UUID", row["id"]) for row in await tx.fetch(OVERDUE, now, limit)]
     return many(Duty, await tx.fetch(MANY, ids)) if ids else []
-
-
-LISTS = """
-    SELECT count(*) FROM leave_list WHERE msisdn = $1 AND made_at > $2::timestamptz - $3::interval
-"""
-
-
-async def lists_made(read: Connection, msisdn: str, *, now: datetime, within: timedelta) -> int:
-    """Count the lists that a number was sent lately."""
-    return cast("int", await read.fetchval(LISTS, msisdn, now, within))

@@ -106,6 +106,7 @@ class Outcome(StrEnum):
     LEFT = "left"
     LISTED = "listed"
     NOTHING_TO_LEAVE = "nothing_to_leave"
+    LANGUAGE_SET = "language_set"
     HELP = "help"
     IGNORED = "ignored"
     """Not understood, and told so already within the day."""

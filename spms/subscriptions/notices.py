@@ -128,6 +128,10 @@ HELP = {
     "en": "We could not read your message. Send to {operator}: 0000 for a list of your "
     "services, TD and a code to leave one, 00000 to leave all.",
 }
+LANGUAGE_SET = {
+    "zh": "今后我们将用中文向您发送短信。Reply EN for English.",
+    "en": "From now on our messages to you are in English. 回复“中文”可改回中文。",
+}
 NOT_ACCEPTED = {
     "zh": "“{service_name}”未能受理：{why}。未开通、不收费。",
     "en": '"{service_name}" could not be ordered: {why}. Nothing opened, nothing charged.',
@@ -219,6 +223,11 @@ def listing(lines: Sequence[Line], hours: int, *, language: Language) -> str:
 def help_text(*, operator: str, language: Language) -> str:
     """Say which commands are understood."""
     return HELP[language].format(operator=operator)
+
+
+def language_set(*, language: Language) -> str:
+    """Say in which language messages come from now on, and how to change it."""
+    return LANGUAGE_SET[language]
 
 
 def not_accepted(service_name: str, code: str, *, language: Language) -> str:

@@ -6,66 +6,25 @@ counts is when a message was received, not when it was read.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from spms.catalogue import actions as catalogue
 from spms.catalogue.model import Offer, ServiceKind
 from spms.core import rulebook
-from spms.core.access import Actor, subscriber_by_sms
 from spms.core.db import Connection
 from spms.core.errors import Refused
 from spms.messaging import actions as messaging
-from spms.messaging.model import MessageIn, MessageKind, MessagingRules
+from spms.messaging.model import MessageIn, MessagingRules
 from spms.messaging.reading import Reading, ReadingKind, read
-from spms.subscribers.model import Number, NumberState
-from spms.subscriptions import leaving, notices, queries
-from spms.subscriptions.model import Channel, Outcome, Status, Subscription
+from spms.subscribers import limits
+from spms.subscribers.model import Language, Number, NumberState
+from spms.subscriptions import leave_replies, notices, queries
+from spms.subscriptions.model import Channel, Outcome, Status
 from spms.subscriptions.ordering import confirm, line_of, order, refuse, refused_by, request
-from spms.subscriptions.rules import answerable
+from spms.subscriptions.talk import FEW, ONCE, TWICE, Talk, help_out, say
 
-DAY = timedelta(hours=24)
 LATE = timedelta(days=7)
 """How long after a prompt a yes is still taken for a late answer to it."""
-
-ONCE, TWICE, FEW = 1, 2, 3
-"""How often one thing is said to one number within 24 hours."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Talk:
-    """One message, and all that decides what it means. The number is held."""
-
-    tx: Connection
-    message: MessageIn
-    number: Number
-    rules: MessagingRules
-    all: list[Subscription]
-    """The owner's relations that are not over and were asked for before the message came."""
-    here: list[Subscription]
-    """Those of them that the called number stands for: one SP's, or all."""
-    now: datetime
-
-    @property
-    def at(self) -> datetime:
-        """When the message was received."""
-        return self.message.received_at
-
-    @property
-    def actor(self) -> Actor:
-        """The person, speaking through the operator's own link."""
-        return subscriber_by_sms(self.number.msisdn, self.number.epoch)
-
-    @property
-    def to_operator(self) -> bool:
-        """Whether it was sent to the operator's own number, where prompts come from."""
-        return self.message.called == self.rules.operator_number
-
-    @property
-    def open(self) -> list[Subscription]:
-        """The prompts that this message could answer."""
-        return [asked for asked in self.all if answerable(asked, at=self.at)]
 
 
 async def handle_message(tx: Connection, message: MessageIn, *, now: datetime) -> str:
@@ -117,7 +76,7 @@ async def _yes(talk: Talk, reading: Reading) -> str:
             text = notices.not_to_operator(
                 operator=talk.rules.operator_number, language=language
             )  # fmt: skip
-            await _say(talk, text, "not_to_operator", talk.open[-1].id, at_most=ONCE)
+            await say(talk, text, "not_to_operator", talk.open[-1].id, at_most=ONCE)
         return Outcome.NOT_TO_OPERATOR
     meant = [asked for asked in talk.open if code in (None, asked.prompt_code)]
     if len(meant) == 1:
@@ -129,14 +88,14 @@ async def _yes(talk: Talk, reading: Reading) -> str:
     if talk.open and (code is None or not answered):
         lines = [line_of(asked, asked.prompt_code) for asked in talk.open]
         text = notices.ask_code(lines, language=language)
-        await _say(talk, text, "code_needed", talk.open[-1].id, at_most=TWICE)
+        await say(talk, text, "code_needed", talk.open[-1].id, at_most=TWICE)
         return Outcome.CODE_NEEDED
     if not answered:
-        return await _help(talk, reading)
+        return await help_out(talk)
     if answered[0].status in (Status.ACTIVE, Status.SUSPENDED):
         return Outcome.ALREADY_CONFIRMED
     text = notices.too_late([line_of(answered[0])], language=language)
-    await _say(talk, text, "too_late", answered[0].id, at_most=ONCE)
+    await say(talk, text, "too_late", answered[0].id, at_most=ONCE)
     return Outcome.TOO_LATE
 
 
@@ -147,71 +106,19 @@ async def _no(talk: Talk, reading: Reading) -> str:
         asked for asked in talk.here if asked in talk.open and code in (None, asked.prompt_code)
     ]
     if not meant:
-        return await _help(talk, reading)
+        return await help_out(talk)
     await refuse(talk.tx, talk.number, meant, at=talk.at, now=talk.now)
     return Outcome.REFUSED
 
 
-async def _leave(talk: Talk, reading: Reading) -> str:
-    """TD and nothing else: prompts are refused; the only relation ends, several are listed."""
-    if reading.code is not None:
-        return await _leave_one(talk, reading.code)
-    running = [
-        one
-        for one in talk.here
-        if one.kind is ServiceKind.MONTHLY and one.status is not Status.AWAITING
-    ]
-    waiting = [one for one in talk.here if one.status is Status.AWAITING]
-    if len(running) == 1 or not running:
-        return await _end(talk, [*waiting, *running])
-    if waiting:
-        await _end(talk, waiting)
-    return await _show(talk, running)
-
-
-async def _leave_one(talk: Talk, code: str) -> str:
-    """TD and a code: that service, wherever it was sent; a keyword or a prompt's code will do."""
-    for named in (
-        [one for one in talk.all if one.service_code == code],
-        [one for one in talk.open if one.prompt_code == code],
-        [one for one in talk.here if one.keyword == code],
-    ):
-        if len({one.service_id for one in named}) > 1:
-            return await _show(talk, named)
-        if named:
-            return await _end(talk, named)
-    return await _end(talk, [])
-
-
-async def _end(talk: Talk, wanted: list[Subscription]) -> str:
-    ended = await leaving.end(talk.tx, wanted, at=talk.at, actor=talk.actor, now=talk.now)
-    if ended:
-        await leaving.confirm_left(talk.tx, talk.number, ended, now=talk.now)
-        return Outcome.LEFT
-    text = notices.nothing_to_leave(
-        operator=talk.rules.operator_number, language=talk.number.language
-    )
-    await _say(talk, text, "nothing_to_leave", "", at_most=FEW)
-    return Outcome.NOTHING_TO_LEAVE
-
-
-async def _list(talk: Talk, _: Reading) -> str:
-    return await _show(talk, talk.here)
-
-
-async def _leave_all(talk: Talk, _: Reading) -> str:
-    return await _end(talk, talk.here)
-
-
-async def _show(talk: Talk, relations: list[Subscription]) -> str:
-    """Answer with the numbered list of those relations that renew themselves."""
-    running = [one for one in relations if one.status is not Status.AWAITING]
-    text = await leaving.make_list(talk.tx, talk.number, running, now=talk.now)
-    await messaging.send(
-        talk.tx, msisdn=talk.number.msisdn, text=text, kind=MessageKind.LIST,
-        about_kind="message", about_id=talk.message.id, now=talk.now,
-    )  # fmt: skip
-    return Outcome.LISTED
+async def _language(talk: Talk, reading: Reading) -> str:
+    """`EN`, `中文`: the language of our messages; at an SP's number it may be an order."""
+    if not talk.to_operator:
+        return await _keyword(talk, reading)
+    language = Language(reading.code or "")
+    await limits.set_language(talk.tx, talk.number.msisdn, language, actor=talk.actor)
+    await say(talk, notices.language_set(language=language), "language", language, at_most=FEW)
+    return Outcome.LANGUAGE_SET
 
 
 async def _choice(talk: Talk, reading: Reading) -> str:
@@ -219,20 +126,13 @@ async def _choice(talk: Talk, reading: Reading) -> str:
     offer = await _offered(talk, reading.keyword)
     if offer is not None:
         return await _order(talk, offer)
-    ids = await queries.open_list(
-        talk.tx, talk.number.msisdn, since=talk.number.epoch_since, at=talk.at
-    )
-    if ids is None:
-        return await _help(talk, reading)
-    chosen = {ids[place - 1] for place in reading.choices if place <= len(ids)}
-    if not chosen:
-        return await _show(talk, talk.here)
-    return await _end(talk, [one for one in talk.all if one.id in chosen])
+    done = await leave_replies.choose(talk, reading)
+    return await help_out(talk) if done is None else done
 
 
 async def _keyword(talk: Talk, reading: Reading) -> str:
     offer = await _offered(talk, reading.keyword)
-    return await (_help(talk, reading) if offer is None else _order(talk, offer))
+    return await (help_out(talk) if offer is None else _order(talk, offer))
 
 
 async def _offered(talk: Talk, keyword: str | None) -> Offer | None:
@@ -256,44 +156,22 @@ async def _order(talk: Talk, offer: Offer) -> str:
     except Refused as refusal:
         code = refusal.instance_code
     text = notices.not_accepted(offer.service_name, code, language=talk.number.language)
-    await _say(talk, text, "not_accepted", offer.service_id, at_most=FEW)
+    await say(talk, text, "not_accepted", offer.service_id, at_most=FEW)
     return refused_by(code)
 
 
-async def _help(talk: Talk, _: Reading) -> str:
-    """Say what is understood, seldom enough that two robots fall silent."""
-    told = await messaging.count_sent(
-        talk.tx, talk.number.msisdn, MessageKind.HELP, since=talk.now - DAY
-    )
-    if told >= talk.rules.help_per_day:
-        return Outcome.IGNORED
-    text = notices.help_text(operator=talk.rules.operator_number, language=talk.number.language)
-    await messaging.send(
-        talk.tx, msisdn=talk.number.msisdn, text=text, kind=MessageKind.HELP,
-        about_kind="message", about_id=talk.message.id, now=talk.now,
-    )  # fmt: skip
-    return Outcome.HELP
-
-
-async def _say(talk: Talk, text: str, about: str, about_id: UUID | str, *, at_most: int) -> None:
-    """Answer, unless the same was said often enough within 24 hours."""
-    told = await queries.times_told(
-        talk.tx, talk.number.msisdn, about, str(about_id), since=talk.now - DAY
-    )
-    if told < at_most:
-        await messaging.send(
-            talk.tx, msisdn=talk.number.msisdn, text=text, kind=MessageKind.INFO,
-            about_kind=about, about_id=about_id, now=talk.now,
-        )  # fmt: skip
+async def _unclear(talk: Talk, _: Reading) -> str:
+    return await help_out(talk)
 
 
 ANSWERS: dict[ReadingKind, Callable[[Talk, Reading], Awaitable[str]]] = {
     ReadingKind.YES: _yes,
     ReadingKind.NO: _no,
-    ReadingKind.LEAVE: _leave,
-    ReadingKind.LIST: _list,
-    ReadingKind.LEAVE_ALL: _leave_all,
+    ReadingKind.LEAVE: leave_replies.leave,
+    ReadingKind.LIST: leave_replies.show_all,
+    ReadingKind.LEAVE_ALL: leave_replies.leave_all,
+    ReadingKind.LANGUAGE: _language,
     ReadingKind.CHOICE: _choice,
     ReadingKind.KEYWORD: _keyword,
-    ReadingKind.UNCLEAR: _help,
+    ReadingKind.UNCLEAR: _unclear,
 }

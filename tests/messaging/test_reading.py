@@ -31,9 +31,21 @@ LEAVE = [
     "确认退订",
     "確認退訂",
     " 退订！",
+    "STOP",
+    "ｓｔｏｐ。",
+    "Unsubscribe",
 ]
 LIST = ["0000", "００００", " 0000。", "0000\u200b"]
-LEAVE_ALL = ["00000", "０００００", "00000!"]
+LEAVE_ALL = [
+    "00000",
+    "０００００",
+    "00000!",
+    "全部退订",
+    "退訂全部",
+    "TD ALL",
+    "Stop all",
+    "td全部",
+]
 UNCLEAR_TEXTS = [
     None, "", " ", "\u200b", "。", "\n",
     "У", "Υ", "ʏ", "⒴", "𝐘", "Ⓨ", "Y\u0301", "Y\u202e", "Y\u00ad", "Y\ufe0f", "Y…", "\u2f45", "\uf967",
@@ -107,6 +119,41 @@ def test_everything_else_is_unclear(text: str | None) -> None:
 def test_a_code_names_the_prompt_or_the_service(text: str, kind: ReadingKind, code: str) -> None:
     """Exactly four digits after an answer; a service code after TD or 退订."""
     assert read(text) == Reading(kind=kind, code=code)
+
+
+@pytest.mark.parametrize(
+    ("text", "codes", "choices"),
+    [
+        ("TD 8801,8802", ("8801", "8802"), ()),
+        ("退訂８８０１、８８０２。", ("8801", "8802"), ()),
+        ("td+8801 music1 8801", ("8801", "MUSIC1"), ()),
+        ("TD 1,3", ("1", "3"), (1, 3)),
+        ("退订１、12", ("1", "12"), (1, 12)),
+        ("TD 0,1", ("0", "1"), ()),
+    ],
+)
+def test_several_services_or_places_may_follow_td(
+    text: str, codes: tuple[str, ...], choices: tuple[int, ...]
+) -> None:
+    """Codes, or places on the list, separated as people separate them."""
+    assert read(text) == Reading(kind=ReadingKind.LEAVE, codes=codes, choices=choices)
+
+
+@pytest.mark.parametrize(("text", "code"), [("TD 1", "1"), ("ＴＤ12", "12")])
+def test_one_number_after_td_is_a_place_or_a_code(text: str, code: str) -> None:
+    """The caller knows whether a list is open."""
+    assert read(text) == Reading(kind=ReadingKind.LEAVE, code=code, choices=(int(code),))
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("EN", "en"), ("ｅｎ", "en"), ("English", "en"), ("中文", "zh"), ("ZH。", "zh")],
+)
+def test_a_language_is_asked_for_by_its_name(text: str, code: str) -> None:
+    """At an SP's number the same word may be an order, so it stays one too."""
+    reading = read(text)
+    assert (reading.kind, reading.code) == (ReadingKind.LANGUAGE, code)
+    assert reading.keyword is not None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,41 @@
+"""What renewal reminders read. Writes nothing."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from spms.core.db import Connection, many
+from spms.subscribers.model import Language
+from spms.subscriptions.model import Subscription
+
+# Of relations that live and whose holder still has the number.
+RENEWING = """
+    SELECT x.*, n.language
+      FROM subscription_shown x
+      JOIN number n ON n.msisdn = x.msisdn AND n.epoch = x.epoch AND n.state = 'active'
+     WHERE x.kind = 'monthly' AND x.status = 'active' AND x.active_from <= $1
+       AND (x.msisdn, x.id) > ($2, $3)
+       AND NOT EXISTS (SELECT FROM subscriber_notice g
+                        WHERE g.msisdn = x.msisdn AND g.kind = 'renewal'
+                          AND g.about_id = x.id::text || ':' || $4)
+     ORDER BY x.msisdn, x.id LIMIT $5
+"""
+
+
+class Renewing(msgspec.Struct, frozen=True, kw_only=True):
+    """A relation that renews itself, and the language of its number."""
+
+    relation: Subscription
+    language: Language
+
+
+async def renewing(
+    read: Connection, *, now: datetime, after: tuple[str, UUID], month: str, limit: int
+) -> list[Renewing]:
+    """Load relations that renew into a month (`YYYY-MM`) and were not reminded, by number."""
+    rows = await read.fetch(RENEWING, now, *after, month, limit)
+    return [
+        Renewing(relation=relation, language=Language(row["language"]))
+        for row, relation in zip(rows, many(Subscription, rows), strict=True)
+    ]
