@@ -41,14 +41,15 @@ async def _until_answered(http, body, headers):
     raise AssertionError("the database never had time")
 
 
+@pytest.mark.parametrize("each", [2, pytest.param(25, marks=pytest.mark.soak)])
 async def test_thirty_two_clients_at_three_entrances_refund_each_charge_once(
-    http, sign_in, world, audit
+    http, sign_in, world, audit, each
 ):
     wrong = []  # (msisdn, charge, what comes back)
     numbers = [await make.number(world.tx, world.now) for _ in range(4)]
     for msisdn in numbers:
         consent_id = await world.agreed(msisdn, price_fen=AGREED)
-        for _ in range(2):
+        for _ in range(each):
             wrong.append((msisdn, await world.wrong(msisdn), 2 * PRICE))
             charge_id = await world.right(
                 consent_id, msisdn, findings=["price_mismatch"], due_fen=AGREED
@@ -59,8 +60,9 @@ async def test_thirty_two_clients_at_three_entrances_refund_each_charge_once(
     agent = await sign_in(make.AGENT)
     answers = Counter()
 
-    # Eight rounds among claimants, then eight in which they meet the audit from the other end.
-    rounds = wrong[:8] + wrong[:7:-1]
+    # Half the rounds among claimants, then half in which they meet the audit from the other end.
+    half = len(wrong) // 2
+    rounds = wrong[:half] + wrong[: half - 1 : -1]
     together = asyncio.Barrier(32)
 
     async def subscriber():
@@ -81,7 +83,7 @@ async def test_thirty_two_clients_at_three_entrances_refund_each_charge_once(
         done = 0
         for number in range(len(rounds)):
             await together.wait()
-            done += await audit(limit=1) if number >= 8 else 0
+            done += await audit(limit=1) if number >= half else 0
         return done
 
     jobs, *_ = await asyncio.gather(
@@ -100,7 +102,7 @@ async def test_thirty_two_clients_at_three_entrances_refund_each_charge_once(
     assert tuple(await world.tx.fetchrow(SUMS)) == (len(wrong), fen, fen, fen, len(wrong))
     by_audit = await world.tx.fetchval("SELECT count(*) FROM claim WHERE source = 'audit'")
     assert by_audit == sum(jobs), "each worker counted what it did, and nothing else"
-    assert 0 < by_audit <= 8, "both the audit and the claimants were first somewhere"
+    assert 0 < by_audit <= half, "both the audit and the claimants were first somewhere"
 
 
 GUARDS = {
@@ -155,15 +157,16 @@ async def test_without_any_guard_the_same_race_pays_twice(owner, world, claim, a
     assert held == 0
 
 
+@pytest.mark.parametrize("cuts", [30, pytest.param(200, marks=pytest.mark.soak)])
 async def test_a_claim_sent_again_after_a_cut_at_commit_is_refunded_once(
-    owner_url, settings, clock, sign_in, world
+    owner_url, settings, clock, sign_in, world, cuts
 ):
     headers = await sign_in(make.subscriber_actor(world.msisdn))
     async with in_front_of(roles.app_url(owner_url)) as (proxy, url):
         cut_off = await db.open_pool(url, settings)
         app = httpx.ASGITransport(create_app(cut_off, clock, settings), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=app, base_url="http://spms.test") as http:
-            for cut, with_key in zip(cycle(Cut), [False, True] * 15, strict=False):
+            for cut, with_key in zip(cycle(Cut), [False, True] * (cuts // 2), strict=False):
                 charge_id = await world.wrong()
                 body = {"charge_id": str(charge_id), "reason": "not mine"}
                 key = {"Idempotency-Key": uuid4().hex} if with_key else {}
@@ -178,8 +181,14 @@ async def test_a_claim_sent_again_after_a_cut_at_commit_is_refunded_once(
                 assert again.status_code == 200, again.text
                 assert again.json()["refunded_fen"] == 2 * PRICE
         await cut_off.close()
-    assert proxy.cuts == 30
-    assert tuple(await world.tx.fetchrow(SUMS)) == (30, 48_000, 48_000, 48_000, 30)
+    assert proxy.cuts == cuts
+    assert tuple(await world.tx.fetchrow(SUMS)) == (
+        cuts,
+        2 * PRICE * cuts,
+        2 * PRICE * cuts,
+        2 * PRICE * cuts,
+        cuts,
+    )
 
 
 async def test_parallel_disputes_of_a_standing_charge_stop_at_five(world, claim):
