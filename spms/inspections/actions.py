@@ -24,7 +24,6 @@ from spms.inspections.model import (
     Start,
 )
 from spms.inspections.policy import InspectionRules
-from spms.inspections.queries import Cut
 from spms.inspections.rules import draw, hours_of, may_call, next_opening, write_document
 from spms.inspections.sip import CallResult
 from spms.partners import actions as partners
@@ -206,8 +205,8 @@ async def record_unknown(tx: Connection, call: Placing, *, now: datetime) -> Non
 
 
 async def give_up_lost(tx: Connection, *, now: datetime) -> int:
-    """End calls whose worker died in the middle; their items get another call."""
-    lost = _in_order_of_locks(await queries.give_up_lost(tx, now))
+    """End a call whose worker died in the middle, if any; its item gets another. Ask until 0."""
+    lost = await queries.give_up_lost(tx, now)
     for cut in lost:
         found = await queries.call(tx, cut.item_id, cut.attempt_no)
         if found is not None:
@@ -217,8 +216,8 @@ async def give_up_lost(tx: Connection, *, now: datetime) -> int:
 
 
 async def drop_withdrawn(tx: Connection, *, now: datetime) -> int:
-    """End items whose hotline is no longer in force, when their next call comes due."""
-    dropped = _in_order_of_locks(await queries.drop_withdrawn(tx, now))
+    """End an item whose hotline is out of force, when its next call comes due. Ask until 0."""
+    dropped = await queries.drop_withdrawn(tx, now)
     for cut in dropped:
         await judging.judge(tx, cut.item_id, withdrawn=True, now=now)
     return len(dropped)
@@ -228,11 +227,6 @@ async def _seal(tx: Connection, item_id: UUID, number: str, call: HotlineCall) -
     """Link a call to the one before it of the same number; that one is over and committed."""
     last = await queries.last_evidence(tx, number)
     await queries.add_evidence(tx, evidence.seal(last, item_id, number, call))
-
-
-def _in_order_of_locks(cuts: list[Cut]) -> list[Cut]:
-    """Order items so that transactions which judge several take the plans in one order."""
-    return sorted(cuts, key=lambda cut: (cut.plan_id, cut.item_id))
 
 
 async def put_line(tx: Connection, line: LineIn, *, actor: Actor, now: datetime) -> None:

@@ -6,7 +6,8 @@ that ends; the attempt is then `unknown`, counts for nothing, and another one fo
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from datetime import datetime
+from typing import Final, Protocol
 
 import asyncpg
 import structlog
@@ -19,6 +20,9 @@ from spms.inspections.model import Placing
 from spms.inspections.prober import Prober
 from spms.inspections.rules import may_leave
 from spms.inspections.sip import CallResult
+
+WRITERS: Final = 4
+"""Results of one pump that are written down at a time: the others wait here, not for the pool."""
 
 LEASE_MARGIN_SECONDS: Final = 10.0
 """By how much a lease outlives the longest call: what writing down its result may take."""
@@ -34,10 +38,8 @@ async def pump_calls(pool: Pool, prober: Prober, clock: Clock) -> int:
     without a result. An error of the database is raised after all calls have ended; leases take
     care of what it left.
     """
-    async with db.transaction(pool) as tx:
-        lost = await actions.give_up_lost(tx, now=clock.now())
-    async with db.transaction(pool) as tx:
-        dropped = await actions.drop_withdrawn(tx, now=clock.now())
+    ended = await _until_none(pool, clock, actions.give_up_lost)
+    ended += await _until_none(pool, clock, actions.drop_withdrawn)
     pace = _Pace(prober.calls_per_second)
     placed, trouble = 0, None
     async with asyncio.TaskGroup() as group:
@@ -56,7 +58,22 @@ async def pump_calls(pool: Pool, prober: Prober, clock: Clock) -> int:
     trouble = trouble or next((error for error in rest if error), None)
     if trouble is not None:
         raise trouble
-    return lost + dropped + placed
+    return ended + placed
+
+
+class _End(Protocol):
+    async def __call__(self, tx: Connection, *, now: datetime) -> int: ...
+
+
+async def _until_none(pool: Pool, clock: Clock, end: _End) -> int:
+    """End what is to be ended, each in a transaction of its own; return how much that was."""
+    count = 0
+    while True:
+        async with db.transaction(pool) as tx:
+            ended = await end(tx, now=clock.now())
+        if not ended:
+            return count
+        count += ended
 
 
 class _Pace:
@@ -65,6 +82,7 @@ class _Pace:
     def __init__(self, per_second: float) -> None:
         self._step = 1.0 / per_second
         self._next = 0.0
+        self.writing = asyncio.Semaphore(WRITERS)
 
     async def turn(self) -> None:
         """Wait for one's turn."""
@@ -93,15 +111,15 @@ async def _place(
     """Place one call and record it; return what went wrong, so that other calls go on."""
     await pace.turn()
     if not may_leave(call, clock.now()):  # the clock left the permitted hours meanwhile
-        return await _record(pool, _as_unknown(call, clock))
+        return await _record(pool, pace, _as_unknown(call, clock))
     try:
         async with asyncio.timeout(prober.longest_seconds):
             result = await prober.place(call, clock=clock)
     except Exception as error:  # noqa: BLE001 - whatever it was, the call may have been placed
         kind = type(error).__name__
         log.warning("call_unknown", item=str(call.item_id), attempt=call.attempt_no, error=kind)
-        return await _record(pool, _as_unknown(call, clock))
-    return await _record(pool, _with_result(call, result, clock))
+        return await _record(pool, pace, _as_unknown(call, clock))
+    return await _record(pool, pace, _with_result(call, result, clock))
 
 
 Write = Callable[[Connection], Awaitable[None]]
@@ -115,9 +133,9 @@ def _with_result(call: Placing, result: CallResult, clock: Clock) -> Write:
     return lambda tx: actions.record_call(tx, call, result, now=clock.now())
 
 
-async def _record(pool: Pool, write: Write) -> Exception | None:
+async def _record(pool: Pool, pace: _Pace, write: Write) -> Exception | None:
     try:
-        async with db.transaction(pool) as tx:
+        async with pace.writing, db.transaction(pool) as tx:
             await write(tx)
     except Exception as error:  # noqa: BLE001 - raised by the pump when the other calls are over
         return error

@@ -22,6 +22,9 @@ from spms.inspections.sip_digest import Credentials
 PATIENCE_SECONDS: Final = 480.0
 """For one call over a trunk: twice what the slowest needs with the longest ringing allowed."""
 
+LINGER_SECONDS: Final = 1.0
+"""How long a finished call still answers repeats; meanwhile it takes one of the trunk's places."""
+
 SANDBOX_CALLS: Final = 20
 SANDBOX_PATIENCE_SECONDS: Final = 15.0
 SANDBOX_RING_SECONDS: Final = 0.4
@@ -86,6 +89,7 @@ class SipProber:
                     ring_seconds=settings.sip_ring_seconds,
                     credentials=credentials,
                     transport=settings.sip_transport,
+                    linger_seconds=LINGER_SECONDS,
                     media_hosts=frozenset(listed(settings.sip_media_hosts)),
                 )
                 for caller in self.callers

@@ -184,13 +184,14 @@ GIVE_UP_LOST = """
       FROM inspection_item i
      WHERE i.id = c.item_id AND (c.item_id, c.attempt_no) IN (
            SELECT item_id, attempt_no FROM hotline_call
-            WHERE state = 'placing' AND lease_until < clock_timestamp() FOR UPDATE SKIP LOCKED)
+            WHERE state = 'placing' AND lease_until < clock_timestamp()
+             LIMIT 1 FOR UPDATE SKIP LOCKED)
     RETURNING c.item_id, i.plan_id, c.attempt_no, c.number
 """
 
 
 async def give_up_lost(tx: Connection, now: datetime) -> list[Cut]:
-    """End calls whose worker did not report in time."""
+    """End a call whose worker did not report in time; one only: a transaction holds one item."""
     return many(Cut, await tx.fetch(GIVE_UP_LOST, now))
 
 
@@ -214,13 +215,13 @@ DROP_WITHDRAWN = f"""
            SELECT c.item_id, c.attempt_no
              FROM hotline_call c JOIN inspection_item i ON i.id = c.item_id
             WHERE c.state = 'due' AND c.due_at <= $1 AND NOT {IN_FORCE}
-              FOR UPDATE OF c SKIP LOCKED)
+              LIMIT 1 FOR UPDATE OF c SKIP LOCKED)
     RETURNING c.item_id, i.plan_id, c.attempt_no, c.number
 """
 
 
 async def drop_withdrawn(tx: Connection, now: datetime) -> list[Cut]:
-    """Drop due calls to hotlines that are no longer in force."""
+    """Drop a due call to a hotline that is no longer in force; one only."""
     return many(Cut, await tx.fetch(DROP_WITHDRAWN, now))
 
 

@@ -26,10 +26,6 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """Before the first call the SP asked to give this number up; that is not decided yet."""
 
 
-LOCK_PLAN = """
-    SELECT p.id FROM inspection_plan p JOIN inspection_item i ON i.plan_id = p.id
-     WHERE i.id = $1 FOR UPDATE OF p
-"""
 LOCK_ITEM = f"""
     SELECT i.id, i.plan_id, i.sp_id, i.hotline, p.drawn_at, p.seed, p.start,
            {IN_FORCE} AS in_force,
@@ -44,11 +40,10 @@ LOCK_ITEM = f"""
 
 
 async def lock_item(tx: Connection, item_id: UUID, now: datetime) -> Found | None:
-    """Hold an open item and its plan until the transaction ends; None when it is judged.
+    """Hold an open item until the transaction ends; None when it is judged.
 
-    The plan is held first: of two items judged at a time, the second sees the first.
+    A transaction holds one item, and after it the plan: so none waits for another in a circle.
     """
-    await tx.execute(LOCK_PLAN, item_id)
     return one(Found, await tx.fetchrow(LOCK_ITEM, now, item_id))
 
 
@@ -119,6 +114,7 @@ async def cure(tx: Connection, found: Found, at: datetime) -> None:
     await tx.execute(CURE, found.sp_id, found.hotline, at, found.drawn_at)
 
 
+LOCK_PLAN = "SELECT id FROM inspection_plan WHERE id = $1 FOR UPDATE"
 FINISH = """
     UPDATE inspection_plan SET finished_at = $2
      WHERE id = $1 AND finished_at IS NULL
@@ -127,7 +123,8 @@ FINISH = """
 
 
 async def finish(tx: Connection, plan_id: UUID, at: datetime) -> None:
-    """Finish a plan if none of its items is open; the caller holds the plan."""
+    """Finish a plan if none of its items is open; of two last verdicts, one sees the other."""
+    await tx.execute(LOCK_PLAN, plan_id)
     await tx.execute(FINISH, plan_id, at)
 
 

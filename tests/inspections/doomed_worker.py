@@ -28,7 +28,7 @@ class _FarLines:
 
 async def main(url: str, port: int, at: datetime) -> None:
     pool = await db.open_pool(url, Settings())
-    prober = SandboxProber(pool, cast(SandboxLines, _FarLines(port)))
+    prober = SandboxProber(pool, cast("SandboxLines", _FarLines(port)))
     while True:
         await pump_calls(pool, prober, FixedClock(at))
         await asyncio.sleep(0.05)
