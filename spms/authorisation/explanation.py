@@ -143,6 +143,15 @@ def _pending(facts: Facts) -> str:
     return "Nothing waits for the person's second yes."
 
 
+def _trial(facts: Facts) -> str:
+    relation = facts.relation
+    if facts.purpose == Purpose.MESSAGE:
+        return FREE
+    if relation is None or relation.charge_from is None or not relation.live:
+        return "There is no relation to be charged from an instant on."
+    return f"Relation {relation.id} may be charged from {relation.charge_from:%F %T} UTC on."
+
+
 def _order(facts: Facts) -> str:
     if (
         facts.purpose == Purpose.MESSAGE
@@ -200,6 +209,7 @@ SENTENCES: Final[dict[Reason, Callable[[Facts], str]]] = {
     Reason.NUMBER_TERMINATED: _number_state,
     Reason.NO_CONSENT: _consent,
     Reason.CONSENT_PENDING: _pending,
+    Reason.TRIAL: _trial,
     Reason.ORDER_USED: _order,
     Reason.CAP_SERVICE: _service_cap,
     Reason.CAP_TOTAL: _total_cap,
