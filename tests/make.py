@@ -132,6 +132,7 @@ async def subscription(
         "price_fen": facts["price_fen"], "channel": "sms", "requested_at": now,
         "requested_by": "subscriber:sms", "request_text": "TQ", "prompt_code": "4821",
         "prompt_text": "回复Y确认", "confirm_by": now + timedelta(minutes=60), "active_from": now,
+        "charge_from": values.get("active_from", now),
     } | values  # fmt: skip
     await _insert(tx, "subscription", row)
     await _insert(

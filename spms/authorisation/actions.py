@@ -115,6 +115,7 @@ async def explain(read: Connection, authorisation_id: UUID, *, actor: Actor) -> 
         service_code=recorded.service_code,
         price_fen=recorded.price_fen,
         access_number=recorded.access_number,
+        link_id=recorded.facts.link_id,
     )
     dossier = await _dossier(
         read, [asked], sp_id=recorded.sp_id, at=recorded.decided_at, before=recorded.id

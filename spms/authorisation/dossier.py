@@ -140,6 +140,7 @@ class Dossier:
             price_fen=asked.price_fen,
             sp_id=self._sp_id,
             access_number=asked.access_number,
+            link_id=asked.link_id,
             sp_status=self._sp_status,
             restrictions=tuple(
                 held for held in self._restrictions if held.service_id in {None, service_id}
@@ -147,7 +148,8 @@ class Dossier:
             service=service,
             number=number,
             relation=None if service_id is None or number is None else choose(
-                self._relations.get((asked.msisdn, service_id), ()), epoch=number.epoch
+                self._relations.get((asked.msisdn, service_id), ()), epoch=number.epoch,
+                link_id=asked.link_id,
             ),
             spent_service_fen=0 if service_id is None
             else self._spent.get((asked.msisdn, service_id), 0),
@@ -206,7 +208,8 @@ def _relation(row: RelationRow) -> RelationFact:
     return RelationFact(
         id=row.id, epoch=row.epoch, price_fen=row.price_fen, live=row.live,
         active_from=row.active_from, consent_kind=row.consent_kind,
-        consent_price_fen=row.consent_price_fen, used=row.used,
+        consent_price_fen=row.consent_price_fen, charge_from=row.charge_from, free=row.free,
+        link_id=row.link_id, used=row.used,
     )  # fmt: skip
 
 

@@ -162,6 +162,15 @@ def _leave_received(facts: Facts) -> str:
     )
 
 
+def _trial(facts: Facts) -> str:
+    relation = facts.relation
+    if facts.purpose == Purpose.MESSAGE:
+        return FREE
+    if relation is None or relation.charge_from is None or not relation.live:
+        return "There is no relation to be charged from an instant on."
+    return f"Relation {relation.id} may be charged from {relation.charge_from:%F %T} UTC on."
+
+
 def _order(facts: Facts) -> str:
     if (
         facts.purpose == Purpose.MESSAGE
@@ -225,6 +234,7 @@ SENTENCES: Final[dict[Reason, Callable[[Facts], str]]] = {
     Reason.BARRED_SP: _bar("sp", "this SP"),
     Reason.BARRED_CATEGORY: _bar("category", "the service's category"),
     Reason.LEAVE_RECEIVED: _leave_received,
+    Reason.TRIAL: _trial,
     Reason.ORDER_USED: _order,
     Reason.CAP_SERVICE: _service_cap,
     Reason.CAP_TOTAL: _total_cap,

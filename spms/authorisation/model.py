@@ -61,6 +61,7 @@ class Reason(StrEnum):
     BARRED_CATEGORY = "barred_category"
     LEAVE_RECEIVED = "leave_received"
     """A wish to leave came in and is not carried out yet: nothing is charged from its receipt."""
+    TRIAL = "trial"
     ORDER_USED = "order_used"
     CAP_SERVICE = "cap_service"
     CAP_TOTAL = "cap_total"
@@ -84,6 +85,8 @@ class DecisionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     price_fen: AskedPrice = 0
     access_number: AccessNumber | None = None
     """The number the message will show or the order came to; checked when given."""
+    link_id: Annotated[str, msgspec.Meta(pattern="^[0-9]{20}$(?!\\n)")] | None = None
+    """The order on demand that is meant; without it, the oldest that licensed no charge yet."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +148,11 @@ class RelationFact(msgspec.Struct, frozen=True, kw_only=True):
     active_from: datetime | None = None
     consent_kind: str | None = None
     consent_price_fen: int | None = None
+    charge_from: datetime | None = None
+    free: bool = False
+    """The instant lies before `charge_from`: nothing may be charged yet."""
+    link_id: str | None = None
+    """Of an order on demand."""
     used: bool = False
     """An earlier allowed charge cited this order."""
 
@@ -170,6 +178,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     price_fen: int
     sp_id: UUID
     access_number: str | None = None
+    link_id: str | None = None
     sp_status: str | None = None
     restrictions: tuple[RestrictionFact, ...] = ()
     service: ServiceFact | None = None

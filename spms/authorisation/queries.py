@@ -92,7 +92,8 @@ FACTS = """
          WHERE e.effective_at <= $6 AND e.recorded_at <= $6
          ORDER BY e.msisdn, e.effective_at DESC) n) AS numbers,
     (SELECT json_agg(x) FROM (
-        SELECT x.msisdn, x.service_id, x.id, x.epoch, x.price_fen, x.active_from,
+        SELECT x.msisdn, x.service_id, x.id, x.epoch, x.price_fen, x.active_from, x.charge_from,
+               COALESCE(x.charge_from > $6, false) AS free, x.link_id,
                known.confirmed AS live, c.kind AS consent_kind, c.price_fen AS consent_price_fen,
                u.authorisation_id IS NOT NULL AS used
           FROM unnest($3::text[], $4::text[]) AS asked (msisdn, service_code)
@@ -108,6 +109,7 @@ FACTS = """
                SELECT COALESCE(x.active_from <= $6 AND COALESCE(m.handled_at <= $6, true), false)
                    AS confirmed) known
          WHERE x.requested_at <= $6 AND (x.ended_at IS NULL OR x.ended_at > $6)
+           AND (x.free_until IS NULL OR x.free_until > $6)
            AND CASE WHEN known.confirmed THEN x.kind = 'monthly' OR x.active_from > $10
                     ELSE x.confirm_by > $6 END
          ORDER BY x.active_from NULLS LAST, x.id) x) AS relations,
@@ -161,7 +163,7 @@ async def gather(
     """Read every fact about a list of questions, as of `at`, in one statement.
 
     An on-demand order made at `orders_since` or before is over, also where the job that ends it is
-    late. `month` is the business month of `at`; of its decisions only those made before the decision
+    late; so is an SP's own free trial at its end. `month` is the business month of `at`; of its decisions only those made before the decision
     `before` count. Statuses, restrictions, tariffs and number events are dated, so the same
     statement replays a past decision. A number event counts from when it was recorded, a consent
     from when its message was handled: before that nobody could have known.

@@ -30,12 +30,19 @@ def outcomes(facts: Facts, rules: CapRules) -> tuple[tuple[Reason, Outcome], ...
     return tuple((reason, check(facts, rules)) for reason, check in CHECKS.items())
 
 
-def choose(relations: Iterable[RelationFact], *, epoch: int | None) -> RelationFact | None:
+def choose(
+    relations: Iterable[RelationFact], *, epoch: int | None, link_id: str | None = None
+) -> RelationFact | None:
     """Return the relation to judge; those of a number's earlier owner (epoch) do not count.
 
-    The oldest live unused one, else the latest used one, else one that waits for its second yes.
+    The oldest live unused one, else the latest used one, else one that waits for its second yes;
+    with a link id that order and no other.
     """
-    own = [relation for relation in relations if relation.epoch == epoch]
+    own = [
+        relation
+        for relation in relations
+        if relation.epoch == epoch and link_id in {None, relation.link_id}
+    ]
     live = [relation for relation in own if relation.live]
     unused = [relation for relation in live if not relation.used]
     return next(iter(unused or live[-1:] or own), None)
@@ -164,6 +171,15 @@ def _no_leave_received(facts: Facts, _: CapRules) -> Outcome:
     return facts.leave_received_at is None or facts.relation is None
 
 
+def _trial_over(facts: Facts, _: CapRules) -> Outcome:
+    """Before its first charge date a relation is free to have, and free to leave."""
+    if facts.purpose != Purpose.CHARGE or not _relation_matters(facts):
+        return None
+    if facts.relation is None or not facts.relation.live:
+        return None
+    return not facts.relation.free
+
+
 def _order_unused(facts: Facts, _: CapRules) -> Outcome:
     if facts.purpose != Purpose.CHARGE or not _relation_matters(facts):
         return None
@@ -225,6 +241,7 @@ CHECKS: Final[dict[Reason, Callable[[Facts, CapRules], Outcome]]] = {
     Reason.BARRED_SP: _not_barred("sp"),
     Reason.BARRED_CATEGORY: _not_barred("category"),
     Reason.LEAVE_RECEIVED: _no_leave_received,
+    Reason.TRIAL: _trial_over,
     Reason.ORDER_USED: _order_unused,
     Reason.CAP_SERVICE: _within_service_cap,
     Reason.CAP_TOTAL: _within_total_cap,

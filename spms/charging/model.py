@@ -38,6 +38,8 @@ class Finding(StrEnum):
     """This holder of the number never agreed, or the order was used up by time."""
     AFTER_UNSUBSCRIBE = "after_unsubscribe"
     """The person had left (TD) when the charge was made."""
+    IN_TRIAL = "in_trial"
+    """Before the first charge date that the person was told."""
     PRICE_MISMATCH = "price_mismatch"
     """More than the person agreed to; a lower price is no error."""
     NUMBER_SUSPENDED = "number_suspended"

@@ -75,7 +75,8 @@ async def hold_numbers(tx: Connection, msisdns: list[str]) -> None:
 FACTS = """
     SELECT i.n, e.state_after AS state, e.epoch_after AS epoch, t.id AS tariff_id,
            a.id AS authorisation_id, r.id AS subscription_id, r.price_fen,
-           r.tariff_id AS agreed_tariff_id, r.active_from, r.ended_at, r.end_reason
+           r.tariff_id AS agreed_tariff_id, r.active_from, r.ended_at, r.end_reason,
+           r.charge_from, r.free_until
       FROM unnest($1::int[], $2::text[], $3::uuid[], $4::text[], $5::timestamptz[])
            AS i (n, msisdn, service_id, kind, charged_at)
       LEFT JOIN LATERAL (
@@ -93,7 +94,8 @@ FACTS = """
               AND service_id = i.service_id AND purpose = 'charge' AND allowed
             ORDER BY decided_at DESC LIMIT 1) a ON true
       LEFT JOIN LATERAL (
-           SELECT s.id, s.price_fen, s.tariff_id, s.active_from, s.ended_at, s.end_reason
+           SELECT s.id, s.price_fen, s.tariff_id, s.active_from, s.ended_at, s.end_reason,
+                  s.charge_from, s.free_until
              FROM subscription s
             WHERE s.msisdn = i.msisdn AND s.service_id = i.service_id
               AND s.active_from <= i.charged_at AND s.epoch = e.epoch_after
@@ -126,7 +128,8 @@ async def facts(read: Connection, items: Sequence[Item], order_lifetime: timedel
             found[-1].relations.append(
                 Relation(
                     row["subscription_id"], row["price_fen"], row["agreed_tariff_id"],
-                    row["active_from"], row["ended_at"], row["end_reason"],
+                    row["active_from"], row["ended_at"], row["end_reason"], row["charge_from"],
+                    row["free_until"],
                 )
             )  # fmt: skip
     return found

@@ -36,6 +36,10 @@ class Relation(NamedTuple):
     active_from: datetime
     ended_at: datetime | None
     end_reason: str | None
+    charge_from: datetime
+    """Nothing is due before."""
+    free_until: datetime | None
+    """An SP's own free trial: it ends then, whenever the job says so."""
 
 
 class OwnLimits(NamedTuple):
@@ -159,7 +163,10 @@ def review(
 ) -> tuple[Relation | None, list[Fault]]:
     """Return the relation that licenses a charge, and what is wrong with the charge by itself."""
     relation, faults = consent(item, facts, standing, order_lifetime)
-    faults += number(facts)
+    of_number = number(facts)
+    if relation is not None and item.charged_at < relation.charge_from and not of_number:
+        faults.append(Fault(Finding.IN_TRIAL, 0, {"charge_from": relation.charge_from}))
+    faults += of_number
     if facts.own.barred_by is not None:
         faults.append(Fault(Finding.BARRED, 0, {"scope": facts.own.barred_by}))
     if item.delivery is Delivery.FAILED:
@@ -176,7 +183,7 @@ def consent(
     """Return the relation whose consent licenses the charge, or the finding that none does."""
     at = item.charged_at
     if item.kind is Kind.MONTHLY:
-        live = [r for r in facts.relations[:1] if r.ended_at is None or r.ended_at > at]
+        live = [r for r in facts.relations[:1] if _runs(r, at)]
     else:
         live = [r for r in facts.relations if _order_holds(r, at, order_lifetime)]
         # The oldest order that nothing was charged on: it is the one that runs out first.
@@ -201,6 +208,12 @@ def number(facts: Facts) -> list[Fault]:
     if facts.state == NumberState.TERMINATED:
         return [Fault(Finding.NUMBER_TERMINATED, 0, {})]
     return []
+
+
+def _runs(relation: Relation, at: datetime) -> bool:
+    if relation.free_until is not None and relation.free_until <= at:
+        return False
+    return relation.ended_at is None or relation.ended_at > at
 
 
 def _order_holds(relation: Relation, at: datetime, lifetime: timedelta) -> bool:

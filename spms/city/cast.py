@@ -56,7 +56,9 @@ WRONG = (
     Role(story=Story.KEEP, fault=Fault.NUMBER_SUSPENDED, fate=Fate.SUSPENDED),
     Role(story=Story.KEEP, fault=Fault.NUMBER_TERMINATED, fate=Fate.TERMINATED),
     Role(story=Story.KEEP, fault=Fault.AFTER_UNSUBSCRIBE, way=Way.TD, needs_days=2),
+    Role(story=Story.KEEP, fault=Fault.IN_TRIAL),
     Role(story=Story.REFUSE, fault=Fault.NO_CONSENT),
+    Role(story=Story.KEEP, fault=Fault.IN_TRIAL),  # twice: one may meet the end of a month
     Role(story=Story.SILENT, fault=Fault.NO_CONSENT),
     Role(story=Story.LATE, fault=Fault.NO_CONSENT),
     Role(story=Story.UNCLEAR, fault=Fault.NO_CONSENT),
@@ -71,7 +73,7 @@ WRONG = (
     Role(story=Story.KEEP, fault=Fault.AFTER_UNSUBSCRIBE, exit=Way.ALL_SMS, needs_days=2),
     Role(story=Story.KEEP, fault=Fault.AFTER_UNSUBSCRIBE, exit=Way.ALL_AGENT, needs_days=2),
 )
-"""Every way of charging wrongly but over a cap; the first seven are kinds of their own."""
+"""Every way of charging wrongly but over a cap; the first eight are kinds of their own."""
 
 RIGHT = (
     *[Role(story=Story.KEEP)] * 6,
@@ -113,7 +115,7 @@ def people(roll: Random, market: Market, *, subscribers: int, days: int) -> tupl
     """Invent the subscribers."""
     roles: list[Role | Spender] = [role for role in WRONG if role.needs_days <= days]
     # Spenders at different times: where one meets the end of a month, the other does not.
-    roles[7:7] = [Spender.EARLY, Spender.LATE]
+    roles[8:8] = [Spender.EARLY, Spender.LATE]
     roles += [Spender.BIG, *[*Spender] * (subscribers // PEOPLE_PER_SPENDER)]
     right = [role for role in RIGHT if role.needs_days <= days]
     wrong = [role for role in WRONG if role.needs_days <= days]

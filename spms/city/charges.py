@@ -18,6 +18,7 @@ from spms.city.plan import dice
 from spms.city.records import Row
 from spms.city.spenders import SERVICE_CAP_FEN, TOTAL_CAP_FEN
 from spms.city.timeline import Life, Relation, Span
+from spms.city.trial import charged_from, free_until
 from spms.core.clock import business_month, next_month, start_of_day
 
 PIECE_MIN = timedelta(hours=1)
@@ -70,8 +71,13 @@ class Ledger:
         fault = stake.fault
         price = self._offers[stake.offer].price_fen
         charged: set[date] = set()
+        begun = charged_from(self._began + span.begin)
         for piece in self._pieces(span):
-            if piece.month in charged or _overlaps(life.silences, piece, self._began):
+            if (
+                piece.begin < begun
+                or piece.month in charged
+                or _overlaps(life.silences, piece, self._began)
+            ):
                 continue
             first = not charged
             charged.add(piece.month)
@@ -94,7 +100,10 @@ class Ledger:
         """Charge a monthly service when it was not to be charged at all."""
         stake, span = relation.stake, relation.span
         wrong: Span | None = None
-        if stake.fault is Fault.AFTER_UNSUBSCRIBE and span.end is not None:
+        free = None
+        if stake.fault is Fault.IN_TRIAL:
+            wrong, free = span, free_until(self._began + span.begin)
+        elif stake.fault is Fault.AFTER_UNSUBSCRIBE and span.end is not None:
             wrong = Span(begin=span.end)
         elif stake.fault is Fault.NUMBER_SUSPENDED and life.silences:
             wrong = life.silences[0]
@@ -104,9 +113,10 @@ class Ledger:
             wrong = Span(begin=life.over)
         if wrong is None or stake.fault is None:
             return
-        pieces = list(self._pieces(wrong))
-        piece = roll.choice(pieces[:REPEAT_DAYS])
-        yield self._row(life, stake, _in(roll, piece), fault=stake.fault, due_fen=0)
+        pieces = [p for p in self._pieces(wrong) if free is None or p.end <= free][:REPEAT_DAYS]
+        if pieces:
+            at = _in(roll, roll.choice(pieces))
+            yield self._row(life, stake, at, fault=stake.fault, due_fen=0)
 
     def _orders(
         self, roll: Random, life: Life, stake: Stake, relations: list[Relation]

@@ -18,6 +18,7 @@ class Fault(StrEnum):
     DUPLICATE = "duplicate"
     NO_CONSENT = "no_consent"
     AFTER_UNSUBSCRIBE = "after_unsubscribe"
+    IN_TRIAL = "in_trial"
     PRICE_MISMATCH = "price_mismatch"
     NUMBER_SUSPENDED = "number_suspended"
     NUMBER_TERMINATED = "number_terminated"

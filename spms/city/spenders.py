@@ -13,6 +13,8 @@ SERVICE_CAP_FEN = 3_000
 TOTAL_CAP_FEN = 10_000
 """The rulebook's defaults: 30 yuan a month for a service, 100 yuan for everything."""
 
+TRIAL_DAYS = 5
+"""After so many days what was ordered on the first two is charged, but at the end of a month."""
 PROMPTS_A_DAY = 3
 ORDERS_MAX = 60
 """Nobody texts more orders than that in one day's play."""
@@ -46,7 +48,7 @@ def thrifty_spender(roll: Random, market: Shelves, *, days: int, late: bool) -> 
 def big_spender(roll: Random, market: Shelves, *, days: int, late: bool) -> tuple[Stake, ...]:
     """Take services of many companies until the next order no longer fits the number's own cap.
 
-    Two days of monthly services, the second also of orders, then one last order on a third day.
+    Two days of monthly services, then a day of orders, then one last order on the day after.
     Where the city sells too little for that, or lives too short, orders one service to its cap.
     """
     monthly = sorted(market.offers(Sold.MONTHLY), key=lambda o: (-o.price_fen, o.n))
@@ -64,7 +66,10 @@ def big_spender(roll: Random, market: Shelves, *, days: int, late: bool) -> tupl
             break
     if days < 3 or last is None or sum(counts.values()) > ORDERS_MAX:  # noqa: PLR2004 - as said
         return thrifty_spender(roll, market, days=days, late=late)
-    day = roll.randrange(days - 2)
+    # The monthly services count once they are charged: after their free first days, if the play
+    # is long enough. The calendar decides whether the last order is one too many (`charges.py`).
+    wait = TRIAL_DAYS if days > TRIAL_DAYS + 2 else 1
+    day = roll.randrange(days - wait - 1)
     stakes = [
         Stake(offer=offer.n, story=Story.KEEP, day=day + place // PROMPTS_A_DAY,
               channel=Channel.SMS)
@@ -75,7 +80,7 @@ def big_spender(roll: Random, market: Shelves, *, days: int, late: bool) -> tupl
         if count + len(beyond) > 0:
             fault = Fault.OVER_CAP if beyond else None
             stakes.append(
-                Stake(offer=offer.n, story=Story.BUY, day=day + 1, orders=(count, *beyond),
+                Stake(offer=offer.n, story=Story.BUY, day=day + wait, orders=(count, *beyond),
                       fault=fault)
             )  # fmt: skip
     return tuple(stakes)

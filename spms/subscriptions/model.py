@@ -8,6 +8,8 @@ from uuid import UUID
 import msgspec
 
 from spms.catalogue.model import ServiceKind
+from spms.subscriptions.causes import Cause
+from spms.subscriptions.trial import ChargeRule
 
 
 class ConsentRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +60,7 @@ class Action(StrEnum):
     LEAVE = "leave"
     """The person, or an agent for the person, wants out (退订)."""
     LAPSE = "lapse"
-    """An on-demand order has been open for its whole time."""
+    """An on-demand order, or an SP's own free trial, has run for its whole time."""
     END = "end"
     """The number or the offer behind the relation is gone."""
 
@@ -86,6 +88,12 @@ class EndReason(StrEnum):
     NUMBER_TERMINATED = "number_terminated"
     NUMBER_CHANGED = "number_changed"
     NUMBER_TRANSFERRED = "number_transferred"
+    TAKEN_OVER = "taken_over"
+    """The person agreed to new terms: another relation went on from that instant."""
+    NOTHING_TO_TAKE_OVER = "nothing_to_take_over"
+    """A yes to new terms of a relation that was left meanwhile."""
+    TRIAL_OVER = "trial_over"
+    """An SP's own free trial ended without a fresh yes."""
 
 
 class Outcome(StrEnum):
@@ -146,6 +154,16 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     active_from: datetime | None
     ended_at: datetime | None
     end_reason: EndReason | None
+    category: str = ""
+    charge_from: datetime | None = None
+    """Nothing is charged before. While a prompt waits: the earliest instant that it names."""
+    charge_rule: ChargeRule | None = None
+    follows_id: UUID | None = None
+    """The running relation that a yes takes over from."""
+    free_until: datetime | None = None
+    """An SP's own free trial: the end of the relation, unless the person agrees anew."""
+    link_id: str | None = None
+    """Of an order on demand: what the SP cites to charge it, once."""
 
     @property
     def asked_at(self) -> datetime:
@@ -175,6 +193,15 @@ class SubscriptionShown(msgspec.Struct, frozen=True, kw_only=True):
     requested_at: datetime
     confirm_by: datetime | None
     active_from: datetime | None
+    charge_from: datetime | None
+    """Nothing is charged before. While a prompt waits: the earliest instant that it names."""
+    charge_rule: ChargeRule | None
+    follows_id: UUID | None
+    """The relation it takes over from, on new terms that the person agreed to."""
+    free_until: datetime | None
+    """An SP's own free trial: it ends then, unless the person agrees to pay."""
+    link_id: str | None
+    """Of an order on demand: licenses one charge."""
     ended_at: datetime | None
     end_reason: EndReason | None
 
@@ -187,7 +214,9 @@ class HistoryLine(msgspec.Struct, frozen=True, kw_only=True):
     to_status: Status
     at: datetime
     actor: str
+    cause: Cause
     reason: str | None
+    """In the words of an agent."""
 
 
 class RequestProof(msgspec.Struct, frozen=True, kw_only=True):

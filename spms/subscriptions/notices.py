@@ -1,8 +1,6 @@
 """The texts a person gets about a relation: pure text in, text out, Chinese and English.
 
-A prompt is evidence. It names the SP, the service, the price, the period in words, the hotline,
-how to say yes, how to leave, and that no or silence costs nothing; without any one of these it is
-not built.
+The requests for the second consent are in `prompts`.
 """
 
 from collections.abc import Sequence
@@ -26,6 +24,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What a person is told about an offer."""
 
     sp_name: str
+    sp_code: str
     service_name: str
     service_code: str
     price_fen: int
@@ -58,28 +57,28 @@ SHORT_PRICE = {
     ("en", "month"): "CNY {yuan} a month",
     ("en", "use"): "CNY {yuan} each",
 }
-PROMPT = {
-    "zh": (
-        "【订购确认】{sp_name}的“{service_name}”，资费{price}。"
-        "同意请在{minutes}分钟内回复Y {code}；回复N或不回复即不开通、不收费。"
-        "开通后如需退订，发送{leave_command}到{operator}。客服热线{hotline}。"
-    ),
-    "en": (
-        '[Please confirm] "{service_name}" by {sp_name}: {price}. '
-        "To agree, reply Y {code} within {minutes} minutes. "
-        "Reply N or do not reply: nothing is opened, nothing is charged. "
-        "To leave later, send {leave_command} to {operator}. Hotline {hotline}."
-    ),
-}
 WELCOME = {
     "zh": (
-        "您已订购{sp_name}的“{service_name}”，资费{price}，自{at}起生效。"
+        "您已订购{sp_name}的“{service_name}”，资费{price}，自{at}起生效，{first}。"
         "退订：发送{leave_command}到{operator}，即时生效。客服热线{hotline}。"
     ),
     "en": (
-        'You now have "{service_name}" by {sp_name}: {price}; in effect from {at}. '
+        'You now have "{service_name}" by {sp_name}: {price}; in effect from {at}, {first}. '
         "To leave, send {leave_command} to {operator}: it works at once. Hotline {hotline}."
     ),
+}
+FIRST = {
+    "zh": "首次扣费时间{at}，此前退订不收费",
+    "en": "first charged {at}, free if you leave before",
+}
+FIRST_NOW = {"zh": "即开始扣费", "en": "charged from now on"}
+NEVER = {
+    "zh": "免费试用至{at}，到期自动终止、不收费",
+    "en": "a free trial until {at}: it then ends by itself, nothing is charged",
+}
+KEPT = {
+    "zh": "已按您的意愿取消资费变更：{names}按原价继续，直到您退订。",
+    "en": "As you wish, the price of {names} stays as it was until you leave.",
 }
 REFUSED = {
     "zh": "已按您的意愿取消：{names}未开通，不收费。",
@@ -157,20 +156,26 @@ NAMES_MAX = 4
 """Names in one sentence; an SMS has an end, a person's patience too."""
 
 
-def prompt(terms: Terms, code: str, minutes: int, *, operator: str, language: Language) -> str:
-    """Write the request for the second consent; raise `NoticeIncomplete` when a part is missing."""
-    _require_complete(terms)
-    if len(code) != 4 or not (code.isascii() and code.isdigit()):  # noqa: PLR2004 - a PIN's length
-        raise NoticeIncomplete("a prompt carries a code of four digits")
-    if minutes < 1 or not operator.strip():
-        raise NoticeIncomplete("a prompt says how long, and where, it may be answered")
-    return _tell(PROMPT, terms, language, code=code, minutes=minutes, operator=operator)
+def welcome(
+    terms: Terms, at: datetime, *, charge_from: datetime | None = None,
+    free_until: datetime | None = None, operator: str, language: Language,
+) -> str:  # fmt: skip
+    """Say that the relation is live, since when, on which terms, first charged when, how to leave.
+
+    `charge_from` not later than `at`, or None: charged from now on.
+    """
+    require_complete(terms)
+    first = FIRST_NOW[language]
+    if free_until is not None:
+        first = NEVER[language].format(at=local(free_until))
+    elif charge_from is not None and charge_from > at:
+        first = FIRST[language].format(at=local(charge_from))
+    return tell(WELCOME[language], terms, language, at=local(at), operator=operator, first=first)
 
 
-def welcome(terms: Terms, at: datetime, *, operator: str, language: Language) -> str:
-    """Say that the relation is live, since when, on which terms, and how to leave."""
-    _require_complete(terms)
-    return _tell(WELCOME, terms, language, at=_local(at), operator=operator)
+def kept(names: Sequence[Line], *, language: Language) -> str:
+    """Confirm that new terms were refused: what runs goes on as it was."""
+    return KEPT[language].format(names=_names(names, language))
 
 
 def refused(names: Sequence[Line], *, language: Language) -> str:
@@ -202,7 +207,7 @@ def not_to_operator(*, operator: str, language: Language) -> str:
 
 def left(names: Sequence[Line], at: datetime, *, language: Language) -> str:
     """Confirm leaving, after it took effect."""
-    return LEFT[language].format(names=_names(names, language), at=_local(at))
+    return LEFT[language].format(names=_names(names, language), at=local(at))
 
 
 def nothing_to_leave(*, operator: str, language: Language) -> str:
@@ -236,7 +241,8 @@ def not_accepted(service_name: str, code: str, *, language: Language) -> str:
     return NOT_ACCEPTED[language].format(service_name=service_name, why=why)
 
 
-def _require_complete(terms: Terms) -> None:
+def require_complete(terms: Terms) -> None:
+    """Raise `NoticeIncomplete`, naming what a person would not be told."""
     missing = [
         name
         for name, value in msgspec.structs.asdict(terms).items()
@@ -250,11 +256,14 @@ def _require_complete(terms: Terms) -> None:
         raise NoticeIncomplete(f"missing: {', '.join(sorted(set(missing)))}")
 
 
-def _tell(text: dict[str, str], terms: Terms, language: Language, **values: object) -> str:
+def tell(text: str, terms: Terms, language: Language, **values: object) -> str:
+    """Fill a text with the terms and other values, in one pass: no value is read as a text."""
     price = PRICE[language, terms.period].format(yuan=yuan(terms.price_fen))
-    return text[language].format(
+    return text.format(
         sp_name=terms.sp_name,
+        sp_code=terms.sp_code,
         service_name=terms.service_name,
+        service_code=terms.service_code,
         price=price,
         hotline=terms.hotline,
         leave_command=terms.leave_command,
@@ -276,6 +285,6 @@ def _item(line: Line, language: Language) -> str:
     return f"{name} {price}"
 
 
-def _local(at: datetime) -> str:
+def local(at: datetime) -> str:
     """Write an instant as a person in Shanghai reads it."""
     return f"{at.astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S}"

@@ -16,11 +16,18 @@ from spms.core.db import Connection
 from spms.core.errors import NotFound
 from spms.core.ids import new_id
 from spms.messaging import actions as messaging
-from spms.messaging.model import MessageIn, MessageKind, MessagingRules
+from spms.messaging.model import MessageIn, MessageKind
 from spms.partners import actions as partners
 from spms.subscribers.limits import Barred, require_not_barred
 from spms.subscribers.model import Number, NumberState
-from spms.subscriptions import consent_log, notices, queries
+from spms.subscriptions import (
+    announcing,
+    consent_log,
+    notices,
+    order_queries,
+    queries,
+    tariff_change,
+)
 from spms.subscriptions.model import (
     Action,
     Channel,
@@ -30,22 +37,24 @@ from spms.subscriptions.model import (
     Status,
     Subscription,
 )
-from spms.subscriptions.notices import Line, Terms
+from spms.subscriptions.notices import Line
 from spms.subscriptions.rules import (
     SETTLING,
     AlreadyPending,
     NewSubscriptionsBarred,
+    NothingToTry,
     NumberNotActive,
     decide,
     require_room_for_prompt,
     require_unbarred,
 )
+from spms.subscriptions.trial import ChargeRule, not_before
 
+LINK_DIGITS = 20
+"""Of a link id, as SMS gateways carry it."""
+ABOUT = announcing.ABOUT
 CODES_REST = timedelta(days=7)
 """A prompt's code is not used again for a number while a late answer may still name it."""
-
-ABOUT = "subscription"
-"""What our messages and audit lines are about."""
 
 
 async def request(
@@ -59,14 +68,17 @@ async def request(
     now: datetime,
     message: MessageIn | None = None,
     reason: str | None = None,
+    free_days: int | None = None,
 ) -> Subscription:
     """Take the first consent and send the prompt for the second; nothing may be charged yet.
 
-    `message` is the SMS that asked, if one did; `reason` is an agent's. While the number is held
-    the rules decide, so they hold however many requests race. Raises `NotFound` (no such service,
-    or not this SP's), `NotOnSale`, `NumberNotActive`, `NewSubscriptionsBarred`,
-    `Barred` (by the number's holder), `AlreadySubscribed`, `AlreadyPending`, `Resting`,
-    `PromptLimit`, `NoticeIncomplete`.
+    `message` is the SMS that asked, if one did; `reason` is an agent's; `free_days` is how long
+    the SP gives a monthly service for nothing, after which it ends unless the person agrees anew.
+    For a service that the number has at another price (or on trial) it asks for a yes to the new
+    terms. While the number is held the rules decide, so they hold however many requests race.
+    Raises `NotFound` (no such service, or not this SP's), `NotOnSale`, `NumberNotActive`,
+    `NewSubscriptionsBarred`, `Barred` (by the number's holder), `AlreadySubscribed`,
+    `AlreadyPending`, `Resting`, `PromptLimit`, `NoticeIncomplete`, `NothingToTry`.
     """
     service = await catalogue.get(tx, service_id)
     if actor.kind is ActorKind.SP and actor.sp_id != service.sp_id:
@@ -79,23 +91,28 @@ async def request(
     await queries.expire(
         tx, before=now - SETTLING, msisdn=msisdn, limit=100, actor=job_actor("expiry").label
     )
-    standing = await queries.standing(
+    if free_days is not None and offer.kind is not ServiceKind.MONTHLY:
+        raise NothingToTry
+    standing = await order_queries.standing(
         tx, number, service_id, today=start_of_day(business_day(now)), lately=now - CODES_REST
     )
-    require_room_for_prompt(standing, rules, now=now)
-    operator = (await rulebook.section(tx, MessagingRules, at=now)).operator_number
-    code = _fresh_code(standing.codes)
-    text = notices.prompt(
-        terms_of(offer), code, rules.window_minutes, operator=operator, language=number.language
+    running = await tariff_change.running(tx, number, offer)
+    new_terms = tariff_change.on_new_terms(running, offer, free=free_days is not None)
+    require_room_for_prompt(standing, rules, now=now, new_terms=new_terms)
+    free_until = None if free_days is None else now + timedelta(days=free_days)
+    first = await tariff_change.first_charge_of(
+        tx, number, offer, running, free_until=free_until, at=now
     )
-    asked = msgspec.structs.replace(
+    draft = msgspec.structs.replace(
         _drafted(number, offer, channel, request_text, message, actor=actor, now=now),
-        prompt_code=code,
-        prompt_text=text,
-        confirm_by=now + timedelta(minutes=rules.window_minutes),
-    )
+        prompt_code=_fresh_code(standing.codes), charge_from=first.at, charge_rule=first.rule,
+        confirm_by=now + timedelta(minutes=rules.window_minutes), free_until=free_until,
+        follows_id=running.id if running else None,
+    )  # fmt: skip
+    text = await announcing.prompt_of(tx, number, draft, rules, running, now=now)
+    asked = msgspec.structs.replace(draft, prompt_text=text)
     # Held by the number's row, this cannot fail; should it, the index still knows better.
-    if not await queries.add(tx, asked, Action.REQUEST, reason=reason):
+    if not await order_queries.add(tx, asked, Action.REQUEST, reason=reason):
         raise AlreadyPending
     if actor.kind is ActorKind.STAFF:
         await audit.note(
@@ -124,9 +141,12 @@ async def order(
     await require_not_barred(tx, number, offer.service_id, at=at)
     actor = subscriber_by_sms(number.msisdn, number.epoch)
     draft = _drafted(number, offer, Channel.SMS, message.text or "", message, actor=actor, now=at)
-    ordered = msgspec.structs.replace(draft, status=Status.ACTIVE, active_from=at)
-    await queries.add(tx, ordered, Action.ORDER, reason=None)
-    await _welcome(tx, number, ordered, terms_of(offer), now=now)
+    ordered = msgspec.structs.replace(
+        draft, status=Status.ACTIVE, active_from=at, charge_from=at,
+        charge_rule=ChargeRule.AT_ONCE, link_id=f"{secrets.randbelow(10**LINK_DIGITS):020d}",
+    )  # fmt: skip
+    await order_queries.add(tx, ordered, Action.ORDER, reason=None)
+    await announcing.welcome(tx, number, ordered, now=now)
     await consent_log.record(tx, [number.msisdn], now=now)
     return ordered
 
@@ -146,19 +166,29 @@ async def confirm(
         await require_not_barred(tx, number, pending.service_id, at=at)
     except Barred:
         return refused_by(Barred.code)
-    terms = await queries.terms(tx, pending.notice_id)
-    if not await _still_sold(tx, pending, at):
-        change = decide(pending, Action.END, at=at, reason=EndReason.NOT_ON_SALE)
-        await queries.apply(tx, pending, change, actor=actor.label, reason=None)
-        text = notices.not_on_sale([line_of(pending)], language=number.language)
-        await _send(tx, number, MessageKind.INFO, pending.id, text, now=now)
-        await consent_log.record(tx, [number.msisdn], now=now)
-        return refused_by(NotOnSale.code)
+    offer = await _still_sold(tx, pending, at)
+    if offer is None:
+        return await _no_more(tx, number, pending, EndReason.NOT_ON_SALE, at=at, now=now)
+    running = await tariff_change.running(tx, number, offer)
+    if (running.id if running else None) != pending.follows_id:
+        # What it would have taken over from was left: that wins, whichever is handled first.
+        gone = EndReason.NOTHING_TO_TAKE_OVER
+        return await _no_more(tx, number, pending, gone, at=at, now=now)
+    first = not_before(
+        await tariff_change.first_charge_of(
+            tx, number, offer, running, free_until=pending.free_until, at=at
+        ),
+        pending.charge_from,
+    )
     change = decide(pending, Action.CONFIRM, at=at)
-    if not await queries.confirm(tx, number, pending.id, change, reply, actor=actor.label):
+    if not await order_queries.confirm(
+        tx, number, pending, change, reply, first=first, running=running, actor=actor.label
+    ):
         return Outcome.TOO_LATE
-    confirmed = msgspec.structs.replace(pending, status=change.after, active_from=at)
-    await _welcome(tx, number, confirmed, terms, now=now)
+    confirmed = msgspec.structs.replace(
+        pending, status=change.after, active_from=at, charge_from=first.at
+    )
+    await announcing.welcome(tx, number, confirmed, now=now)
     await consent_log.record(tx, [number.msisdn], now=now)
     return Outcome.CONFIRMED
 
@@ -171,23 +201,19 @@ async def refuse(
     for asked in pending:
         change = decide(asked, Action.REFUSE, at=at, reason=EndReason.NO)
         await queries.apply(tx, asked, change, actor=actor.label, reason=None)
-    text = notices.refused([line_of(asked) for asked in pending], language=number.language)
-    await _send(tx, number, MessageKind.INFO, pending[0].id, text, now=now)
+    for say, group in (
+        (notices.refused, [asked for asked in pending if asked.follows_id is None]),
+        (notices.kept, [asked for asked in pending if asked.follows_id is not None]),
+    ):
+        if group:
+            text = say([line_of(asked) for asked in group], language=number.language)
+            await announcing.send(tx, number, MessageKind.INFO, group[0].id, text, now=now)
     await consent_log.record(tx, [number.msisdn], now=now)
 
 
 def refused_by(code: str) -> str:
     """Write the outcome of an order that a rule refused."""
     return f"{Outcome.NOT_ACCEPTED}:{code}"
-
-
-def terms_of(offer: Offer) -> Terms:
-    """Return what a person is told about an offer."""
-    return Terms(
-        sp_name=offer.sp_name, service_name=offer.service_name, service_code=offer.service_code,
-        price_fen=offer.price_fen, period=offer.period, hotline=offer.hotline,
-        leave_command=offer.leave_command,
-    )  # fmt: skip
 
 
 def line_of(subscription: Subscription, code: str | None = None) -> Line:
@@ -209,33 +235,30 @@ async def _active_number(tx: Connection, msisdn: str, actor: Actor) -> Number:
     return number
 
 
-async def _still_sold(tx: Connection, pending: Subscription, at: datetime) -> bool:
-    """Whether what the prompt said was still for sale, at that price, when the yes came in."""
+async def _still_sold(tx: Connection, pending: Subscription, at: datetime) -> Offer | None:
+    """Return the offer, if what the prompt said was still for sale when the yes came in."""
     try:
         offer = await catalogue.offer(tx, pending.service_id, at=at)
         bars = await partners.restrictions_at(tx, pending.sp_id, at=at)
         require_unbarred(bars, pending.service_id)
     except (NotOnSale, NewSubscriptionsBarred):
-        return False
-    return offer.tariff_id == pending.tariff_id
+        return None
+    return offer if offer.tariff_id == pending.tariff_id else None
 
 
-async def _welcome(
-    tx: Connection, number: Number, begun: Subscription, terms: Terms, *, now: datetime
-) -> None:
-    operator = (await rulebook.section(tx, MessagingRules, at=now)).operator_number
-    since = begun.active_from or now
-    text = notices.welcome(terms, since, operator=operator, language=number.language)
-    await _send(tx, number, MessageKind.WELCOME, begun.id, text, now=now)
-
-
-async def _send(
-    tx: Connection, number: Number, kind: MessageKind, about: UUID, text: str, *, now: datetime
-) -> None:
-    await messaging.send(
-        tx, msisdn=number.msisdn, text=text, kind=kind, about_kind=ABOUT, about_id=about,
-        now=now,
-    )  # fmt: skip
+async def _no_more(
+    tx: Connection, number: Number, pending: Subscription, why: EndReason, *, at: datetime,
+    now: datetime,
+) -> str:  # fmt: skip
+    """Close a prompt whose yes finds nothing any more to say yes to."""
+    actor = subscriber_by_sms(number.msisdn, number.epoch)
+    change = decide(pending, Action.END, at=at, reason=why)
+    await queries.apply(tx, pending, change, actor=actor.label, reason=None)
+    say = notices.not_on_sale if why is EndReason.NOT_ON_SALE else notices.too_late
+    text = say([line_of(pending)], language=number.language)
+    await announcing.send(tx, number, MessageKind.INFO, pending.id, text, now=now)
+    await consent_log.record(tx, [number.msisdn], now=now)
+    return refused_by(NotOnSale.code if why is EndReason.NOT_ON_SALE else why)
 
 
 def _drafted(
@@ -253,6 +276,7 @@ def _drafted(
         request_received_at=message.received_at if message else None,
         request_message_id=message.id if message else None, prompt_code=None, prompt_text=None,
         confirm_by=None, active_from=None, ended_at=None, end_reason=None,
+        category=offer.category,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
-"""Every statement this room runs.
+"""What this room reads, how a relation moves and ends.
 
-Writes `subscription`, `subscription_event`, `consent` and `leave_list` only.
+Writes `subscription`, `subscription_event` and `leave_list` only. What makes a relation is in
+`order_queries`.
 """
 
 from collections.abc import Sequence
@@ -9,15 +10,14 @@ from typing import cast
 from uuid import UUID
 
 import asyncpg
-import msgspec
 
 from spms.core.db import Connection, changed, many, one
 from spms.core.ids import new_id
 from spms.messaging.model import MessageIn
 from spms.subscribers.model import Number
-from spms.subscriptions.model import Action, HistoryLine, Subscription
+from spms.subscriptions.model import HistoryLine, Subscription
 from spms.subscriptions.notices import Terms
-from spms.subscriptions.rules import Change, OwnerEvent, Standing
+from spms.subscriptions.rules import Change, OwnerEvent
 
 HOLD_NUMBER = """
     SELECT msisdn, epoch, state, state_since, epoch_since, language
@@ -63,98 +63,6 @@ async def times_told(
     return cast("int", await read.fetchval(TIMES_TOLD, msisdn, about_kind, about_id, since))
 
 
-STANDING = """
-    SELECT count(*) FILTER (WHERE prompt_text IS NOT NULL AND requested_at >= $4) AS prompts_today,
-           max(ended_at) FILTER (WHERE service_id = $2 AND epoch = $3 AND status = 'refused')
-               AS refused_at,
-           max(status) FILTER (WHERE service_id = $2 AND (status = 'awaiting'
-               OR kind = 'monthly' AND status IN ('active', 'suspended'))) AS live,
-           COALESCE(array_agg(prompt_code) FILTER (WHERE prompt_code IS NOT NULL
-               AND requested_at > $5), '{}') AS codes
-      FROM subscription WHERE msisdn = $1
-"""
-
-
-async def standing(
-    read: Connection, number: Number, service_id: UUID, *, today: datetime, lately: datetime
-) -> Standing:
-    """Read what a number's past says about one more prompt; `today` is when the day began."""
-    row = await read.fetchrow(STANDING, number.msisdn, service_id, number.epoch, today, lately)
-    return msgspec.convert(dict(row or {}), Standing)
-
-
-ADD = """
-    WITH added AS (
-        INSERT INTO subscription (msisdn, id, epoch, sp_id, service_id, kind, status, tariff_id,
-            notice_id, price_fen, channel, requested_at, requested_by, request_text,
-            request_received_at, request_message_id, prompt_code, prompt_text, confirm_by,
-            active_from)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-            $19, $20)
-        ON CONFLICT DO NOTHING RETURNING *
-    ), told AS (
-        INSERT INTO subscription_event
-            (msisdn, id, subscription_id, action, to_status, at, actor, reason)
-        SELECT msisdn, $21, id, $22, status, requested_at, requested_by, $23 FROM added
-    ), consented AS (
-        INSERT INTO consent (msisdn, subscription_id, kind, service_id, price_fen,
-            message_received_at, message_id, reply_text, given_at)
-        SELECT msisdn, id, 'order', service_id, price_fen, request_received_at,
-               request_message_id, request_text, request_received_at
-          FROM added WHERE $22 = 'order'
-    )
-    SELECT count(*) FROM added
-"""
-
-
-async def add(tx: Connection, new: Subscription, action: Action, *, reason: str | None) -> bool:
-    """Store a new relation with its history line; False when one is live already.
-
-    With `ORDER` the message that asked is the consent, stored by the same statement.
-    """
-    count: int = await tx.fetchval(
-        ADD, new.msisdn, new.id, new.epoch, new.sp_id, new.service_id, new.kind, new.status,
-        new.tariff_id, new.notice_id, new.price_fen, new.channel, new.requested_at,
-        new.requested_by, new.request_text, new.request_received_at, new.request_message_id,
-        new.prompt_code, new.prompt_text, new.confirm_by, new.active_from, new_id(), action, reason,
-    )  # fmt: skip
-    return count == 1
-
-
-CONFIRM = """
-    WITH moved AS (
-        UPDATE subscription SET status = $4, active_from = $6
-         WHERE msisdn = $1 AND id = $2 AND status = $3 AND epoch = $5
-           AND requested_at <= $6 AND confirm_by > $6
-        RETURNING msisdn, id, service_id, price_fen, prompt_text
-    ), told AS (
-        INSERT INTO subscription_event
-            (msisdn, id, subscription_id, action, from_status, to_status, at, actor)
-        SELECT msisdn, $9, id, $10, $3, $4, $6, $11 FROM moved
-    )
-    INSERT INTO consent (msisdn, subscription_id, kind, service_id, price_fen,
-        message_received_at, message_id, prompt_text, reply_text, given_at)
-    SELECT msisdn, id, 'confirmation', service_id, price_fen, $6, $7, prompt_text, $8, $6
-      FROM moved
-"""
-
-
-async def confirm(
-    tx: Connection, number: Number, subscription_id: UUID, change: Change, reply: MessageIn,
-    *, actor: str,
-) -> bool:  # fmt: skip
-    """Make a relation live by a message: status, history and consent together, or none of them.
-
-    However many yeses race, one finds the relation waiting. The conditions that make a consent
-    (same owner, after the prompt, before the window closes) are in the statement itself.
-    """
-    done = await tx.execute(
-        CONFIRM, number.msisdn, subscription_id, change.before, change.after, number.epoch,
-        reply.received_at, reply.id, reply.text, new_id(), change.action, actor,
-    )  # fmt: skip
-    return changed(done) == 1
-
-
 APPLY = """
     WITH moved AS (
         UPDATE subscription SET status = $4, end_reason = $5,
@@ -163,8 +71,8 @@ APPLY = """
         RETURNING msisdn, id
     )
     INSERT INTO subscription_event
-        (msisdn, id, subscription_id, action, from_status, to_status, at, actor, reason)
-    SELECT msisdn, $9, id, $6, $3, $4, $7, $8, $10 FROM moved
+        (msisdn, id, subscription_id, action, from_status, to_status, at, actor, reason, cause)
+    SELECT msisdn, $9, id, $6, $3, $4, $7, $8, $10, $11 FROM moved
 """
 
 
@@ -174,7 +82,7 @@ async def apply(
     """Move the status and write its history line together; False when it moved meanwhile."""
     done = await tx.execute(
         APPLY, current.msisdn, current.id, change.before, change.after, change.end_reason,
-        change.action, change.at, actor, new_id(), reason,
+        change.action, change.at, actor, new_id(), reason, change.cause,
     )  # fmt: skip
     return changed(done) == 1
 
@@ -224,15 +132,18 @@ async def recent_prompts(
 
 
 TERMS = """
-    SELECT n.sp_name, n.service_name, v.code AS service_code, n.price_fen, n.period, n.hotline,
-           n.leave_command
-      FROM notice n JOIN service v ON v.id = n.service_id WHERE n.id = $1
+    SELECT n.sp_name, p.code AS sp_code, n.service_name, v.code AS service_code, n.price_fen,
+           n.period, n.hotline, n.leave_command
+      FROM notice n
+      JOIN service v ON v.id = n.service_id
+      JOIN sp p ON p.id = v.sp_id
+     WHERE n.id = $1 AND n.state = 'approved'
 """
 
 
-async def terms(read: Connection, notice_id: UUID) -> Terms:
-    """Load what a person was told, by the notice a relation was made under."""
-    return msgspec.convert(dict(await read.fetchrow(TERMS, notice_id) or {}), Terms)
+async def terms(read: Connection, notice_id: UUID) -> Terms | None:
+    """Load what a person is told, by the approved notice a relation is made under."""
+    return one(Terms, await read.fetchrow(TERMS, notice_id))
 
 
 EXPIRE = """
@@ -249,8 +160,9 @@ EXPIRE = """
         RETURNING s.msisdn, s.id, s.confirm_by
     )
     INSERT INTO subscription_event
-        (msisdn, id, subscription_id, action, from_status, to_status, at, actor)
-    SELECT msisdn, gen_random_uuid(), id, 'expire', 'awaiting', 'expired', confirm_by, $4 FROM moved
+        (msisdn, id, subscription_id, action, from_status, to_status, at, actor, cause)
+    SELECT msisdn, gen_random_uuid(), id, 'expire', 'awaiting', 'expired', confirm_by, $4, 'silence'
+      FROM moved
     RETURNING msisdn
 """
 
@@ -264,18 +176,21 @@ async def expire(
 
 LAPSE = """
     WITH due AS (
-        SELECT msisdn, id, status FROM subscription
-         WHERE kind = 'on_demand' AND status IN ('active', 'suspended') AND active_from <= $1
-         ORDER BY active_from LIMIT $2 FOR UPDATE SKIP LOCKED
+        SELECT msisdn, id, status, COALESCE(free_until, active_from + $3::interval) AS over_at,
+               CASE WHEN free_until IS NULL THEN 'lapsed' ELSE 'trial_over' END AS cause
+          FROM subscription
+         WHERE status IN ('active', 'suspended')
+           AND (kind = 'on_demand' AND active_from <= $1 OR free_until <= $5)
+         LIMIT $2 FOR UPDATE SKIP LOCKED
     ), moved AS (
-        UPDATE subscription s
-           SET status = 'ended', ended_at = s.active_from + $3::interval, end_reason = 'lapsed'
+        UPDATE subscription s SET status = 'ended', ended_at = due.over_at, end_reason = due.cause
           FROM due WHERE s.msisdn = due.msisdn AND s.id = due.id AND s.status = due.status
-        RETURNING s.msisdn, s.id, s.ended_at, due.status AS from_status
+        RETURNING s.msisdn, s.id, s.ended_at, due.status AS from_status, due.cause
     )
     INSERT INTO subscription_event
-        (msisdn, id, subscription_id, action, from_status, to_status, at, actor)
-    SELECT msisdn, gen_random_uuid(), id, 'lapse', from_status, 'ended', ended_at, $4 FROM moved
+        (msisdn, id, subscription_id, action, from_status, to_status, at, actor, cause)
+    SELECT msisdn, gen_random_uuid(), id, 'lapse', from_status, 'ended', ended_at, $4, cause
+      FROM moved
     RETURNING msisdn
 """
 
@@ -283,8 +198,12 @@ LAPSE = """
 async def lapse(
     tx: Connection, *, now: datetime, open_for: timedelta, limit: int, actor: str
 ) -> list[str]:
-    """End on-demand orders as of the end of their time; return whose they were."""
-    return [row["msisdn"] for row in await tx.fetch(LAPSE, now - open_for, limit, open_for, actor)]
+    """End orders on demand, and free trials of an SP, that ran for their whole time, as of then.
+
+    Return whose they were.
+    """
+    ended = await tx.fetch(LAPSE, now - open_for, limit, open_for, actor, now)
+    return [row["msisdn"] for row in ended]
 
 
 OWNER_EVENTS = """
@@ -357,7 +276,7 @@ async def of_sp(
 
 
 HISTORY = """
-    SELECT action, from_status, to_status, at, actor, reason FROM subscription_event
+    SELECT action, from_status, to_status, at, actor, cause, reason FROM subscription_event
      WHERE msisdn = $1 AND subscription_id = $2 ORDER BY at, id
 """
 

@@ -64,6 +64,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """How the person asked, in the words or under the reference of whoever took it: evidence."""
     reason: Reason | None = None
     """Why an agent asks for the subscriber."""
+    free_days: Annotated[int, msgspec.Meta(ge=1, le=31)] | None = None
+    """An SP's own free trial: it ends after so many days unless the person agrees to pay."""
 
 
 class Leave(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,21 +104,27 @@ class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     responses=refusals(
         NotFound, NotOnSale, rules.AlreadySubscribed, rules.AlreadyPending, rules.NumberNotActive,
         rules.NewSubscriptionsBarred, rules.Resting, rules.PromptLimit, NoticeIncomplete,
-        ReasonMissing, NumberMissing, KeyReused, Barred,
+        rules.NothingToTry, ReasonMissing, NumberMissing, KeyReused, Barred,
     ),
 )  # fmt: skip
 async def ask(
     data: Ask, tx: Connection, actor: Actor, now: datetime, idempotency_key: IdempotencyKey = None
 ) -> SubscriptionShown:
-    """Ask for a service; the person gets an SMS and is subscribed only after saying yes to it."""
+    """Ask for a service; the person gets an SMS and is subscribed only after saying yes to it.
+
+    For a service that the number has at another price it asks for a yes to the new one; without
+    it the old price stays.
+    """
     msisdn = _number(data.msisdn, actor)
     _require_reason(data.reason, actor)
+    if data.free_days is not None and actor.kind is not ActorKind.SP:
+        raise rules.NothingToTry("only an SP gives its service for nothing")
 
     async def work() -> SubscriptionShown:
         asked = await actions.request(
             tx, msisdn=msisdn, service_id=data.service_id, channel=CHANNELS[actor.kind],
             request_text=data.reference or CHANNELS[actor.kind], reason=data.reason, actor=actor,
-            now=now,
+            now=now, free_days=data.free_days,
         )  # fmt: skip
         (shown,) = await show(tx, [asked], actor=actor)
         return shown

@@ -11,6 +11,7 @@ from spms.core.errors import Conflict, TooManyRequests, Unprocessable
 from spms.core.machine import advance
 from spms.partners.model import Measure, Restriction
 from spms.subscribers.model import NumberEventKind, NumberState
+from spms.subscriptions.causes import Cause
 from spms.subscriptions.model import Action, ConsentRules, EndReason, Status, Subscription
 
 TRANSITIONS = {
@@ -32,6 +33,18 @@ OVER = frozenset({Status.ENDED, Status.REFUSED, Status.EXPIRED})
 
 SETTLING = timedelta(seconds=10)
 """How long after its window a prompt stays open for a yes that came in time and is being stored."""
+
+CAUSES = {
+    Action.CONFIRM: Cause.SUBSCRIBER,
+    Action.REFUSE: Cause.NO,
+    Action.EXPIRE: Cause.SILENCE,
+    Action.LAPSE: Cause.LAPSED,
+    Action.LEAVE: Cause.SUBSCRIBER,
+    Action.END: Cause.OPERATOR,
+    Action.SUSPEND: Cause.NUMBER_SUSPENDED,
+    Action.RESUME: Cause.NUMBER_RESUMED,
+}
+"""What stands behind a move of which nothing more is said."""
 
 BARS_NEW = frozenset({Measure.NO_NEW_SUBSCRIPTIONS, Measure.SHIELDED, Measure.OFFLINE})
 """Measures under which no relation may begin."""
@@ -67,6 +80,12 @@ class Resting(Unprocessable):
     code = "resting"
 
 
+class NothingToTry(Unprocessable):
+    """A free trial is of a monthly service, given by its SP."""
+
+    code = "nothing_to_try"
+
+
 class PromptLimit(TooManyRequests):
     """This number has been asked often enough today."""
 
@@ -80,6 +99,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     before: Status
     after: Status
     at: datetime
+    cause: Cause
     end_reason: EndReason | None = None
 
 
@@ -90,7 +110,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     refused_at: datetime | None
     """Latest refusal of this service by the present owner."""
     live: Status | None
-    """Of the relation with this service that is not over."""
+    """Of what is not over with this service: the prompt, if one waits, else the relation."""
     codes: list[str]
     """Prompt codes used lately: not to be used again while they may be answered late."""
 
@@ -109,7 +129,8 @@ def decide(
 ) -> Change:
     """Pass the one gate of every change of status; raise `NotAllowed` for any other move.
 
-    An end that was recorded late may lie before the start: the relation then never held.
+    An end that was recorded late may lie before the start: the relation then never held. Every
+    end says why.
     """
     after = advance(TRANSITIONS, subscription.status, action)
     if subscription.active_from is not None:
@@ -119,6 +140,7 @@ def decide(
         before=subscription.status,
         after=after,
         at=at,
+        cause=CAUSES[action] if reason is None else Cause(reason),
         end_reason=reason if after in OVER else None,
     )
 
@@ -132,11 +154,16 @@ def answerable(subscription: Subscription, *, at: datetime) -> bool:
     )
 
 
-def require_room_for_prompt(standing: Standing, rules: ConsentRules, *, now: datetime) -> None:
-    """Refuse a prompt that would repeat, pester or bomb (threat T1)."""
+def require_room_for_prompt(
+    standing: Standing, rules: ConsentRules, *, now: datetime, new_terms: bool = False
+) -> None:
+    """Refuse a prompt that would repeat, pester or bomb (threat T1).
+
+    `new_terms`: it asks for a yes to something else than what the person has already.
+    """
     if standing.live is Status.AWAITING:
         raise AlreadyPending("wait for the answer or for the window to close")
-    if standing.live is not None:
+    if standing.live is not None and not new_terms:
         raise AlreadySubscribed
     rest = timedelta(days=rules.refusal_rest_days)
     if standing.refused_at is not None and now < standing.refused_at + rest:

@@ -85,6 +85,20 @@ async def _consent_missing(world: World, owner: Connection) -> None:
     await owner.execute("DELETE FROM consent WHERE subscription_id = $1", world.subscription_id)
 
 
+async def _in_trial(world: World, owner: Connection) -> None:
+    await owner.execute("UPDATE subscription SET charge_from = $1", world.now + SECOND)
+
+
+async def _in_free_trial_of_the_sp(world: World, owner: Connection) -> None:
+    await owner.execute(
+        "UPDATE subscription SET charge_from = $1, free_until = $1", world.now + SECOND
+    )
+
+
+async def _free_trial_over(world: World, owner: Connection) -> None:
+    await owner.execute("UPDATE subscription SET charge_from = $1, free_until = $1", world.now)
+
+
 async def _nothing(_world: World, _owner: Connection) -> None:
     pass
 
@@ -139,6 +153,10 @@ CAUSES = [
     (["barred_all", "barred_sp", "barred_category"], _barred, {}),
     (["leave_received"], _td_received, {}),
     ([], _td_received, {"purpose": Purpose.MESSAGE, "price_fen": 0}),
+    (["trial"], _in_trial, {}),
+    ([], _in_trial, {"purpose": Purpose.MESSAGE, "price_fen": 0}),
+    (["trial"], _in_free_trial_of_the_sp, {}),
+    (["no_consent"], _free_trial_over, {}),
     (["cap_service"], _spent_here, {}),
     (["cap_total"], _spent_elsewhere, {}),
     (["number_suspended"], _suspended, {"purpose": Purpose.MESSAGE, "price_fen": 0}),

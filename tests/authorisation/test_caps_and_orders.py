@@ -7,6 +7,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from spms.authorisation import actions
 from spms.authorisation.model import Purpose, Reason
 from spms.core.db import Connection
 from tests import make
@@ -94,6 +95,30 @@ async def test_two_orders_authorise_two_charges_oldest_first(
     decisions = await orders.decide(*[orders.question()] * 3)
     assert [d.subscription_id for d in decisions] == [orders.subscription_id, newer, newer]
     assert [d.reasons for d in decisions] == [(), (), (Reason.ORDER_USED,)]
+
+
+async def test_a_link_id_licenses_one_charge_of_its_own_order(
+    orders: World, owner: Connection
+) -> None:
+    links = "1" * 20, "2" * 20
+    newer = await make.subscription(
+        owner, orders.now - HOUR / 2, orders.msisdn, orders.service_id, link_id=links[1]
+    )
+    await owner.execute(
+        "UPDATE subscription SET link_id = $1 WHERE id = $2", links[0], orders.subscription_id
+    )
+    asked = [orders.question(link_id=link) for link in (links[1], links[1], "3" * 20, links[0])]
+    decisions = await orders.decide(*asked)
+    assert [d.reasons for d in decisions] == [
+        (), (Reason.ORDER_USED,), (Reason.NO_CONSENT,), (),
+    ]  # fmt: skip
+    assert [d.subscription_id for d in decisions] == [newer, newer, None, orders.subscription_id]
+    told = await actions.explain(orders.tx, decisions[2].id, actor=make.OFFICER)
+    assert told.agrees
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await make.subscription(
+            owner, orders.now, orders.msisdn, orders.service_id, link_id=links[0]
+        )
 
 
 async def test_a_denied_charge_leaves_the_order_unused(orders: World) -> None:

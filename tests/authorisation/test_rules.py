@@ -83,6 +83,10 @@ ALLOWED = {
         "service": ON_DEMAND, "relation": msgspec.structs.replace(ORDER, used=True),
         "purpose": Purpose.MESSAGE, "price_fen": 0,
     },
+    "a message in the trial": {
+        "purpose": Purpose.MESSAGE, "price_fen": 0,
+        "relation": msgspec.structs.replace(RELATION, free=True, charge_from=SINCE),
+    },
     "the right access number": {"access_number": "106900"},
     "the agreed price after the tariff rose": {"service": service(tariff_price_fen=1000)},
     "the last fen under the service cap": {"spent_service_fen": 2200, "spent_total_fen": 2200},
@@ -122,6 +126,7 @@ ALONE = [
         "access_number_wrong",
         {"access_number": "106900", "service": service(access_number_sp_id=OTHER)},
     ),
+    ("trial", {"relation": relation(free=True, charge_from=SINCE)}),
     ("price_mismatch", {"price_fen": 801}),
     ("price_mismatch", {"price_fen": 799}),
     ("price_mismatch", {"relation": relation(price_fen=500, consent_price_fen=500)}),
@@ -231,6 +236,13 @@ def test_the_oldest_unused_order_is_judged_first() -> None:
     assert choose([], epoch=1) is None
 
 
+def test_a_link_id_means_one_order_and_no_other() -> None:
+    old, new = relation(id=uuid4(), link_id="0" * 20), relation(id=uuid4(), link_id="1" * 20)
+    assert choose([old, new], epoch=1, link_id="1" * 20) is new
+    assert choose([old, new], epoch=1, link_id="2" * 20) is None
+    assert choose([old, new], epoch=2, link_id="1" * 20) is None
+
+
 def test_a_relation_of_the_numbers_earlier_owner_does_not_count() -> None:
     assert choose([relation(epoch=1)], epoch=2) is None
 
@@ -246,7 +258,8 @@ FACTS = st.builds(
         tariff_id=None, tariff_price_fen=None, tariff_version=None, notice_id=None)]),
     number=st.sampled_from([None, NUMBER, NumberFact(
         state="terminated", epoch=1, event_id=uuid4())]),
-    relation=st.sampled_from([None, RELATION, ORDER, WAITING, relation(used=True)]),
+    relation=st.sampled_from([None, RELATION, ORDER, WAITING, relation(used=True),
+        relation(free=True, charge_from=SINCE)]),
     spent_service_fen=st.integers(0, 4000),
     spent_total_fen=st.integers(0, 11_000),
 )  # fmt: skip
@@ -289,7 +302,8 @@ def test_differences_name_the_checks_that_came_out_otherwise() -> None:
     before, after = some_facts(), some_facts(relation=None, sp_status="closed")
     assert differences(before, before) == ()
     assert set(differences(before, after)) == {
-        Reason.SP_NOT_ACTIVE, Reason.NO_CONSENT, Reason.CAP_SERVICE, Reason.CAP_TOTAL,
+        Reason.SP_NOT_ACTIVE, Reason.NO_CONSENT, Reason.TRIAL, Reason.CAP_SERVICE,
+        Reason.CAP_TOTAL,
     }  # fmt: skip
 
 

@@ -54,6 +54,20 @@ async def test_a_right_charge_cites_consent_tariff_and_rulebook(tx, world):
     assert row["received_at"] == world.now
 
 
+async def test_nothing_is_due_before_the_first_charge_date(tx, world):
+    charged_at = world.now - HOUR
+    await subscribed(tx, world, charge_from=charged_at + timedelta(microseconds=1))
+    assert await world.findings(charged_at=charged_at) == ({"in_trial"}, 0)
+    assert await world.findings(charged_at=charged_at + timedelta(microseconds=1)) == (set(), 800)
+
+
+async def test_an_sps_own_free_trial_licenses_nothing_whether_or_not_a_job_has_ended_it(tx, world):
+    over = world.now - 2 * HOUR
+    await subscribed(tx, world, charge_from=over, free_until=over)
+    assert await world.findings(charged_at=over - HOUR) == ({"in_trial"}, 0)
+    assert await world.findings(charged_at=over) == ({"no_consent"}, 0)
+
+
 async def test_a_charge_without_any_relation_has_no_consent(world):
     assert await world.findings() == ({"no_consent"}, 0)
 

@@ -29,8 +29,18 @@ def item(at=NOON, *, kind=Kind.MONTHLY, price_fen=800, service_id=SERVICE, **val
     return Item(**(fields | values))
 
 
-def relation(start=NOON - DAY, *, ended_at=None, end_reason=None, price_fen=800):
-    return Relation(uuid4(), price_fen, uuid4(), start, ended_at, end_reason)
+def relation(
+    start=NOON - DAY,
+    *,
+    ended_at=None,
+    end_reason=None,
+    price_fen=800,
+    charge_from=None,
+    free_until=None,
+):
+    return Relation(
+        uuid4(), price_fen, uuid4(), start, ended_at, end_reason, charge_from or start, free_until
+    )
 
 
 def facts(*relations, state="active", epoch=1):
@@ -65,6 +75,22 @@ def test_a_charge_with_consent_at_the_agreed_price_is_right():
             facts(relation(ended_at=NOON, end_reason="number_terminated"), state="terminated"),
             [Finding.NUMBER_TERMINATED],
         ),
+        (facts(relation(charge_from=NOON)), []),
+        (facts(relation(charge_from=NOON + HOUR)), [Finding.IN_TRIAL]),
+        (
+            facts(relation(charge_from=NOON + HOUR), state="suspended"),
+            [Finding.NUMBER_SUSPENDED],
+        ),
+        (
+            facts(relation(charge_from=NOON + HOUR, ended_at=NOON, end_reason="subscriber")),
+            [Finding.AFTER_UNSUBSCRIBE],
+        ),
+        (
+            facts(relation(charge_from=NOON + HOUR, free_until=NOON + HOUR)),
+            [Finding.IN_TRIAL],
+        ),
+        # An SP's own trial is over at its end, whether or not the job has said so.
+        (facts(relation(charge_from=NOON, free_until=NOON)), [Finding.NO_CONSENT]),
         (facts(state="terminated"), [Finding.NO_CONSENT, Finding.NUMBER_TERMINATED]),
         (facts(state="suspended"), [Finding.NO_CONSENT, Finding.NUMBER_SUSPENDED]),
     ],
@@ -91,6 +117,14 @@ def test_what_did_not_arrive_is_not_due_and_its_repetition_is_no_duplicate():
     again = judge(item(NOON + HOUR, delivery=Delivery.DELIVERED), known, standing, RULES)
     assert (found(failed), failed.due_fen) == ([Finding.UNDELIVERED], 0)
     assert (found(again), again.due_fen) == ([], 800)
+
+
+def test_a_charge_in_the_trial_is_no_month_paid():
+    known, standing = facts(relation(charge_from=NOON)), Standing()
+    early = judge(item(NOON - HOUR, price_fen=900), known, standing, RULES)
+    right = judge(item(NOON + HOUR), known, standing, RULES)
+    assert (found(early), early.due_fen) == ([Finding.IN_TRIAL, Finding.PRICE_MISMATCH], 0)
+    assert (found(right), right.due_fen) == ([], 800)
 
 
 def test_a_month_is_due_once_and_the_next_month_again():

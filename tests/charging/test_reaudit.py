@@ -36,8 +36,8 @@ async def leave(tx, world, relation, ended_at, *, reason="subscriber"):
     )  # fmt: skip
     await tx.execute(
         """INSERT INTO subscription_event
-               (msisdn, id, subscription_id, action, from_status, to_status, at, actor)
-           VALUES ($1, $2, $3, 'leave', 'active', 'ended', $4, 'test')""",
+               (msisdn, id, subscription_id, action, from_status, to_status, at, actor, cause)
+           VALUES ($1, $2, $3, 'leave', 'active', 'ended', $4, 'test', 'subscriber')""",
         world.msisdn, uuid4(), relation, world.now,
     )  # fmt: skip
 

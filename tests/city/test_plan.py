@@ -47,7 +47,14 @@ class Recount:
         ]
         return max(found, default=None)
 
-    def verdict(  # noqa: C901, PLR0911 - one rule after another
+    @staticmethod
+    def free(begun: datetime, at: datetime) -> bool:
+        day = business_day(begun)
+        if day.day > 20:
+            return business_day(at).month == day.month
+        return at < begun + timedelta(hours=72)
+
+    def verdict(  # noqa: C901, PLR0911, PLR0912 - one rule after another
         self, row: Row
     ) -> tuple[Fault | None, int]:
         at, offer = row.at, self.offers[row.offer]
@@ -64,6 +71,8 @@ class Recount:
             left = self.last(at, ENDS, offer.n)
             if left and left > begun:
                 return Fault.AFTER_UNSUBSCRIBE, 0
+            if self.free(begun, at):
+                return Fault.IN_TRIAL, 0
             what: tuple[object, ...] = (offer.n, business_month(at))
         else:
             orders = [
@@ -188,23 +197,25 @@ def test_no_charge_comes_near_what_decides_about_it() -> None:
 
 
 def test_a_month_is_charged_once_and_the_next_one_again() -> None:
-    city = draw(seed=1, subscribers=60, days=10)
+    city = draw(seed=1, subscribers=60, days=40)
     stakes = {
         (person.n, stake.offer)
         for person in city.people
         if person.fate is None and person.exit is None
         for stake in person.stakes
         if stake.story is Story.KEEP and stake.way is None and stake.fault is None
-        and stake.day == 0
+        and stake.day < 10
     }  # fmt: skip
     months = Counter(
-        (row.person, row.offer)
-        for row in charged(city, END_OF_MONTH)
+        (row.person, row.offer, business_month(row.at))
+        for row in charged(city, MID_MONTH)
         if (row.person, row.offer) in stakes
     )
 
     assert stakes
-    assert set(months.values()) == {2}
+    assert set(months.values()) == {1}
+    assert {month.month for _, _, month in months} == {3, 4}
+    assert len(months) == 2 * len(stakes)
 
 
 def test_numbers_are_well_formed_and_no_two_plays_share_one() -> None:

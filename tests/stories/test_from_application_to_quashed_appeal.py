@@ -23,6 +23,7 @@ async def test_from_application_to_quashed_appeal(world: World, owner: asyncpg.C
     await the_sp_owes_exactly_what_was_paid_back(world, sale, right, errors)
 
     await world.subscribe(zhao, shop)
+    await world.later(hours=72)
     assert (await ask(sale))["allowed"]
     breach_id = await a_changed_hotline_is_a_breach_only_after_retest(world, sale)
     refused = await the_ladder_shields_the_service(world, sale, breach_id)
@@ -81,6 +82,10 @@ async def a_charge_that_was_allowed_is_on_the_bill_and_explains_itself(
     world: World, sale: Sale
 ) -> str:
     await world.later(hours=1)
+    assert (await ask(sale, sale.li))["reasons"] == ["trial"]
+    (relation,) = (await sale.li.web.get("/my/subscriptions"))["items"]
+    assert relation["charge_rule"] == "free_hours"
+    await world.later(hours=71)
     decision = await ask(sale, sale.li)
     assert decision["allowed"], decision["reasons"]
     line = await charge(world, sale, "2026-03-1")

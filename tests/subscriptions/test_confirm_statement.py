@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from spms.core import db
-from spms.subscriptions import queries
-from spms.subscriptions.model import Action
+from spms.subscriptions import order_queries, queries
+from spms.subscriptions.model import Action, ChargeRule
 from spms.subscriptions.rules import decide
+from spms.subscriptions.trial import FirstCharge
 from tests.subscriptions.world import World
 
 
@@ -28,7 +29,10 @@ async def test_a_reply_outside_the_window_or_of_another_owner_stores_no_consent(
         assert number is not None
         number = msgspec.structs.replace(number, epoch=number.epoch + epochs_on)
         change = decide(asked, Action.CONFIRM, at=reply.received_at)
-        done = await queries.confirm(tx, number, asked.id, change, reply, actor="test")
+        first = FirstCharge(at=reply.received_at, rule=ChargeRule.AT_ONCE)
+        done = await order_queries.confirm(
+            tx, number, asked, change, reply, first=first, running=None, actor="test"
+        )
     assert done is confirmed
     assert len(await world.consents(msisdn)) == confirmed
     assert await world.status(asked.id) == ("active" if confirmed else "awaiting")
