@@ -6,7 +6,6 @@ Processes that share a database but no directory are given one file with SPMS_SI
 import hashlib
 import os
 import secrets
-from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 
@@ -139,8 +138,3 @@ PUBLISHED = "SELECT id, public_key, first_used_at FROM signing_key ORDER BY firs
 async def published(read: Connection) -> list[PublicKey]:
     """Return every key that ever signed here."""
     return many(PublicKey, await read.fetch(PUBLISHED))
-
-
-def trusts(trusted: Collection[bytes] | None, key: bytes) -> bool | None:
-    """Whether a key is among those one trusts; None when one was told none."""
-    return None if trusted is None else key in trusted
