@@ -171,8 +171,10 @@ YESTERDAY = START - timedelta(days=1)
 def correction(w: LittleWorld) -> dict[str, Any]:
     """Return a proposal to put right the price of a service with one charge."""
     service_id = w.another_service("online")
-    wrong = {"findings": ["no_consent"], "price_fen": 900, "charged_at": YESTERDAY}
-    w._insert(make.charge, w.names["msisdn"], service_id, **wrong)
+    msisdn = w.names["msisdn"]
+    consent_id = w._insert(make.subscription, msisdn, service_id)
+    wrong = {"consent_id": consent_id, "price_fen": 900, "charged_at": YESTERDAY}
+    w._insert(make.charge, msisdn, service_id, **wrong)
     return {
         "service_id": service_id, "wrong_fen": 900, "due_fen": 800, "cause": "not_as_published",
         "from_at": "2026-01-01T00:00:00Z", "until_at": w.names["charged_at"], "apology": "抱歉。",
