@@ -29,8 +29,8 @@ from spms.core.errors import NotFound
 from spms.core.ids import new_id
 from spms.core.money import yuan
 from spms.core.paging import Page, read_cursor, write_cursor
-from spms.messaging import bulk
-from spms.messaging.model import MessageKind
+from spms.messaging import actions as messaging
+from spms.messaging.model import MessageKind, Outgoing
 
 CHUNK = 1000
 TRIES = 5
@@ -178,21 +178,18 @@ def _opening(row: Progress, charge: Disputed, rules: CompensationRules) -> Openi
 
 async def _tell(tx: Connection, row: Progress, limit: int, *, now: datetime) -> int:
     people = await statements.tell(tx, row, limit, now=now)
-    await bulk.send_many(
-        tx,
-        [
-            bulk.Letter(
-                msisdn=person.msisdn,
-                text=f"{row.apology}共退还并补偿{yuan(person.amount_fen)}元({person.charges}笔)。",
-                about_id=str(row.id),
-            )
-            for person in people
-            if person.told and person.amount_fen > 0
-        ],
-        kind=MessageKind.REFUND,
-        about_kind="mass_correction",
-        now=now,
-    )
+    apologies = [
+        Outgoing(
+            msisdn=person.msisdn,
+            text=f"{row.apology}共退还并补偿{yuan(person.amount_fen)}元({person.charges}笔)。",
+            kind=MessageKind.REFUND,
+            about_kind="mass_correction",
+            about_id=row.id,
+        )
+        for person in people
+        if person.told and person.amount_fen > 0
+    ]
+    await messaging.send_many(tx, apologies, now=now)
     if len(people) < limit:
         await statements.advance(tx, row.id, CorrectionState.DONE, now=now)
     return max(1, len(people))

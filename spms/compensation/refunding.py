@@ -24,8 +24,8 @@ from spms.compensation.rules import is_told, outstanding, refund_lines, refund_t
 from spms.core.access import Actor
 from spms.core.db import Connection
 from spms.core.ids import derived_id, new_id
-from spms.messaging import bulk
-from spms.messaging.model import MessageKind
+from spms.messaging import actions as messaging
+from spms.messaging.model import MessageKind, Outgoing
 
 UNWINDING: Final[Mapping[Account, PostingReason]] = {
     Account.SP_PAYABLE: PostingReason.UNWIND_SP_SHARE,
@@ -87,21 +87,18 @@ async def refund(
     )
     await payout_queries.enqueue(tx, paying, now=now)
     if telling:
-        await bulk.send_many(
-            tx,
-            [
-                bulk.Letter(
-                    msisdn=opening.disputed.msisdn,
-                    text=refund_text(opening.disputed, opening.lines),
-                    about_id=str(opening.id),
-                )
-                for opening in paying
-                if is_told(opening.disputed)
-            ],
-            kind=MessageKind.REFUND,
-            about_kind="claim",
-            now=now,
-        )
+        letters = [
+            Outgoing(
+                msisdn=opening.disputed.msisdn,
+                text=refund_text(opening.disputed, opening.lines),
+                kind=MessageKind.REFUND,
+                about_kind="claim",
+                about_id=opening.id,
+            )
+            for opening in paying
+            if is_told(opening.disputed)
+        ]
+        await messaging.send_many(tx, letters, now=now)
     return opened
 
 

@@ -13,7 +13,7 @@ from spms.core.db import Connection
 from spms.core.errors import TooManyRequests, Unauthenticated
 from spms.core.http import refusals
 from spms.core.phone import Msisdn
-from spms.messaging import actions, codes
+from spms.messaging import actions, codes, signing_in
 from spms.messaging.model import IncomingSms
 
 CALLED = "^[0-9]{1,21}$(?!\\n)"
@@ -102,7 +102,7 @@ async def receipt(data: Receipt, tx: Connection, actor: Actor, now: datetime) ->
 @post("/sign-in/codes", status_code=202, responses=refusals(TooManyRequests))
 async def request_code(data: CodeRequest, tx: Connection, now: datetime) -> CodeRequested:
     """Send a one-time code by SMS. The answer is the same whether anybody holds the number."""
-    await actions.request_code(tx, data.msisdn, now=now)
+    await signing_in.request_code(tx, data.msisdn, now=now)
     return CodeRequested(expires_in=int(codes.LIFETIME.total_seconds()))
 
 
@@ -119,7 +119,7 @@ async def sign_in(data: CodeSignIn, state: State, now: datetime) -> Token:
     """
     lifetime = timedelta(minutes=state.settings.token_minutes)
     async with db.transaction(state.pool) as tx:
-        token = await actions.redeem_code(
+        token = await signing_in.redeem_code(
             tx, data.msisdn, data.code, lifetime=lifetime, now=now
         )  # fmt: skip
     if token is None:

@@ -1,10 +1,14 @@
 """What the application's own database role cannot do, however it is tricked."""
 
+from typing import cast
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
+from spms.compensation import journal
+from spms.compensation.accounts import Account
+from spms.compensation.journal_model import Draft, EntryLine
 from spms.core import db
 from tests import make
 from tests.subscriptions.world import World
@@ -100,7 +104,6 @@ EVIDENCE = (
     "DELETE FROM consent WHERE reply_text = 'Y'",
     "UPDATE message_in SET raw = 'Y'",
     "UPDATE message_in SET link_message_id = 'other'",
-    "DELETE FROM message_in_key",
     "UPDATE message_out SET text = 'free of charge'",
     "UPDATE message_out SET queued_at = '-infinity'",
     "DELETE FROM message_out",
@@ -117,6 +120,10 @@ EVIDENCE = (
     "DELETE FROM refund",
     "UPDATE posting SET amount_fen = 1",
     "DELETE FROM posting",
+    "UPDATE journal_entry SET amount_fen = 1",
+    "UPDATE journal_entry SET prev_sha256 = sha256",
+    "DELETE FROM journal_entry",
+    "DELETE FROM journal_head",
     "UPDATE breach_event SET actor = 'nobody'",
     "DELETE FROM breach_event",
     "UPDATE audit_log SET actor = 'nobody'",
@@ -204,6 +211,13 @@ async def fill(world: World, owner: asyncpg.Connection) -> None:
     charge_id = await make.charge(owner, now, msisdn, sold.id, findings=["no_consent"], due_fen=0)
     ids = {"msisdn": msisdn, "charge": charge_id, "sp": sold.sp_id, "now": now, "breach": uuid4(),
            "service": sold.id, "claim": uuid4(), "any": uuid4()}  # fmt: skip
+    line = EntryLine(
+        id=uuid4(), debit=Account.SP_RECEIVABLE, credit=Account.SUBSCRIBER_PAYABLE,
+        sp_id=sold.sp_id, amount_fen=800, reason="refund_principal",
+    )  # fmt: skip
+    entry = Draft(msisdn=msisdn, id=uuid4(), kind="refund", charge_id=charge_id, lines=[line])
+    async with owner.transaction():
+        await journal.post(cast("db.Connection", owner), [entry], actor=make.OFFICER, now=now)
     for statement in (
         (
             "INSERT INTO authorisation VALUES ({msisdn}, {now}, {any}, 'charge', {sp}, {service}, "
@@ -211,14 +225,10 @@ async def fill(world: World, owner: asyncpg.Connection) -> None:
         ),
         (
             "INSERT INTO claim VALUES ({msisdn}, {claim}, {charge}, {now}, {sp}, 'audit', 'x', "
-            "'refunded', 800, 0, NULL, {now}, 'test')"
+            "'refunded', 800, 0, NULL, {now}, 'test', 1)"
         ),
-        "INSERT INTO refund_total VALUES ({msisdn}, {charge}, 800, 1600)",
-        "INSERT INTO refund VALUES ({msisdn}, {charge}, 'principal', {claim}, {sp}, 800, {now})",
-        (
-            "INSERT INTO posting VALUES ({msisdn}, {any}, {claim}, 'sp_receivable', "
-            "'subscriber_payable', {sp}, 800, 'x', {charge}, NULL, {now}, 'test')"
-        ),
+        "INSERT INTO refund_total VALUES ({msisdn}, {charge}, 800, 1600, 800, 800, 0)",
+        "INSERT INTO refund VALUES ({msisdn}, {charge}, 'principal', {claim}, {sp}, 800, {now}, 1, 'sp')",
         (
             "INSERT INTO breach VALUES ({breach}, {sp}, 'x', 'general', 10, '{{}}', 'officer', 'x', "
             "'x', 'proposed', {now}, 'staff:officer')"

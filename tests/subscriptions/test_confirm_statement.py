@@ -7,9 +7,9 @@ import pytest
 
 from spms.core import db
 from spms.subscriptions import order_queries, queries
-from spms.subscriptions.model import Action, ChargeRule
+from spms.subscriptions.model import Action
 from spms.subscriptions.rules import decide
-from spms.subscriptions.trial import FirstCharge
+from spms.subscriptions.trial import ChargeRule, FirstCharge
 from tests.subscriptions.world import World
 
 
