@@ -11,7 +11,7 @@ import json
 import os
 import statistics
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import count as counter
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -178,7 +178,7 @@ async def measure(url: str, entries: int, charges: int) -> dict[str, float]:
         for month in (1, 2, 3):
             for table in ("message_in", "message_out", "authorisation", "charge_record"):
                 await owner.execute(
-                    "SELECT make_month_partition($1, $2)", table, datetime(2026, month, 1).date()
+                    "SELECT make_month_partition($1, $2)", table, date(2026, month, 1)
                 )
         for table in ("entry", "posting"):
             source = "journal_entry" if table == "entry" else "posting"
