@@ -1,4 +1,3 @@
-
 """How fast hotlines are planned and called: beside `sipp` alone on the same machine.
 
 Example: SPMS_DATABASE_URL=postgresql://owner:secret@127.0.0.1/scratch \
