@@ -84,7 +84,8 @@ class Life:
     orders: frozenset[str]
     """Services on demand."""
     born: datetime
-    tariffs: dict[str, int] = field(default_factory=dict)
+    tariffs: dict[str, list[tuple[datetime, int]]] = field(default_factory=dict)
+    """Versions by when they took force."""
     relations: list[Relation] = field(default_factory=list)
     charges: list[Charge] = field(default_factory=list)
     prompts: list[datetime] = field(default_factory=list)
@@ -96,7 +97,16 @@ class Life:
 
     def __post_init__(self) -> None:
         self.past.append((self.born, "active", 1))
-        self.tariffs = dict.fromkeys(self.prices, 1)
+        self.tariffs = {service: [(self.born, 1)] for service in self.prices}
+
+    def tariff(self, service: str, at: datetime) -> int:
+        return [version for since, version in self.tariffs[service] if since <= at][-1]
+
+    def reprice(self, service: str, price: int, at: datetime) -> int:
+        version = self.tariffs[service][-1][1] + 1
+        self.tariffs[service].append((at, version))
+        self.prices[service] = price
+        return version
 
     # The number
 
@@ -161,7 +171,7 @@ class Life:
         self.relations.append(
             Relation(
                 service, order=False, epoch=self.epoch, price=self.prices[service],
-                tariff=self.tariffs[service], asked=at, told=told, follows=current,
+                tariff=self.tariff(service, at), asked=at, told=told, follows=current,
             )
         )  # fmt: skip
         return "prompted"
@@ -176,7 +186,7 @@ class Life:
             return "not_accepted"
         (one,) = meant
         current = self.running(one.service)
-        if one.tariff != self.tariffs[one.service] or current is not one.follows:
+        if one.tariff != self.tariff(one.service, at) or current is not one.follows:
             one.over(at, "not_on_sale")
             return "not_accepted"
         one.free_to = max(one.told, self.first_charge(one.service, at, current))
@@ -190,7 +200,7 @@ class Life:
             return "not_accepted"
         one = Relation(
             service, order=True, epoch=self.epoch, price=self.prices[service],
-            tariff=self.tariffs[service], asked=at, told=at, state="live", start=at, free_to=at,
+            tariff=self.tariff(service, at), asked=at, told=at, state="live", start=at, free_to=at,
         )  # fmt: skip
         self.relations.append(one)
         return "ordered"
