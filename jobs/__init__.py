@@ -35,9 +35,9 @@ from jobs import (
     tell_partners,
     watch_leaving,
 )
-from jobs.timetable import PumpJob, SlotJob
+from jobs.timetable import Job, PumpJob, SlotJob
 
-TIMETABLE: Final[Sequence[SlotJob | PumpJob]] = (
+TIMETABLE: Final[Sequence[Job]] = (
     # Partitions first: everything else may need them after the clock has moved.
     SlotJob(name="make_partitions", every=timedelta(hours=6), work=make_partitions.work),
     PumpJob(name="handle_messages", pump=handle_messages.pump),

@@ -9,16 +9,20 @@ import os
 import secrets
 import socket
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import asyncpg
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from jobs.timetable import House, PumpJob, SlotJob
+from jobs.timetable import ChunkJob, House, Job, PumpJob, SlotJob
 from spms.core import db, slots
 from spms.core.access import job_actor
+from spms.core.clock import Clock, machine_now
+from spms.core.errors import Refused
 
 TICK_SECONDS = 1.0
+SKEW_TOLERATED = timedelta(seconds=5)
 CHANNEL = "spms_work"
 
 log = structlog.get_logger()
@@ -29,39 +33,104 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
 
 
-async def run_due_slots(house: House, job: SlotJob, owner: str) -> int:
+async def run_due_slots(house: House, job: SlotJob | ChunkJob, owner: str) -> int:
     """Open the slots that are due and run those that fall to this worker; return how many."""
     async with db.transaction(house.pool) as tx:
-        due = job.slots(await slots.latest(tx, job.name), house.clock.now())
+        latest, at = await slots.latest(tx, job.name)
+        skew = skew_of(at)
+        due = job.slots(latest, house.clock.now() + skew)
         if due:
             await slots.open_slots(tx, job.name, due)
     done = 0
     while True:
         async with db.transaction(house.pool) as tx:
-            slot = await slots.take(tx, job.name, owner=owner)
+            slot = await slots.take(tx, job.name, owner=owner, lease=job.lease)
         if slot is None:
             return done
-        await _run_slot(house, job, slot)
+        await run_slot(house.pool, house.clock, job, slot, skew=skew)
         done += 1
 
 
-async def _run_slot(house: House, job: SlotJob, slot: slots.Slot) -> None:
-    """Do the work and mark the slot done in one transaction, or give the slot back."""
+def skew_of(database_now: datetime) -> timedelta:
+    """Return what must be added to this machine's clock to tell the time as the database does.
+
+    All workers share that clock. A machine that is hours fast would otherwise open slots of the
+    future, and those in between would be skipped. A few seconds either way are left alone.
+    """
+    skew = database_now - machine_now()
+    return skew if abs(skew) > SKEW_TOLERATED else timedelta()
+
+
+async def run_slot(
+    pool: db.Pool,
+    clock: Clock,
+    job: SlotJob | ChunkJob,
+    slot: slots.Slot,
+    *,
+    skew: timedelta = timedelta(),
+) -> bool:
+    """Do the work of a slot that was taken, or give the slot back; return whether it is done.
+
+    The effects and "done" (of a job in chunks: the position) are one transaction.
+    """
+    beat = asyncio.create_task(_hold(pool, job, slot))
     try:
-        async with db.transaction(house.pool) as tx:
-            now = house.clock.now()
-            outcome = await job.work(tx, actor=job_actor(job.name), now=now)
-            await slots.finish(tx, slot, outcome)
+        while True:
+            async with asyncio.timeout(job.longest.total_seconds()), db.transaction(pool) as tx:
+                slot, over = await _chunk(tx, job, slot, clock.now() + skew)
+            if over:
+                return True
     except slots.LeaseLost:
         log.warning("lease_lost", job=job.name)
     except Exception as error:  # noqa: BLE001 - one job's bug must not stop the others
         log.error("job_failed", job=job.name, kind=type(error).__name__)  # noqa: TRY400 - no values
         with contextlib.suppress(Exception):
-            async with db.transaction(house.pool) as tx:
+            async with db.transaction(pool) as tx:
                 await slots.fail(tx, slot, type(error).__name__)
+    finally:
+        beat.cancel()
+    return False
 
 
-async def settle(house: House, timetable: Sequence[SlotJob | PumpJob]) -> None:
+async def _chunk(
+    tx: db.Connection, job: SlotJob | ChunkJob, slot: slots.Slot, now: datetime
+) -> tuple[slots.Slot, bool]:
+    actor = job_actor(job.name)
+    if isinstance(job, SlotJob):
+        await slots.finish(tx, slot, await job.work(tx, actor=actor, now=now))
+        return slot, True
+    chunk = await job.work(tx, position=slot.position, actor=actor, now=now)
+    if chunk.position is None:
+        await slots.finish(tx, slot, chunk.words)
+        return slot, True
+    return await slots.advance(tx, slot, chunk.position, job.lease), False
+
+
+async def _hold(pool: db.Pool, job: SlotJob | ChunkJob, slot: slots.Slot) -> None:
+    """Renew the lease while the work goes on; a worker that stands still lets it run out."""
+    while True:
+        await asyncio.sleep(job.lease.total_seconds() / 3)
+        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Refused):
+            async with db.transaction(pool) as tx:
+                if not await slots.renew(tx, slot, job.lease):
+                    return
+
+
+async def run_by_hand(
+    pool: db.Pool, clock: Clock, job: SlotJob | ChunkJob, slot_at: datetime, *, who: str
+) -> slots.Slot | None:
+    """Run one slot now and record who asked for it; None when it is done or running already."""
+    async with db.transaction(pool) as tx:
+        _, at = await slots.latest(tx, job.name)
+        slot = await slots.take_by_hand(tx, job.name, slot_at, who=who, lease=job.lease)
+    if slot is None:
+        return None
+    await run_slot(pool, clock, job, slot, skew=skew_of(at))
+    async with db.acquired(pool) as read:
+        return await slots.find(read, job.name, slot_at)
+
+
+async def settle(house: House, timetable: Sequence[Job]) -> None:
     """Run every job until none has anything left to do (for stories and the city)."""
     busy = True
     while busy:
@@ -77,7 +146,7 @@ async def settle(house: House, timetable: Sequence[SlotJob | PumpJob]) -> None:
 class Worker:
     """One process's share of the timetable."""
 
-    def __init__(self, house: House, timetable: Sequence[SlotJob | PumpJob]) -> None:
+    def __init__(self, house: House, timetable: Sequence[Job]) -> None:
         """Prepare; nothing runs before `start`."""
         self.house = house
         self.timetable = timetable

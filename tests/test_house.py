@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 import jobs
-from jobs.timetable import SlotJob
+from jobs.timetable import PumpJob
 from spms.core.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -195,7 +195,7 @@ def test_the_timetable_is_the_modules_of_jobs() -> None:
     """A job that is not in the timetable never runs; nobody would notice."""
     modules = {path.stem for path in (ROOT / "jobs").glob("*.py")}
     timed = [
-        (job.name, (job.work if isinstance(job, SlotJob) else job.pump).__module__)
+        (job.name, (job.pump if isinstance(job, PumpJob) else job.work).__module__)
         for job in jobs.TIMETABLE
     ]
     assert {name for name, _ in timed} == modules - {"__init__", "timetable", "runner"}

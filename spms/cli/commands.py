@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from spms.cli import link, tools, trunk
+from spms.cli import jobs, link, tools, trunk
 from spms.cli.invariants import invariants
 from spms.cli.loop import run as run_on_loop
 from spms.cli.process import base, settings_from_environment
@@ -38,6 +37,7 @@ app.command()(verify)
 app.command()(invariants)
 app.add_typer(link.app)
 app.add_typer(trunk.app, name="trunk")
+app.add_typer(jobs.app, name="jobs")
 
 
 @app.command()
@@ -86,33 +86,6 @@ def migrate() -> None:
             for name in ground.migrated:
                 console.print(f"applied {name}")
             console.print("the schema is up to date")
-
-    run_on_loop(work())
-
-
-@app.command()
-def jobs() -> None:
-    """Show the timetable and how each job's latest run ended.
-
-    Example: spms jobs
-    """
-    from jobs import TIMETABLE  # noqa: PLC0415
-    from jobs.timetable import SlotJob  # noqa: PLC0415
-    from spms.core import db, slots  # noqa: PLC0415
-
-    async def work() -> None:
-        async with (
-            base(settings_from_environment()) as ground,
-            db.acquired(ground.pool) as read,
-        ):
-            latest = {s.job: s for s in await slots.recent(read, [j.name for j in TIMETABLE])}
-        table = Table("job", "runs", "latest slot", "state", "outcome")
-        for job in TIMETABLE:
-            slot = latest.get(job.name)
-            every = f"every {job.every}" if isinstance(job, SlotJob) else "as work comes"
-            row = (slot.slot_at.isoformat(), slot.state, slot.outcome or "") if slot else ("",) * 3
-            table.add_row(job.name, every, *row)
-        console.print(table)
 
     run_on_loop(work())
 

@@ -17,12 +17,17 @@ class Clock(Protocol):
         """Return the present instant, aware, in UTC."""
 
 
+def machine_now() -> datetime:
+    """Return what this machine takes for the present instant, aware, in UTC."""
+    return datetime.now(UTC)
+
+
 class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
         """Return the present instant, aware, in UTC."""
-        return datetime.now(UTC)
+        return machine_now()
 
 
 class MovableClock:
@@ -37,7 +42,7 @@ class MovableClock:
 
     def now(self) -> datetime:
         """Return the moved instant, aware, in UTC."""
-        return datetime.now(UTC) + self.offset
+        return machine_now() + self.offset
 
     def move(self, step: timedelta) -> None:
         """Move the clock forward (or back, in a test that means it)."""

@@ -10,7 +10,8 @@ STATEMENTS = (
     "DELETE FROM sign_in_failure WHERE at < $1",
     # The latest slot of each job says from where slots are caught up: it stays.
     """DELETE FROM job_slot s WHERE state = 'done' AND slot_at < $1
-          AND slot_at < (SELECT max(slot_at) FROM job_slot l WHERE l.job = s.job)""",
+          AND slot_at < (SELECT max(slot_at) FROM job_slot l
+                          WHERE l.job = s.job AND l.by_hand IS NULL)""",
 )
 
 

@@ -1,6 +1,7 @@
 """Service providers (SP): who they are, how they can be reached, what holds them back.
 
 Tables written here: sp, sp_event, sp_hotline, contact_change, restriction,
+bad_credit, bad_credit_clearance, sp_link,
 partner_event, event_feed_head, webhook_endpoint, webhook_secret, webhook_delivery,
 webhook_attempt.
 

@@ -1,6 +1,7 @@
 """What follows from a finding: breach, points, the ladder of measures, appeal.
 
-Tables written here: breach, breach_event, appeal, point_entry.
+Tables written here: breach, breach_event, breach_report, appeal, point_entry, fine, register_entry,
+apology, apology_letter.
 
 Invariants kept here:
 - one finding is one breach, whoever reports it and however often;
