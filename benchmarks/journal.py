@@ -166,14 +166,13 @@ async def measure(url: str, entries: int, charges: int) -> dict[str, float]:
     """Measure everything on a database of its own."""
     name = f"spms_bench_{uuid4().hex[:8]}"
     admin = await asyncpg.connect(url)
-    await roles.ensure_app_role(admin, url)
+    await roles.ensure_group(admin)
     await admin.execute(f"CREATE DATABASE {name}")
     mine = urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
     owner = await db.connect(mine)
     await migrate.migrate(owner)
-    pool = await db.open_pool(
-        roles.app_url(mine), Settings(pool_size=5, command_timeout_seconds=600)
-    )
+    app_url = await roles.ensure_login(owner, mine)
+    pool = await db.open_pool(app_url, Settings(pool_size=5, command_timeout_seconds=600))
     try:
         for month in (1, 2, 3):
             for table in ("message_in", "message_out", "authorisation", "charge_record"):
@@ -208,6 +207,7 @@ async def measure(url: str, entries: int, charges: int) -> dict[str, float]:
         await pool.close()
         await owner.close()
         await admin.execute(f"DROP DATABASE {name}")
+        await admin.execute(f"DROP ROLE {roles.login_role(name)}")
         await admin.close()
     return found
 

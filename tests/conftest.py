@@ -64,7 +64,7 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 async def _build_template(url: str) -> None:
     admin = await asyncpg.connect(url)
-    await roles.ensure_app_role(admin, url)
+    await roles.ensure_group(admin)
     await admin.execute(f"DROP DATABASE IF EXISTS {TEMPLATE}")
     await admin.execute(f"CREATE DATABASE {TEMPLATE} TEMPLATE template0")
     await admin.close()
@@ -76,8 +76,18 @@ async def _build_template(url: str) -> None:
             await owner.execute(
                 "SELECT make_month_partition($1, $2)", table, datetime(2026, month, 1).date()
             )
-    await roles.check_app_role(roles.app_url(template_url), owner, template_url)
     await owner.close()
+
+
+async def clone(server_url: str, template: str) -> str:
+    """Clone the template, and let the application sign in there; return the owner's URL."""
+    name = f"spms_test_{uuid4().hex[:12]}"
+    admin = await asyncpg.connect(server_url)
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    url = with_database(server_url, name)
+    await roles.make_login(admin, url)
+    await admin.close()
+    return url
 
 
 async def _drop(url: str, name: str) -> None:
@@ -91,6 +101,7 @@ async def _drop(url: str, name: str) -> None:
             if attempt == 99:
                 raise
             await asyncio.sleep(0.05)
+    await admin.execute(f"DROP ROLE IF EXISTS {roles.login_role(name)}")
     await admin.close()
 
 
@@ -105,12 +116,9 @@ def template(server_url: str) -> Iterator[str]:
 @pytest.fixture
 async def owner_url(server_url: str, template: str) -> AsyncIterator[str]:
     """Clone the template for one test; the URL is the owner's."""
-    name = f"spms_test_{uuid4().hex[:12]}"
-    admin = await asyncpg.connect(server_url)
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
-    await admin.close()
-    yield with_database(server_url, name)
-    await _drop(server_url, name)
+    url = await clone(server_url, template)
+    yield url
+    await _drop(server_url, urlsplit(url).path[1:])
 
 
 @pytest.fixture

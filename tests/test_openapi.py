@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import UUID, uuid4
+from uuid import UUID
 
-import asyncpg
 import pytest
 import requests
 import schemathesis
@@ -39,7 +38,7 @@ from spms.core import roles
 from spms.core.access import Role
 from spms.core.settings import Settings
 from tests.api_world import Call, LittleWorld, Served, served
-from tests.conftest import _drop, with_database
+from tests.conftest import _drop, clone
 from tests.good_calls import CALLS, PARAMETERS
 
 COMMITTED = Path(__file__).parent.parent / "openapi" / "openapi.json"
@@ -85,20 +84,13 @@ def house(
     server_url: str, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
     """Serve the application on one database for all operations."""
-    name = f"spms_test_{uuid4().hex[:12]}"
-
-    async def clone() -> None:
-        admin = await asyncpg.connect(server_url)
-        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        await admin.close()
-
-    asyncio.run(clone())
+    url = asyncio.run(clone(server_url, template))
     settings = Settings(
         data_dir=str(tmp_path_factory.mktemp("data")), port=0, sandbox=True, pool_size=5
     )
-    with served(roles.app_url(with_database(server_url, name)), settings) as house:
+    with served(roles.app_url(url), settings) as house:
         yield house
-    asyncio.run(_drop(server_url, name))
+    asyncio.run(_drop(server_url, urlsplit(url).path[1:]))
 
 
 @pytest.fixture

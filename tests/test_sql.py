@@ -7,7 +7,7 @@ from pathlib import Path
 
 import asyncpg
 
-from spms.core.roles import APP_ROLE
+from spms.core.roles import APP_ROLE, login_role
 
 ROOT = Path(__file__).parent.parent
 VERB = re.compile(
@@ -136,11 +136,13 @@ async def test_the_application_owns_nothing(owner: asyncpg.Connection) -> None:
         "SELECT relname FROM pg_class WHERE pg_get_userbyid(relowner) = $1", APP_ROLE
     )
     assert owned == []
-    powers = await owner.fetchrow(
-        """SELECT rolsuper, rolcreatedb, rolcreaterole, rolbypassrls, rolreplication,
-                  has_schema_privilege(rolname, 'public', 'CREATE') AS creates
-             FROM pg_roles WHERE rolname = $1""",
-        APP_ROLE,
-    )
-    assert powers is not None
-    assert not any(powers.values())
+    login = login_role(await owner.fetchval("SELECT current_database()"))
+    for role in (APP_ROLE, login):
+        powers = await owner.fetchrow(
+            """SELECT rolsuper, rolcreatedb, rolcreaterole, rolbypassrls, rolreplication,
+                      has_schema_privilege(rolname, 'public', 'CREATE') AS creates
+                 FROM pg_roles WHERE rolname = $1""",
+            role,
+        )
+        assert powers is not None
+        assert not any(powers.values())

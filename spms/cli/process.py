@@ -48,15 +48,15 @@ async def prepare(owner_url: str, settings: Settings) -> tuple[str, list[str]]:
         if version.major < 15:  # noqa: PLR2004 - the oldest server the SQL is written for
             raise StartError(f"PostgreSQL {version.major} is too old: 15 or later is needed")
         if settings.app_database_url is None:
-            await roles.ensure_app_role(owner, owner_url)
+            await roles.ensure_group(owner)
         applied = await migrate.migrate(owner)
         if settings.app_database_url is not None:
             return settings.app_database_url, applied
-        app_url = roles.app_url(owner_url)
-        await roles.check_app_role(app_url, owner, owner_url)
-        return app_url, applied
+        return await roles.ensure_login(owner, owner_url), applied
     except (migrate.MigrationError, roles.RoleError) as error:
         raise StartError(str(error)) from error
+    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+        raise StartError(f"the database refuses: {type(error).__name__}: {error}") from error
     finally:
         await owner.close()
 

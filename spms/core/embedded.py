@@ -25,6 +25,7 @@ from spms.core.embedded_binaries import (
     find_binaries,
 )
 from spms.core.embedded_cluster import Cluster
+from spms.core.roles import scram_verifier
 
 __all__ = ["DATABASE", "OWNER", "Account", "Embedded", "EmbeddedError"]
 
@@ -278,23 +279,21 @@ class Embedded:
                 return True
         return False
 
-    async def _make_owner(self, superuser: asyncpg.Connection) -> None:
+    async def _make_owner(self, server: asyncpg.Connection) -> None:
         """Make the role and its database where they are missing; close the connection."""
         try:
-            exists = await superuser.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", OWNER)
+            exists = await server.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", OWNER)
             password = self._cluster.password(OWNER)
             if not exists or password is None:
                 password = password or self._cluster.make_password(OWNER)
-                verb = "ALTER" if exists else "CREATE"
-                await superuser.execute(
-                    f"{verb} ROLE {OWNER} LOGIN CREATEDB CREATEROLE PASSWORD '{password}'"
+                verb, secret = "ALTER" if exists else "CREATE", scram_verifier(password)
+                await server.execute(
+                    f"{verb} ROLE {OWNER} LOGIN CREATEDB CREATEROLE PASSWORD '{secret}'"
                 )
-            made = await superuser.fetchval(
-                "SELECT 1 FROM pg_database WHERE datname = $1", DATABASE
-            )
+            made = await server.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE)
             if not made:
-                await superuser.execute(
+                await server.execute(
                     f"CREATE DATABASE {DATABASE} OWNER {OWNER} TEMPLATE template0 ENCODING 'UTF8'"
                 )
         finally:
-            await superuser.close()
+            await server.close()

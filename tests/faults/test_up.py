@@ -11,6 +11,7 @@ import asyncpg
 import httpx
 import pytest
 
+from spms.core.roles import login_role
 from tests.conftest import with_database
 from tests.faults.running import Instance
 
@@ -104,6 +105,7 @@ async def test_four_starts_at_once_on_one_database_agree(server_url, tmp_path):
             if each.process is not None and each.process.poll() is None:
                 each.kill()
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await admin.execute(f"DROP ROLE IF EXISTS {login_role(name)}")
         await admin.close()
 
 
