@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -51,8 +52,13 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@cache
 def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text("utf-8"))
+    text = path.read_text("utf-8")
+    try:
+        return ast.parse(text)
+    except SystemError:  # CPython before 3.11.9 (gh-106905), when another thread parses as well
+        return ast.parse(text)
 
 
 def room_of(path: Path) -> str:

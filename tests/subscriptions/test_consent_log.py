@@ -126,8 +126,8 @@ async def test_many_at_once_make_one_unbroken_chain(world: World) -> None:
             for at in range(3):
                 await world.pool.execute(
                     "INSERT INTO subscription_event (msisdn, id, subscription_id, action, "
-                    "to_status, at, actor) VALUES ($1, gen_random_uuid(), $2, 'resume', 'active', "
-                    "$3, 'job:test')",
+                    "to_status, at, actor, cause) VALUES ($1, gen_random_uuid(), $2, 'resume', "
+                    "'active', $3, 'job:test', 'resumed')",
                     msisdn, asked.id, world.clock.now() + timedelta(seconds=at),
                 )  # fmt: skip
         world.clock.move(timedelta(days=1))
@@ -147,7 +147,7 @@ async def test_an_event_that_nobody_told_is_found(world: World, owner: asyncpg.C
     asked = await world.asked(msisdn, sold)
     await owner.execute(
         "INSERT INTO subscription_event (msisdn, id, subscription_id, action, to_status, at, "
-        "actor) VALUES ($1, gen_random_uuid(), $2, 'confirm', 'active', $3, 'x')",
+        "actor, cause) VALUES ($1, gen_random_uuid(), $2, 'confirm', 'active', $3, 'x', 'x')",
         msisdn, asked.id, world.clock.now(),
     )  # fmt: skip
     assert await faults_of(world, msisdn) == [(0, FaultKind.FACT_UNTOLD)]

@@ -84,7 +84,7 @@ TAMPERINGS = [
      "AND action = 'leave'"), 5),
     ("DELETE FROM subscription_event WHERE msisdn = '{a}' AND action = 'leave'", 5),
     (("INSERT INTO subscription_event SELECT msisdn, gen_random_uuid(), subscription_id, 'resume', "
-     "'suspended', 'active', at, actor FROM subscription_event WHERE msisdn = '{a}' LIMIT 1"), 0),
+     "'suspended', 'active', at, actor, NULL, 'x' FROM subscription_event WHERE msisdn = '{a}' LIMIT 1"), 0),
     ("UPDATE notice SET hotline = '1'", 1),
     ("UPDATE tariff SET version = version + 1", 1),
 ]  # fmt: skip

@@ -173,8 +173,8 @@ async def test_many_writers_and_two_workers_skip_nothing(world, pool, clock, own
             for action, status in (("confirm", "active"), ("leave", "ended")):
                 await tx.execute(
                     """INSERT INTO subscription_event
-                       (msisdn, id, subscription_id, action, to_status, at, actor)
-                       VALUES ($1, gen_random_uuid(), $2, $3, $4, $5, 'test')""",
+                       (msisdn, id, subscription_id, action, to_status, at, actor, cause)
+                       VALUES ($1, gen_random_uuid(), $2, $3, $4, $5, 'test', 'test')""",
                     msisdn, made, action, status, clock.now(),
                 )  # fmt: skip
                 await asyncio.sleep(hash(msisdn) % 7 / 100)
