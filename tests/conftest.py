@@ -90,7 +90,7 @@ async def clone(server_url: str, template: str) -> str:
     return url
 
 
-async def _drop(url: str, name: str) -> None:
+async def drop(url: str, name: str) -> None:
     """Drop a database; a session that is just going away gets a moment."""
     admin = await asyncpg.connect(url)
     for attempt in range(100):
@@ -110,7 +110,7 @@ def template(server_url: str) -> Iterator[str]:
     """Migrate a template database once."""
     asyncio.run(_build_template(server_url))
     yield TEMPLATE
-    asyncio.run(_drop(server_url, TEMPLATE))
+    asyncio.run(drop(server_url, TEMPLATE))
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ async def owner_url(server_url: str, template: str) -> AsyncIterator[str]:
     """Clone the template for one test; the URL is the owner's."""
     url = await clone(server_url, template)
     yield url
-    await _drop(server_url, urlsplit(url).path[1:])
+    await drop(server_url, urlsplit(url).path[1:])
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ from spms.core import roles
 from spms.core.access import Role
 from spms.core.settings import Settings
 from tests.api_world import Call, LittleWorld, Served, served
-from tests.conftest import _drop, clone
+from tests.conftest import clone, drop
 from tests.good_calls import CALLS, PARAMETERS
 
 COMMITTED = Path(__file__).parent.parent / "openapi" / "openapi.json"
@@ -90,7 +90,7 @@ def house(
     )
     with served(roles.app_url(url), settings) as house:
         yield house
-    asyncio.run(_drop(server_url, urlsplit(url).path[1:]))
+    asyncio.run(drop(server_url, urlsplit(url).path[1:]))
 
 
 @pytest.fixture

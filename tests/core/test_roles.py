@@ -13,7 +13,7 @@ import pytest
 from spms.cli.process import StartError, prepare
 from spms.core import roles
 from spms.core.settings import Settings
-from tests.conftest import _drop
+from tests.conftest import drop
 
 
 def as_owner(url: str, owner: str, password: str, database: str) -> str:
@@ -34,7 +34,7 @@ async def house(server_url: str, name: str, powers: str = "CREATEROLE") -> Async
     try:
         yield as_owner(server_url, name, f"of-{name}", f"{name}_db")
     finally:
-        await _drop(server_url, f"{name}_db")
+        await drop(server_url, f"{name}_db")
         if admin.get_server_version().major >= 16:
             await admin.execute(f"REVOKE ADMIN OPTION FOR spms_app FROM {name} CASCADE")
         await admin.execute(f"DROP OWNED BY {name}")

@@ -155,7 +155,7 @@ async def test_two_hundred_slots_while_the_server_itself_is_restarted(tmp_path: 
     """Ten kills, five pauses of three leases, three restarts of PostgreSQL."""
     async with _own_server(tmp_path / "postgres") as server:
         owner = await asyncpg.connect(server.owner_url)
-        await roles.ensure_app_role(owner, server.owner_url)
+        await roles.ensure_group(owner)
         await migrate.migrate(owner)
         await owner.close()
 

@@ -1,5 +1,6 @@
 """One number's life on the real database, act by act; every act may crash and is then repeated."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from itertools import count
@@ -60,18 +61,25 @@ class Driver:
         if crash in {"rolled_back", "cut"}:
             try:
                 async with db.transaction(self.pool) as tx:
+                    backend = tx.get_server_pid()
                     await work(tx)
                     if crash == "cut":
                         tx.terminate()
                     raise CrashError  # noqa: TRY301 - between the last line and its commit
             except (CrashError, asyncpg.InterfaceError):
-                pass  # nothing was committed
+                await self._gone(backend if crash == "cut" else None)  # nothing was committed
         async with db.transaction(self.pool) as tx:
             done = await work(tx)
         if crash == "repeated":
             async with db.transaction(self.pool) as tx:
                 return await work(tx)
         return done
+
+    async def _gone(self, backend: int | None) -> None:
+        """Wait until the server has noticed: until then the cut transaction keeps its locks."""
+        running = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1"
+        while await self.owner.fetchval(running, backend):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.005)
 
     async def ask(self, service: str, door: str, crash: str, now: datetime) -> str:
         sold = self.services[service]

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from urllib.parse import urlsplit
+from uuid import UUID
 
-import asyncpg
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 from spms.core import db, roles
 from spms.core.settings import Settings
 from spms.messaging.model import MessageIn
-from tests.conftest import with_database
+from tests.conftest import clone, drop
 from tests.subscriptions.life_driver import OPERATOR, REASONS, Driver
 from tests.subscriptions.life_model import Charge, Life
 
@@ -321,11 +321,8 @@ def utc(at: datetime | None) -> str:
 @pytest.fixture
 def machine(server_url: str, template: str) -> Iterator[type[LifeMachine]]:
     """Return the machine on one database for all its examples: each has a number of its own."""
-    name = f"spms_test_{uuid4().hex[:12]}"
     with asyncio.Runner() as runner:
-        admin = runner.run(asyncpg.connect(server_url))
-        runner.run(admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}"))
-        url = with_database(server_url, name)
+        url = runner.run(clone(server_url, template))
         pool = runner.run(db.open_pool(roles.app_url(url), Settings(pool_size=2)))
         owner = runner.run(db.connect(url))
         made = type("Machine", (LifeMachine,), {
@@ -334,8 +331,7 @@ def machine(server_url: str, template: str) -> Iterator[type[LifeMachine]]:
         yield made
         runner.run(pool.close())
         runner.run(owner.close())
-        runner.run(admin.execute(f"DROP DATABASE {name} WITH (FORCE)"))
-        runner.run(admin.close())
+        runner.run(drop(server_url, urlsplit(url).path[1:]))
 
 
 ACTS = ("sms", "request", "price", "charge", "authorise", "clock", "catch_up", *REASONS)
