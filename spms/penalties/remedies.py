@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from spms.core import rulebook
-from spms.core.access import Actor
+from spms.core.access import Actor, ActorKind
 from spms.core.clock import business_day
 from spms.core.db import Connection
 from spms.core.machine import advance
@@ -54,7 +54,7 @@ async def retest(
     Raises `NotAllowed` for a cure that is neither due nor reported, `SamePerson` for the SP.
     """
     breach = await locked(tx, breach_id)
-    if actor.sp_id == breach.sp_id:
+    if actor.kind is ActorKind.SP:
         raise SamePerson
     if passed:
         return await _close(tx, breach, actor=actor, now=now, reason=reason)
@@ -125,6 +125,7 @@ async def _escalate(tx: Connection, breach: Breach, *, actor: Actor, now: dateti
     )
     await fine_queries.fall_due(tx, breach.id)
     rules = await rulebook.section(tx, PenaltyRules, at=now)
+    before = terms(breach.kind, rules, grade=breach.grade)
     worse = terms(breach.kind, rules, grade=WORSE[breach.grade])
     found = Finding(
         sp_id=breach.sp_id, kind=breach.kind, source=Source.ESCALATION,
@@ -132,7 +133,7 @@ async def _escalate(tx: Connection, breach: Breach, *, actor: Actor, now: dateti
         statement="not cured in time",
     )  # fmt: skip
     child = await add(
-        tx, found, grade=worse.grade, points=escalation_points(breach, worse),
+        tx, found, grade=worse.grade, points=escalation_points(before, worse),
         caused_by=breach.id, actor=actor, now=now,
     )  # fmt: skip
     if child.state is BreachState.PROPOSED:

@@ -46,7 +46,7 @@ REMEDIES: dict[tuple[Remedy, RemedyAction], Remedy] = {
 WORSE = {Grade.GENERAL: Grade.SERIOUS, Grade.SERIOUS: Grade.GRAVE, Grade.GRAVE: Grade.GRAVE}
 
 
-def escalation_points(before: Breach, worse: Terms) -> int:
+def escalation_points(before: Terms, worse: Terms) -> int:
     """Return what an escalation deducts: all that the higher grade does beyond the lower.
 
     A grave breach that is not cured is another one.

@@ -72,7 +72,9 @@ def fare(past: Sequence[Past], rules: PenaltyRules) -> Fare:
     for breach in past:
         cause = judged.get(breach.caused_by) if breach.caused_by else None
         brings = terms(breach.kind, rules, grade=WORSE[cause.grade] if cause else None)
-        points = escalation_points(cause, brings) if cause else brings.points
+        points = brings.points
+        if cause:
+            points = escalation_points(terms(cause.kind, rules, grade=cause.grade), brings)
         judged[breach.id] = Breach(
             id=breach.id, sp_id=breach.sp_id, kind=breach.kind, grade=brings.grade, points=points,
             service_ids=breach.service_ids, source_kind=breach.source_kind, source_id="",
