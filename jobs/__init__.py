@@ -15,27 +15,32 @@ from jobs import (
     call_hotlines,
     carry_out_anchors,
     check_invariants,
+    collect_fines,
     correct_prices,
     draw_spot_checks,
     expire_prompts,
+    find_breaches,
     follow_inspections,
     follow_numbers,
     forget_leftovers,
     handle_messages,
     make_partitions,
     pay_out,
+    publish_register,
     reaudit_charges,
     refund_findings,
     remind_renewals,
+    send_apologies,
     send_messages,
     send_webhooks,
     settle_claims,
     sum_up_balances,
     tell_charges,
     tell_partners,
+    watch_cures,
     watch_leaving,
 )
-from jobs.timetable import Job, PumpJob, SlotJob
+from jobs.timetable import ChunkJob, Job, PumpJob, SlotJob
 
 TIMETABLE: Final[Sequence[Job]] = (
     # Partitions first: everything else may need them after the clock has moved.
@@ -70,6 +75,23 @@ TIMETABLE: Final[Sequence[Job]] = (
     ),
     PumpJob(name="call_hotlines", pump=call_hotlines.pump),
     PumpJob(name="follow_inspections", pump=follow_inspections.pump),
+    # 03:00 in Shanghai: the day before is over, and so is its audit.
+    SlotJob(
+        name="find_breaches",
+        every=timedelta(days=1),
+        offset=timedelta(hours=19),
+        work=find_breaches.work,
+    ),
+    SlotJob(name="watch_cures", every=timedelta(minutes=10), work=watch_cures.work),
+    SlotJob(name="collect_fines", every=timedelta(minutes=5), work=collect_fines.work),
+    ChunkJob(name="send_apologies", every=timedelta(minutes=10), work=send_apologies.work),
+    # Tuesday 02:00 in Shanghai; 1 January 1970 was a Thursday.
+    SlotJob(
+        name="publish_register",
+        every=timedelta(days=7),
+        offset=timedelta(days=4, hours=18),
+        work=publish_register.work,
+    ),
     SlotJob(name="anchor_heads", every=timedelta(minutes=10), work=anchor_heads.work),
     PumpJob(name="carry_out_anchors", pump=carry_out_anchors.pump),
     PumpJob(name="tell_partners", pump=tell_partners.pump),

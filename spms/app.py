@@ -27,8 +27,10 @@ from spms.inspections import routes as inspections
 from spms.inspections import sandbox_routes as inspections_sandbox
 from spms.messaging import routes as messaging
 from spms.messaging import sandbox_routes as messaging_sandbox
+from spms.partners import bad_credit_routes
 from spms.partners import routes as partners
 from spms.partners import webhook_routes as webhooks
+from spms.penalties import register_routes
 from spms.penalties import routes as penalties
 from spms.subscribers import routes as subscribers
 from spms.subscriptions import evidence_routes as subscriptions_evidence
@@ -43,6 +45,7 @@ def routers(*, sandbox: bool) -> list[Router]:
         core.router,
         evidence_routes.router,
         partners.router,
+        bad_credit_routes.router,
         webhooks.router,
         catalogue.router,
         subscribers.router,
@@ -56,6 +59,7 @@ def routers(*, sandbox: bool) -> list[Router]:
         compensation.router,
         inspections.router,
         penalties.router,
+        register_routes.router,
     ]
     if sandbox:
         rooms += [sandbox_clock.router, messaging_sandbox.router, inspections_sandbox.router]

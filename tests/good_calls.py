@@ -104,10 +104,22 @@ def proposed(w: LittleWorld) -> str:
     return str(w.post("officer-2", "/breaches", proposal(w))["id"])
 
 
-def effective(w: LittleWorld) -> str:
+def answered(w: LittleWorld) -> str:
     breach_id = proposed(w)
+    w.post("sp", f"/breaches/{breach_id}/statement", {"statement": "情况说明"})
+    return breach_id
+
+
+def effective(w: LittleWorld) -> str:
+    breach_id = answered(w)
     w.post("officer-3", f"/breaches/{breach_id}/decision", {"confirm": True, **WHY})
     return breach_id
+
+
+def barred(w: LittleWorld) -> str:
+    """Put another SP on the bad-credit list; return the entry's id."""
+    sp_id = w._insert(make.sp)
+    return str(w._insert(make.bad_credit, sp_id))
 
 
 def appeal(w: LittleWorld) -> str:
@@ -395,8 +407,25 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
         role="admin", body={"number": w.names["hotline"], "behaviour": "busy"}
     ),
     "POST /breaches": lambda w: Call(role="compliance", body=proposal(w)),
-    "POST /breaches/{breach_id}/decision": lambda _: Call(
-        role="compliance", body={"confirm": True, **WHY}
+    "POST /breaches/{breach_id}/statement": lambda _: Call(
+        role="sp", body={"statement": "情况说明"}
+    ),
+    "POST /breaches/{breach_id}/decision": lambda w: Call(
+        role="compliance", path={"breach_id": answered(w)}, body={"confirm": True, **WHY}
+    ),
+    "POST /breaches/{breach_id}/cure": lambda w: Call(
+        role="sp", path={"breach_id": effective(w)}, body={"statement": "已整改"}
+    ),
+    "POST /breaches/{breach_id}/retest": lambda w: Call(
+        role="compliance", path={"breach_id": effective(w)}, body={"passed": True, **WHY}
+    ),
+    "POST /penalty-what-ifs": lambda _: Call(role="compliance", body={"rules": {}}),
+    f"POST {SP_ID}/bad-credit-clearances": lambda w: Call(
+        role="compliance", body={"bad_credit_id": barred(w), **WHY}
+    ),
+    f"POST {SP_ID}/company": lambda w: Call(
+        role="compliance", path=w.another_sp("active"),
+        body={"company": "津门集团", "province": "天津"},
     ),
     "POST /breaches/{breach_id}/appeal": lambda w: Call(
         role="sp", path={"breach_id": effective(w)}, body={"statement": "情况不符"}

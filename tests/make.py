@@ -178,6 +178,18 @@ async def charge(
     return charge_id
 
 
+async def bad_credit(tx: Connection, now: datetime, sp_id: UUID) -> UUID:
+    """Insert an entry of the bad-credit list that looks like nobody."""
+    entry_id, key = uuid4(), str(next(_serial))
+    await _insert(
+        tx, "bad_credit",
+        {"id": entry_id, "sp_id": sp_id, "licence_key": key, "company_key": key,
+         "person_key": key, "cause_kind": "breach", "cause_id": key, "reason": "test",
+         "listed_at": now, "until_at": now + YEAR, "listed_by": "test"},
+    )  # fmt: skip
+    return entry_id
+
+
 async def hotline_finding(
     tx: Connection,
     now: datetime,

@@ -113,7 +113,9 @@ async def _ask(stage: Stage, receivable: int) -> Found:
             refunded += claim["refunded_fen"]
     breaches: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     async for breach in stage.api.items(stage.api.officer, "/breaches"):
-        if stage.firm_by_id(breach["sp_id"]) is not None:
+        ours = stage.firm_by_id(breach["sp_id"]) is not None
+        # Breaches of other kinds follow from charges, which are scored by themselves.
+        if ours and breach["kind"] in BREACHES.values():
             breaches[breach["sp_id"], breach["kind"]].add(breach["state"])
     return Found(
         findings=findings, quarantined=quarantined, refunded_fen=refunded,

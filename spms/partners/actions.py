@@ -11,7 +11,7 @@ from spms.core.errors import NotFound, TooManyRequests, Unavailable, Unprocessab
 from spms.core.ids import new_id
 from spms.core.machine import advance
 from spms.core.rulebook import section
-from spms.partners import queries
+from spms.partners import bad_credit, queries
 from spms.partners.model import (
     Application,
     Applied,
@@ -87,9 +87,16 @@ async def apply(tx: Connection, data: Application, *, now: datetime) -> Applied:
     """Take a company's application and give it credentials to follow it.
 
     Raises `LicenceTaken` or `NameTaken`, `HotlineRepeated`, `Unprocessable` for a name without
-    letters or digits, and `TooManyRequests` when too many already wait.
+    letters or digits, `TooManyRequests` when too many already wait, and `Barred` for a company or
+    person on the bad-credit list.
     """
     _require_distinct(data.hotlines)
+    found = await bad_credit.matches(
+        tx, licence_no=data.licence_no, name=data.name, person=data.responsible_name,
+        mobile=data.responsible_mobile, at=now,
+    )  # fmt: skip
+    if bad_credit.certain(found):
+        raise bad_credit.Barred
     await queries.queue_applications(tx)
     rules = await section(tx, PartnerRules, at=now)
     waiting = await queries.applications_since(tx, now - timedelta(hours=1))
@@ -116,13 +123,14 @@ async def review(tx: Connection, sp_id: UUID, *, actor: Actor, now: datetime) ->
 
 
 async def activate(tx: Connection, sp_id: UUID, *, actor: Actor, now: datetime) -> Sp:
-    """Let an SP go live; raise `NotReady` that names what is missing.
+    """Let an SP go live; raise `NotReady` that names what is missing, `Barred`, `MustBeCleared`.
 
     Two hotlines and the responsible person's mobile come first (promise 5).
     """
     sp = await _locked(tx, sp_id)
     advance(TRANSITIONS, sp.status, SpAction.ACTIVATE)
     missing = missing_for_activation(sp, await section(tx, PartnerRules, at=now))
+    await bad_credit.require_good(tx, sp, at=now)
     if missing:
         raise NotReady("the SP lacks what it must have before going live", errors=missing)
     return await _move(tx, sp_id, SpAction.ACTIVATE, actor=actor, now=now, reason=None)

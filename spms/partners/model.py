@@ -175,6 +175,8 @@ class Measure(StrEnum):
     SHIELDED = "shielded"
     """屏蔽: no new relations and no charges."""
     SETTLEMENT_HELD = "settlement_held"
+    SETTLEMENT_CUT = "settlement_cut"
+    """A share of what settlement would pay is kept."""
     OFFLINE = "offline"
     """下线: everything of the SP stands still."""
 
@@ -197,3 +199,47 @@ class Restriction(msgspec.Struct, frozen=True, kw_only=True):
     imposed_by: str
     lifted_by: str | None = None
     lift_reason: str | None = None
+    cut_percent: int | None = None
+    """Of a settlement cut: the share that is kept."""
+
+
+class BadCredit(msgspec.Struct, frozen=True, kw_only=True):
+    """黑名单: a company and its responsible person whom the operator does not deal with."""
+
+    id: UUID
+    sp_id: UUID
+    """Whose conduct brought it."""
+    code: str
+    name: str
+    licence_no: str
+    responsible_name: str
+    cause_kind: str
+    cause_id: str
+    reason: str
+    listed_at: datetime
+    until_at: datetime
+    removed_at: datetime | None = None
+
+
+class Likeness(StrEnum):
+    """In what an SP is like one on the bad-credit list."""
+
+    LICENCE = "licence"
+    COMPANY = "company"
+    MOBILE = "mobile"
+    PERSON = "person"
+    """The name only: two people may have one name, so a person looks."""
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the bad-credit list that an SP is like."""
+
+    bad_credit_id: UUID
+    likeness: Likeness
+
+
+class CompanyLink(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """联动: the company under which an SP works in a province."""
+
+    company: Line
+    province: Line

@@ -1,4 +1,4 @@
-"""Every statement of this room. Writes sp, sp_event, sp_hotline, contact_change, restriction."""
+"""Most statements of this room. Writes sp, sp_event, sp_hotline, contact_change, restriction."""
 
 from datetime import datetime
 from uuid import UUID
@@ -288,7 +288,7 @@ async def live_credentials(read: Connection, sp_id: UUID) -> list[UUID]:
 
 RESTRICTION = """
     SELECT id, sp_id, service_id, measure, cause_kind, cause_id, reason, starts_at, ends_at,
-           imposed_by, lifted_by, lift_reason
+           imposed_by, lifted_by, lift_reason, cut_percent
       FROM restriction
 """
 
@@ -331,8 +331,8 @@ async def restriction(read: Connection, restriction_id: UUID) -> Restriction | N
 
 RESTRICT = """
     INSERT INTO restriction (id, sp_id, service_id, measure, cause_kind, cause_id, reason,
-                             starts_at, ends_at, imposed_by)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                             starts_at, ends_at, imposed_by, cut_percent)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
     ON CONFLICT DO NOTHING RETURNING id
 """
 SAME_CAUSE = """
@@ -355,22 +355,14 @@ async def restrict(
     starts_at: datetime,
     ends_at: datetime | None,
     actor: str,
+    cut_percent: int | None,
 ) -> UUID:
     """Add a restriction, or return the one that the same cause has brought already."""
     while True:
         made: UUID | None = await tx.fetchval(
-            RESTRICT,
-            restriction_id,
-            sp_id,
-            service_id,
-            measure,
-            cause_kind,
-            cause_id,
-            reason,
-            starts_at,
-            ends_at,
-            actor,
-        ) or await tx.fetchval(SAME_CAUSE, cause_kind, cause_id, measure, sp_id, service_id)
+            RESTRICT, restriction_id, sp_id, service_id, measure, cause_kind, cause_id, reason,
+            starts_at, ends_at, actor, cut_percent,
+        ) or await tx.fetchval(SAME_CAUSE, cause_kind, cause_id, measure, sp_id, service_id)  # fmt: skip
         if made is not None:
             return made  # None: it was lifted between the two statements, so there is room again
 

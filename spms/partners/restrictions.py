@@ -46,13 +46,15 @@ async def restrict(
     cause_id: str,
     reason: str,
     ends_at: datetime | None = None,
+    cut_percent: int | None = None,
     actor: Actor,
     now: datetime,
 ) -> UUID:
     """Restrict an SP or one of its services from now on; once per cause and measure.
 
     The same cause again returns what it brought before; after a lift it restricts anew. Raises
-    `NotFound` when there is no such SP, or the service is not one of its own.
+    `NotFound` when there is no such SP, or the service is not one of its own. A settlement cut has
+    its percentage, and nothing else has one.
     """
     wanted = new_id()
     try:
@@ -60,7 +62,7 @@ async def restrict(
             made = await queries.restrict(
                 tx, wanted, sp_id=sp_id, service_id=service_id, measure=measure,
                 cause_kind=cause_kind, cause_id=cause_id, reason=reason, starts_at=now,
-                ends_at=ends_at, actor=actor.label,
+                ends_at=ends_at, actor=actor.label, cut_percent=cut_percent,
             )  # fmt: skip
     except asyncpg.ForeignKeyViolationError as error:
         raise NotFound from error

@@ -17,6 +17,7 @@ from spms.core.ids import new_id
 from spms.core.once import IdempotencyKey, KeyReused, once
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page, read_cursor, write_cursor
 from spms.partners import actions, queries
+from spms.partners.bad_credit import Barred, MustBeCleared
 from spms.partners.model import (
     Application,
     Applied,
@@ -58,6 +59,8 @@ class NewRestriction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     service_id: UUID | None = None
     reason: Reason
     ends_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    cut_percent: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None
+    """Of a settlement cut, and of nothing else."""
 
 
 def own_or_staff(actor: Actor, sp_id: UUID) -> None:
@@ -67,7 +70,7 @@ def own_or_staff(actor: Actor, sp_id: UUID) -> None:
 
 
 @post("/sps", status_code=201, response_headers=NO_STORE,
-      responses=refusals(actions.LicenceTaken, actions.NameTaken, actions.HotlineRepeated,
+      responses=refusals(actions.LicenceTaken, actions.NameTaken, actions.HotlineRepeated, Barred,
                          Unprocessable, TooManyRequests))  # fmt: skip
 async def apply(data: Application, tx: Connection, now: datetime) -> Applied:
     """Apply to become an SP. The answer holds the client secret, this once."""
@@ -108,7 +111,7 @@ async def review(sp_id: UUID, tx: Connection, actor: Actor, now: datetime) -> Sp
 
 
 @post("/sps/{sp_id:uuid}/activation", status_code=200, guards=[only(Role.COMPLIANCE)],
-      responses=refusals(NotFound, NotAllowed, actions.NotReady))  # fmt: skip
+      responses=refusals(NotFound, NotAllowed, actions.NotReady, Barred, MustBeCleared))  # fmt: skip
 async def activate(sp_id: UUID, tx: Connection, actor: Actor, now: datetime) -> Sp:
     """Let an SP go live, if it has two hotlines and its responsible person's mobile."""
     return masked_sp(await actions.activate(tx, sp_id, actor=actor, now=now))
@@ -222,11 +225,14 @@ async def add_restriction(
     """Restrict an SP or one of its services on an officer's own motion."""
     if data.ends_at is not None and data.ends_at <= now:
         raise Unprocessable("the end lies in the past", code="ends_in_the_past")
+    if (data.measure is Measure.SETTLEMENT_CUT) != (data.cut_percent is not None):
+        raise Unprocessable("a settlement cut, and only that, has a percentage", code="cut_percent")
 
     async def work() -> Restriction:
         made = await actions.restrict(
             tx, sp_id=sp_id, service_id=data.service_id, measure=data.measure, cause_kind=OFFICER,
-            cause_id=str(new_id()), reason=data.reason, ends_at=data.ends_at, actor=actor, now=now,
+            cause_id=str(new_id()), reason=data.reason, ends_at=data.ends_at,
+            cut_percent=data.cut_percent, actor=actor, now=now,
         )  # fmt: skip
         return await actions.restriction(tx, made)
 

@@ -65,3 +65,21 @@ def name_key(name: str) -> str:
     )
     folded = unicodedata.normalize("NFKC", bare).casefold().translate(_TWINS)
     return "".join(c for c in folded if unicodedata.category(c)[0] in "LN")
+
+
+LEGAL_FORMS: Final = (
+    "股份有限公司", "有限责任公司", "有限公司", "集团公司", "集团", "公司", "coltd", "ltd", "inc",
+)  # fmt: skip
+
+
+def company_key(name: str) -> str:
+    """Return what a company's name looks like without its legal form.
+
+    A barred company must not come back as a "holding": 津门信息有限公司 and 津门信息股份有限公司
+    are one. A name that is nothing but a form keeps it.
+    """
+    key = name_key(name)
+    for form in LEGAL_FORMS:
+        if key.endswith(form) and key != form:
+            return key.removesuffix(form)
+    return key

@@ -8,41 +8,60 @@ from uuid import UUID
 import msgspec
 
 from spms.partners.model import Measure
+from spms.penalties.policy import BreachKind, Grade, PenaltyRules, Rank, Rung
+
+__all__ = [
+    "STANDING",
+    "Appeal",
+    "Balance",
+    "Breach",
+    "BreachAction",
+    "BreachEvent",
+    "BreachKind",
+    "BreachState",
+    "Consequence",
+    "Finding",
+    "Grade",
+    "NewBreach",
+    "PenaltyRules",
+    "Rank",
+    "Remedy",
+    "RemedyAction",
+    "Rung",
+    "Source",
+    "Statement",
+]  # fmt: skip
 
 Statement = Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
 
 
-class Grade(StrEnum):
-    """How grave a breach is: 一般, 严重, 重大."""
+class Source(StrEnum):
+    """Who or what reported a finding."""
 
-    GENERAL = "general"
-    SERIOUS = "serious"
-    GRAVE = "grave"
-
-
-class BreachKind(StrEnum):
-    """The closed catalogue of breaches that this release knows."""
-
-    HOTLINE_CHANGED = "hotline_changed"
-    """换号未通报: a hotline was changed without notice."""
-    HOTLINE_UNREACHABLE = "hotline_unreachable"
-    """接通率不达标: a hotline is not answered."""
-    PROMOTION_INACCURATE = "promotion_inaccurate"
-    """Promoted otherwise than approved."""
-    TARIFF_NOT_SHOWN = "tariff_not_shown"
-    """Sold without the tariff notice."""
-    CONSENT_FORGED = "consent_forged"
-    """Consent was made up or obtained by deceit."""
+    INSPECTION = "inspection"
+    COMPENSATION = "compensation"
+    COMPLAINT = "complaint"
+    CONSENT_AUDIT = "consent_audit"
+    SETTLEMENT_AUDIT = "settlement_audit"
+    OFFICER = "officer"
+    """A compliance officer's own motion."""
+    ESCALATION = "escalation"
+    """A breach that was not cured in time."""
+    LINKAGE = "linkage"
+    """联动: a breach of the same company in another province."""
 
 
 class BreachState(StrEnum):
-    """Where a breach stands."""
+    """How far the decision about a breach has come."""
 
     PROPOSED = "proposed"
+    """Notice is served; the SP may speak."""
     EFFECTIVE = "effective"
     DISMISSED = "dismissed"
     APPEALED = "appealed"
     UPHELD = "upheld"
+    VARIED = "varied"
+    """On appeal it was found less grave."""
     QUASHED = "quashed"
 
 
@@ -53,10 +72,35 @@ class BreachAction(StrEnum):
     DISMISS = "dismiss"
     APPEAL = "appeal"
     UPHOLD = "uphold"
+    VARY = "vary"
     QUASH = "quash"
 
 
-STANDING = (BreachState.EFFECTIVE, BreachState.APPEALED, BreachState.UPHELD)
+class Remedy(StrEnum):
+    """How far the cure of a breach in effect has come."""
+
+    DUE = "due"
+    REPORTED = "reported"
+    """The SP says that it is cured: a retest will show."""
+    CLOSED = "closed"
+    """A retest has shown it cured."""
+    ESCALATED = "escalated"
+    """The cure date passed; a graver breach took its place."""
+    VOID = "void"
+    """There is nothing to cure: it was quashed."""
+
+
+class RemedyAction(StrEnum):
+    """What may be done about a cure."""
+
+    REPORT = "report"
+    CLOSE = "close"
+    FAIL = "fail"
+    ESCALATE = "escalate"
+    DROP = "drop"
+
+
+STANDING = (BreachState.EFFECTIVE, BreachState.APPEALED, BreachState.UPHELD, BreachState.VARIED)
 """States in which a breach's points count and its measures hold."""
 
 
@@ -70,16 +114,51 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
     points: int
     service_ids: list[UUID]
     """The offending services."""
-    source_kind: str
+    source_kind: Source
     source_id: str
+    subject: str = ""
+    """What it is about, such as a hotline: until it is cured, the same again is this breach."""
     statement: str
     state: BreachState
     found_at: datetime
     proposed_by: str
+    answer_by: datetime | None = None
+    """Until then nobody decides without the SP's statement."""
+    answered_at: datetime | None = None
     decided_at: datetime | None = None
     decided_by: str | None = None
     appeal_by: datetime | None = None
     """Until when the SP may appeal."""
+    final_at: datetime | None = None
+    """From here on nobody appeals; money moves only after it."""
+    cure_by: datetime | None = None
+    remedy: Remedy | None = None
+    caused_by: UUID | None = None
+    """The breach that this one escalates, or carries over from another province."""
+
+
+class BreachEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a breach's history."""
+
+    action: str
+    from_state: str | None
+    to_state: str
+    at: datetime
+    actor: str
+    reason: str | None
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What any room or person has found against an SP."""
+
+    sp_id: UUID
+    kind: BreachKind
+    source: Source
+    source_id: str
+    """The finding in its source's own numbering: the same one is the same breach."""
+    subject: str = ""
+    service_ids: list[UUID] = []
+    statement: str
 
 
 class Appeal(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,13 +176,14 @@ class Appeal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
-    """What is left of an SP's yearly points."""
+    """What is left of an SP's yearly points, and what it may apply for with them."""
 
     sp_id: UUID
     year: int
     granted: int
     deducted: int
     left: int
+    rank: Rank
 
 
 class Consequence(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,40 +202,6 @@ class NewBreach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     service_ids: Annotated[list[UUID], msgspec.Meta(max_length=100)] = []
     reference: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
     """What was found, in the officer's own numbering: the same finding is the same breach."""
+    subject: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    """What it is about, such as a hotline: while that is not cured it is one breach."""
     statement: Statement
-
-
-class Rung(msgspec.Struct, frozen=True, kw_only=True):
-    """One rung of the ladder: a measure that holds while fewer points are left."""
-
-    below: int
-    measure: Measure
-
-
-class PenaltyRules(msgspec.Struct, frozen=True, kw_only=True):
-    """Section `penalty` of the rulebook."""
-
-    yearly_points: int = 100
-    points: dict[Grade, int] = msgspec.field(
-        default_factory=lambda: {Grade.GENERAL: 10, Grade.SERIOUS: 30, Grade.GRAVE: 60}
-    )
-    grades: dict[BreachKind, Grade] = msgspec.field(
-        default_factory=lambda: {
-            BreachKind.HOTLINE_CHANGED: Grade.GRAVE,
-            BreachKind.HOTLINE_UNREACHABLE: Grade.SERIOUS,
-            BreachKind.PROMOTION_INACCURATE: Grade.GENERAL,
-            BreachKind.TARIFF_NOT_SHOWN: Grade.SERIOUS,
-            BreachKind.CONSENT_FORGED: Grade.GRAVE,
-        }
-    )
-    ladder: list[Rung] = msgspec.field(
-        default_factory=lambda: [
-            Rung(below=80, measure=Measure.NO_NEW_SERVICES),
-            Rung(below=60, measure=Measure.SHIELDED),
-            Rung(below=40, measure=Measure.NO_NEW_SUBSCRIPTIONS),
-            Rung(below=20, measure=Measure.SETTLEMENT_HELD),
-            Rung(below=1, measure=Measure.OFFLINE),
-        ]
-    )
-    """Sichuan Unicom's and China Mobile's ladders in one: domain P1, P2."""
-    appeal_working_days: int = 5

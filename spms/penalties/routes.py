@@ -13,8 +13,17 @@ from spms.core.errors import NotAllowed, NotFound
 from spms.core.http import refusals
 from spms.core.paging import Cursor, Limit, Page, read_cursor, write_cursor
 from spms.partners import actions as partners
-from spms.penalties import actions, queries
-from spms.penalties.model import Appeal, Balance, Breach, NewBreach, Statement
+from spms.penalties import actions, queries, remedies
+from spms.penalties.catalogue import CATALOGUE, Offence
+from spms.penalties.model import (
+    Appeal,
+    Balance,
+    Breach,
+    BreachEvent,
+    Grade,
+    NewBreach,
+    Statement,
+)
 
 
 class BreachDecision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,10 +39,31 @@ class NewAppeal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     statement: Statement
 
 
+class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
+    """All kinds of breaches."""
+
+    items: list[Offence]
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that happened to a breach, in order."""
+
+    items: list[BreachEvent]
+
+
+class Retest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a retest has shown."""
+
+    passed: bool
+    reason: Statement
+
+
 class AppealDecision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whether a breach is upheld or quashed, and why."""
+    """Whether a breach is upheld, perhaps at a lower grade, or quashed, and why."""
 
     uphold: bool
+    vary_to: Grade | None = None
+    """With `uphold`: the lower grade at which it stands."""
     reason: Statement
 
 
@@ -43,6 +73,12 @@ async def visible(read: Connection, breach_id: UUID, actor: Actor) -> Breach:
     if actor.kind is ActorKind.SP and breach.sp_id != actor.sp_id:
         raise NotFound
     return breach
+
+
+@get("/breach-catalogue", guards=[only(Role.COMPLIANCE, Role.AGENT, Role.SP)])
+async def catalogue() -> Catalogue:
+    """Show the catalogue of breaches."""
+    return Catalogue(items=list(CATALOGUE.values()))
 
 
 @post("/breaches", status_code=201, guards=[only(Role.COMPLIANCE)],
@@ -74,8 +110,48 @@ async def show(breach_id: UUID, read: Connection, actor: Actor) -> Breach:
     return await visible(read, breach_id, actor)
 
 
-@post("/breaches/{breach_id:uuid}/decision", status_code=200, guards=[only(Role.COMPLIANCE)],
+@get("/breaches/{breach_id:uuid}/history", guards=[only(Role.COMPLIANCE, Role.AGENT, Role.SP)],
+     responses=refusals(NotFound))  # fmt: skip
+async def history(breach_id: UUID, read: Connection, actor: Actor) -> History:
+    """Show everything that happened to a breach, in order."""
+    await visible(read, breach_id, actor)
+    return History(items=await queries.history(read, breach_id))
+
+
+@post("/breaches/{breach_id:uuid}/statement", status_code=201, guards=[only(Role.SP)],
+      responses=refusals(NotFound, NotAllowed, actions.AnsweredAlready))  # fmt: skip
+async def answer(
+    breach_id: UUID, data: NewAppeal, tx: Connection, actor: Actor, now: datetime
+) -> Breach:
+    """Say something about a notice, before it is decided."""
+    await visible(tx, breach_id, actor)
+    return await actions.answer(tx, breach_id, data.statement, actor=actor, now=now)
+
+
+@post("/breaches/{breach_id:uuid}/cure", status_code=201, guards=[only(Role.SP)],
+      responses=refusals(NotFound, NotAllowed, actions.Decided))  # fmt: skip
+async def report_cure(
+    breach_id: UUID, data: NewAppeal, tx: Connection, actor: Actor, now: datetime
+) -> Breach:
+    """Say that a breach is cured, and how; a retest will show."""
+    await visible(tx, breach_id, actor)
+    return await remedies.report_cure(tx, breach_id, data.statement, actor=actor, now=now)
+
+
+@post("/breaches/{breach_id:uuid}/retest", status_code=201, guards=[only(Role.COMPLIANCE)],
       responses=refusals(NotFound, NotAllowed, actions.SamePerson, actions.Decided))  # fmt: skip
+async def retest(
+    breach_id: UUID, data: Retest, tx: Connection, actor: Actor, now: datetime
+) -> Breach:
+    """Record a retest: cured, or not; after the cure date the latter escalates."""
+    return await remedies.retest(
+        tx, breach_id, passed=data.passed, reason=data.reason, actor=actor, now=now
+    )
+
+
+@post("/breaches/{breach_id:uuid}/decision", status_code=200, guards=[only(Role.COMPLIANCE)],
+      responses=refusals(NotFound, NotAllowed, actions.SamePerson, actions.Decided,
+                         actions.NotHeard))  # fmt: skip
 async def decide(
     breach_id: UUID, data: BreachDecision, tx: Connection, actor: Actor, now: datetime
 ) -> Breach:
@@ -108,14 +184,16 @@ async def open_appeals(
 
 
 @post("/appeals/{appeal_id:uuid}/decision", status_code=200, guards=[only(Role.COMPLIANCE)],
-      responses=refusals(NotFound, NotAllowed, actions.SamePerson, actions.Decided))  # fmt: skip
+      responses=refusals(NotFound, NotAllowed, actions.SamePerson, actions.Decided,
+                         actions.NotMilder))  # fmt: skip
 async def decide_appeal(
     appeal_id: UUID, data: AppealDecision, tx: Connection, actor: Actor, now: datetime
 ) -> Appeal:
-    """Uphold or quash a breach on appeal."""
+    """Uphold, vary or quash a breach on appeal."""
     return await actions.decide_appeal(
-        tx, appeal_id, uphold=data.uphold, reason=data.reason, actor=actor, now=now
-    )
+        tx, appeal_id, uphold=data.uphold, vary_to=data.vary_to, reason=data.reason, actor=actor,
+        now=now,
+    )  # fmt: skip
 
 
 @get("/sps/{sp_id:uuid}/points", guards=[only(Role.COMPLIANCE, Role.AGENT, Role.SP)],
@@ -130,6 +208,9 @@ async def points(sp_id: UUID, read: Connection, actor: Actor, now: datetime) -> 
 
 router = Router(
     "/",
-    route_handlers=[propose, find, show, decide, appeal, open_appeals, decide_appeal, points],
+    route_handlers=[
+        catalogue, propose, find, show, history, answer, decide, report_cure, retest, appeal,
+        open_appeals, decide_appeal, points,
+    ],
     tags=["penalties"],
-)
+)  # fmt: skip

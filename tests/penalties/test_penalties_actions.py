@@ -146,7 +146,7 @@ async def test_an_appeal_is_opened_once_decided_once_and_in_time(pool, now, cloc
     assert sum(not isinstance(each, BaseException) for each in done) == 1
 
 
-async def test_a_proposed_breach_has_no_effect_until_another_officer_confirms_it(pool, now, sp):
+async def test_a_proposed_breach_has_an_interim_shield_at_most_until_another_officer_confirms(pool, now, sp):
     sp_id, service_id = sp
     data = NewBreach(
         sp_id=sp_id, kind=BreachKind.CONSENT_FORGED, service_ids=[service_id], reference="A-1",
@@ -156,7 +156,14 @@ async def test_a_proposed_breach_has_no_effect_until_another_officer_confirms_it
         breach = await actions.propose(tx, data, actor=make.OFFICER, now=now)
         again = await actions.propose(tx, data, actor=make.OFFICER_2, now=now)
     assert (breach.state, again.id) == (BreachState.PROPOSED, breach.id)
-    assert await _measures(pool, sp_id, now) == set()
+    assert await _measures(pool, sp_id, now) == {(Measure.SHIELDED, service_id)}, "interim"
+    with pytest.raises(actions.NotHeard):
+        async with db.transaction(pool) as tx:
+            await actions.decide(
+                tx, breach.id, confirm=True, reason="yes", actor=make.OFFICER_2, now=now
+            )
+    async with db.transaction(pool) as tx:
+        await actions.answer(tx, breach.id, "no", actor=make.sp_actor(sp_id), now=now)
     with pytest.raises(actions.SamePerson):
         async with db.transaction(pool) as tx:
             await actions.decide(

@@ -1,0 +1,134 @@
+"""From findings to breaches: whoever reports, one finding is one breach until it is cured."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from spms.catalogue import actions as catalogue
+from spms.core import outbox, rulebook
+from spms.core.access import Actor
+from spms.core.clock import business_day, start_of_day
+from spms.core.db import Connection
+from spms.core.outbox import OutboxItem
+from spms.inspections.model import TOPIC_JUDGED, TOPIC_SET_ASIDE, Verdict
+from spms.penalties import queries, remedies, remedy_queries
+from spms.penalties.catalogue import terms
+from spms.penalties.effect import add, fall, interim_shield, locked, move, take_effect
+from spms.penalties.model import (
+    STANDING,
+    Breach,
+    BreachAction,
+    BreachKind,
+    BreachState,
+    Finding,
+    PenaltyRules,
+    Source,
+)
+from spms.penalties.rules import working_days_later
+
+FROM_VERDICT = {
+    Verdict.NUMBER_CHANGED: BreachKind.HOTLINE_CHANGED,
+    Verdict.UNREACHABLE: BreachKind.HOTLINE_UNREACHABLE,
+}
+WORDS = {
+    BreachKind.HOTLINE_CHANGED: "the hotline was found changed without notice, and again on retest",
+    BreachKind.HOTLINE_UNREACHABLE: "the hotline was not reached, nor on any retest",
+}
+FROM_ERROR = {
+    "no_consent": (BreachKind.CHARGED_WITHOUT_CONSENT, Source.CONSENT_AUDIT),
+    "after_unsubscribe": (BreachKind.CHARGED_AFTER_LEAVING, Source.COMPENSATION),
+    "duplicate": (BreachKind.CHARGED_TWICE, Source.COMPENSATION),
+    "price_mismatch": (BreachKind.CHARGED_OTHERWISE, Source.COMPENSATION),
+}
+
+
+async def report(tx: Connection, found: Finding, *, actor: Actor, now: datetime) -> Breach:
+    """Serve the notice of a breach: the SP may speak, then a second person decides.
+
+    For every room and person that finds something. The same finding of the same source, and one
+    about the same subject that is not cured, is the same breach; who reported it is recorded. The
+    services of the gravest are shielded meanwhile.
+    """
+    rules = await rulebook.section(tx, PenaltyRules, at=now)
+    brings = terms(found.kind, rules)
+    answer_by = working_days_later(now, rules.statement_working_days)
+    breach = await add(
+        tx, found, grade=brings.grade, points=brings.points, answer_by=answer_by, actor=actor,
+        now=now,
+    )  # fmt: skip
+    if breach.state is BreachState.PROPOSED and breach.found_at == now:
+        await interim_shield(tx, breach, rules, actor=actor, now=now)
+    return breach
+
+
+async def follow_inspections(tx: Connection, *, actor: Actor, now: datetime) -> int:
+    """Turn verdicts of spot checks into breaches, which take effect at once; return how many.
+
+    The verdict rests on retests already (design §5), so no person decides it before an appeal. A
+    line that a later check found good is cured; a finding that an objection set aside is quashed.
+    """
+    items = await outbox.take(tx, TOPIC_JUDGED, now=now)
+    count = 0
+    for item in sorted(items, key=lambda item: item.payload["sp_id"]):
+        count += await _follow(tx, item, actor=actor, now=now)
+    aside = await outbox.take(tx, TOPIC_SET_ASIDE, now=now)
+    for item in aside:
+        await _set_aside(tx, str(item.payload["item_id"]), actor=actor, now=now)
+    await outbox.done(tx, [*items, *aside], now=now)
+    return count
+
+
+async def _follow(tx: Connection, item: OutboxItem, *, actor: Actor, now: datetime) -> int:
+    verdict, sp_id = Verdict(item.payload["verdict"]), UUID(item.payload["sp_id"])
+    hotline, item_id = item.payload["hotline"], item.payload["item_id"]
+    if verdict is Verdict.REACHABLE:
+        await remedies.found_good(tx, sp_id, hotline, UUID(item_id), actor=actor, now=now)
+    kind = FROM_VERDICT.get(verdict)
+    if kind is None or item.payload.get("same_as"):  # nothing new: one finding, one breach
+        return 0
+    found = Finding(
+        sp_id=sp_id, kind=kind, source=Source.INSPECTION, source_id=item_id, subject=hotline,
+        service_ids=await catalogue.services_showing_hotline(tx, sp_id, hotline),
+        statement=WORDS[kind],
+    )  # fmt: skip
+    await queries.lock_sp(tx, sp_id)
+    brings = terms(kind, await rulebook.section(tx, PenaltyRules, at=now))
+    breach = await add(
+        tx, found, grade=brings.grade, points=brings.points, actor=actor, now=now
+    )
+    if breach.state is not BreachState.PROPOSED or breach.source_kind is not Source.INSPECTION:
+        return 0
+    await take_effect(tx, breach, decided_by=None, actor=actor, now=now)
+    return 1
+
+
+async def _set_aside(tx: Connection, item_id: str, *, actor: Actor, now: datetime) -> None:
+    for found in await remedy_queries.of_item(tx, item_id):
+        breach = await locked(tx, found.id)
+        if breach.state not in STANDING:
+            continue
+        words = "the SP's objection to the spot check was sustained"
+        await queries.close_appeal(tx, breach.id, at=now, actor=actor.label, reason=words)
+        await move(tx, breach, BreachAction.QUASH, actor=actor, now=now, reason=words)
+        await fall(tx, breach, actor=actor, now=now)
+
+
+async def follow_wrong_charges(tx: Connection, *, actor: Actor, now: datetime) -> int:
+    """Serve notice where one service had many charges refunded the day before for one error.
+
+    How many is the rulebook's. Returns how many findings there were.
+    """
+    rules = await rulebook.section(tx, PenaltyRules, at=now)
+    today = start_of_day(business_day(now))
+    day = business_day(today - timedelta(hours=1))
+    rows = await remedy_queries.wrong_charges(
+        tx, start_of_day(day), today, list(FROM_ERROR), rules.wrong_charges_a_day
+    )
+    for sp_id, service_id, error, charges in rows:
+        kind, source = FROM_ERROR[error]
+        found = Finding(
+            sp_id=sp_id, kind=kind, source=source, source_id=f"{service_id}/{day}",
+            subject=str(service_id), service_ids=[service_id],
+            statement=f"{charges} charges of {day} were refunded: {error}",
+        )  # fmt: skip
+        await report(tx, found, actor=actor, now=now)
+    return len(rows)
