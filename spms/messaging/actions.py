@@ -11,7 +11,7 @@ from spms.core.access import Actor, ActorKind, Role, Token
 from spms.core.db import Connection
 from spms.core.errors import TooManyRequests
 from spms.core.ids import new_id
-from spms.core.paging import instance_secret
+from spms.core.instance import instance_secret
 from spms.core.rulebook import section
 from spms.messaging import codes, link_queries, queries, receipts
 from spms.messaging.model import (
