@@ -8,8 +8,7 @@ import structlog
 
 from jobs.timetable import House
 from spms.core import db
-from spms.core.db import Connection
-from spms.core.http import NOT_NOW
+from spms.core.db import NOT_NOW, Connection
 from spms.messaging import actions as messaging
 from spms.messaging.model import MessageIn
 from spms.subscriptions import actions as subscriptions

@@ -13,7 +13,7 @@ from spms.catalogue import routes as catalogue
 from spms.charging import evidence_routes as charging_evidence
 from spms.charging import routes as charging
 from spms.compensation import routes as compensation
-from spms.core import evidence_routes, reference, sandbox_clock
+from spms.core import evidence_routes, reference, sandbox_clock_routes
 from spms.core import routes as core
 from spms.core.body import StrictRequest
 from spms.core.clock import Clock, SystemClock
@@ -62,7 +62,9 @@ def routers(*, sandbox: bool) -> list[Router]:
         register_routes.router,
     ]
     if sandbox:
-        rooms += [sandbox_clock.router, messaging_sandbox.router, inspections_sandbox.router]
+        rooms += [
+            sandbox_clock_routes.router, messaging_sandbox.router, inspections_sandbox.router,
+        ]  # fmt: skip
     return rooms
 
 

@@ -13,7 +13,8 @@ import msgspec
 import uvloop
 
 from spms.cli.process import Base
-from spms.cli.up import listening_socket, serving
+from spms.cli.start import listening_socket
+from spms.cli.up import serving
 from spms.core import access, db
 from spms.core.access import Actor, ActorKind, Role
 from spms.core.clock import FixedClock

@@ -26,6 +26,7 @@ from spms.core.clock import business_month, month_range
 from spms.core.db import Connection
 from spms.core.errors import NotFound, TooLarge
 from spms.core.ids import new_id
+from spms.core.instance import instance_secret
 from spms.core.paging import Page
 from spms.core.phone import mask
 from spms.subscribers.actions import pseudonym
@@ -159,7 +160,7 @@ async def of_sp(
     before = queries.NOTHING_LATER if place is None else place.id
     rows = await queries.page(read, sp_id, before=before, limit=limit + 1)
     more = len(rows) > limit
-    secret = await paging.instance_secret(read)
+    secret = await instance_secret(read)
     items = [_shown(row, pseudonym(secret, row.sp_id, row.msisdn)) for row in rows[:limit]]
     following = await paging.write_cursor(read, actor, LIST, [items[-1].id]) if more else None
     return Page(items=items, next=following)
@@ -168,7 +169,7 @@ async def of_sp(
 async def _record(read: Connection, row: queries.DecidedRow, *, actor: Actor) -> DecisionRecord:
     if actor.kind is not ActorKind.SP:
         return _shown(row, mask(row.msisdn))
-    return _shown(row, pseudonym(await paging.instance_secret(read), row.sp_id, row.msisdn))
+    return _shown(row, pseudonym(await instance_secret(read), row.sp_id, row.msisdn))
 
 
 def _shown(row: queries.DecidedRow, subscriber: str) -> DecisionRecord:

@@ -15,7 +15,8 @@ from spms.core.access import Actor
 from spms.core.clock import month_range
 from spms.core.db import Connection
 from spms.core.errors import NotFound
-from spms.core.paging import Page, instance_secret, read_cursor, write_cursor
+from spms.core.instance import instance_secret
+from spms.core.paging import Page, read_cursor, write_cursor
 from spms.core.phone import mask
 from spms.subscribers import actions as subscribers
 from spms.subscribers.model import Number

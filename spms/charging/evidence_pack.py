@@ -16,7 +16,7 @@ from spms.core.access import Actor, ActorKind
 from spms.core.clock import business_month
 from spms.core.db import Connection
 from spms.core.errors import NotFound
-from spms.core.paging import instance_secret
+from spms.core.instance import instance_secret
 from spms.subscribers import actions as subscribers
 from spms.subscriptions import actions as subscriptions
 from spms.subscriptions.evidence_pack import log_of

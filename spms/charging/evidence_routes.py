@@ -17,7 +17,7 @@ from spms.core.errors import Forbidden, NotFound
 from spms.core.evidence_routes import answered_json, answered_pdf
 from spms.core.http import refusals
 from spms.core.pack import seal
-from spms.core.pack_pdf import render
+from spms.core.pack_sheet import render
 
 PATH = "/charge-records/{charge_id:uuid}/evidence-pack"
 Why = Annotated[str, msgspec.Meta(min_length=2, max_length=200)]

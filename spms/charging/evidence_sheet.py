@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from spms.core.pack_pdf import Row, Section, Sheet
-from spms.core.pack_sheet import of_log, of_pack
+from spms.core.pack_sheet import Row, Section, Sheet, of_log, of_pack
 from spms.subscriptions.evidence_sheet import of_relation
 
 

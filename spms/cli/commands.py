@@ -46,7 +46,7 @@ def up() -> None:
 
     Example: SPMS_PORT=8080 spms up
     """
-    from spms.cli.up import run  # noqa: PLC0415 - keeps `spms --help` quick
+    from spms.cli.start import run  # noqa: PLC0415 - keeps `spms --help` quick
 
     settings = settings_from_environment()
     run_on_loop(run(settings, _say, http=True, work=settings.worker, demo=settings.sandbox))
@@ -58,7 +58,7 @@ def serve() -> None:
 
     Example: SPMS_DATABASE_URL=postgresql://owner:secret@db/spms spms serve
     """
-    from spms.cli.up import run  # noqa: PLC0415
+    from spms.cli.start import run  # noqa: PLC0415
 
     run_on_loop(run(settings_from_environment(), _say, http=True, work=False, demo=False))
 
@@ -69,7 +69,7 @@ def worker() -> None:
 
     Example: SPMS_DATABASE_URL=postgresql://owner:secret@db/spms spms worker
     """
-    from spms.cli.up import run  # noqa: PLC0415
+    from spms.cli.start import run  # noqa: PLC0415
 
     run_on_loop(run(settings_from_environment(), _say, http=False, work=True, demo=False))
 

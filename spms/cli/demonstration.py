@@ -4,6 +4,7 @@ The demo passwords are derived from the instance's own secret, so that every pro
 database prints the same ones and none is kept in a file. They exist in the sandbox only.
 """
 
+import asyncio
 import hashlib
 import hmac
 import socket
@@ -20,7 +21,7 @@ from spms.cli.process import Base, Say
 from spms.core import access, db, sandbox_clock
 from spms.core.access import Actor, ActorKind, Role
 from spms.core.clock import MovableClock
-from spms.core.paging import instance_secret
+from spms.core.instance import instance_secret
 from spms.core.passwords import hash_password
 
 STAFF: dict[str, tuple[Role, ...]] = {
@@ -59,7 +60,8 @@ async def prepare(ground: Base) -> None:
             for name in STAFF
             if await access.credential_of(read, ActorKind.STAFF, name) is None
         ]
-    hashes = {name: await hash_password(demo_secret(secret, name)) for name in missing}
+    hashing = [hash_password(demo_secret(secret, name)) for name in missing]
+    hashes = dict(zip(missing, await asyncio.gather(*hashing), strict=True))
     async with db.transaction(ground.pool) as tx:
         for name in missing:
             await access.add_unique(

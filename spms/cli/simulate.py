@@ -3,19 +3,17 @@
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 from rich.console import Console
 
-from spms.city import play, report
-from spms.city.export import export
-from spms.city.model import Access, City, CityError, Report
-from spms.city.plan import draw
-from spms.cli import demonstration
 from spms.cli.process import StartError, base, settings_from_environment
 from spms.core.settings import SettingsError
+
+if TYPE_CHECKING:
+    from spms.city.model import Access, City, Report
 
 BEGAN = datetime(2026, 3, 2, 0, 0, tzinfo=UTC)
 """Where files begin unless told otherwise: a fixed instant, so that a seed gives the same files."""
@@ -51,6 +49,11 @@ def simulate(  # noqa: PLR0917 - the command's options, which typer reads from h
 
     Example: spms simulate --seed 7 --subscribers 200 --days 35 --play http://127.0.0.1:8000
     """
+    from spms.city import report  # noqa: PLC0415 - the city is imported by who plays it
+    from spms.city.model import CityError  # noqa: PLC0415
+    from spms.city.plan import draw  # noqa: PLC0415
+    from spms.cli import demonstration  # noqa: PLC0415
+
     try:
         city = draw(seed=seed, subscribers=subscribers, days=days)
         if play_url is None:
@@ -68,20 +71,27 @@ def simulate(  # noqa: PLR0917 - the command's options, which typer reads from h
         raise typer.Exit(1)
 
 
-def _write(city: City, began: datetime, directory: Path) -> None:
+def _write(city: "City", began: datetime, directory: Path) -> None:
+    from spms.city.export import export  # noqa: PLC0415
+
     counts = export(city, began, directory)
     console.print(f"wrote {directory}: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
 
 
-def _read(file: Path, url: str) -> Access:
+def _read(file: Path, url: str) -> "Access":
+    from spms.city.model import Access, CityError  # noqa: PLC0415
+
     try:
         return msgspec.convert(msgspec.json.decode(file.read_bytes()) | {"url": url}, Access)
     except (msgspec.MsgspecError, TypeError) as error:
         raise CityError(f"{file} does not hold the credentials: {error}") from error
 
 
-async def _play(city: City, url: str, access: Access | None) -> Report:
+async def _play(city: "City", url: str, access: "Access | None") -> "Report":
     """Play with the given credentials, or with the demonstration's own."""
+    from spms.city import play  # noqa: PLC0415
+    from spms.cli import demonstration  # noqa: PLC0415
+
     if access is None:
         async with base(settings_from_environment()) as ground:
             access = await demonstration.credentials(ground.pool, url)

@@ -1,4 +1,7 @@
-"""Commands for the people who run SPMS: explain a decision, send a file, look for trouble."""
+"""Commands for the people who run SPMS: explain a decision, send a file, look for trouble.
+
+Each imports the rooms that it needs when it runs, so that `spms --help` is quick.
+"""
 
 import asyncio
 import os
@@ -9,7 +12,6 @@ from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
-import aiohttp
 import asyncpg
 import msgspec
 import typer
@@ -17,18 +19,13 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from spms.authorisation import actions as authorisation
 from spms.cli.loop import run
 from spms.cli.process import StartError, base, settings_from_environment
 from spms.core import access, audit, db, migrate
 from spms.core.access import ActorKind, Role, job_actor
 from spms.core.clock import SystemClock
 from spms.core.errors import NotFound
-from spms.core.passwords import PASSWORD_LENGTH_MIN, hash_password
-from spms.core.routes import Login
 from spms.core.settings import Settings
-from spms.messaging.smpp_link import LinkMisconfigured, examine
-from spms.partners import webhook_queries as webhooks
 
 CHUNK = 65_536
 SKEW_SECONDS_MAX = 2.0
@@ -47,6 +44,7 @@ def explain(
 
     Example: spms explain 0197f3c2-5b1e-7c40-9d6a-2f1f6f0c7a11
     """
+    from spms.authorisation import actions as authorisation  # noqa: PLC0415
 
     async def work() -> None:
         async with base(settings_from_environment()) as ground, db.snapshot(ground.pool) as read:
@@ -90,6 +88,8 @@ def ingest(
     headers = {"Content-Type": "application/gzip" if plain else CONTENT_TYPES[form]}
     if plain:
         headers["X-Charge-Format"] = form[1:]
+
+    import aiohttp  # noqa: PLC0415
 
     async def work() -> None:
         form_data = {
@@ -137,6 +137,9 @@ def staff(
 
     Example: spms staff lin --role compliance < password.txt
     """
+    from spms.core.passwords import PASSWORD_LENGTH_MIN, hash_password  # noqa: PLC0415
+    from spms.core.routes import Login  # noqa: PLC0415
+
     if not access.STAFF_ROLES.issuperset(role):
         raise StartError("staff are admin, compliance or agent")
     try:
@@ -196,6 +199,8 @@ def doctor(
 
 
 async def _examine() -> list[Finding]:
+    from spms.partners import webhook_queries as webhooks  # noqa: PLC0415
+
     settings = settings_from_environment()
     found = [Finding(what="settings", fine=True, words="readable"), *_links(settings)]
     try:
@@ -235,6 +240,8 @@ async def _examine() -> list[Finding]:
 
 def _links(settings: Settings) -> list[Finding]:
     """Look at the links' settings only; `spms link check` goes there."""
+    from spms.messaging.smpp_link import LinkMisconfigured, examine  # noqa: PLC0415
+
     found = []
     for each in settings.smpp_links:
         try:

@@ -40,7 +40,8 @@ from spms.core.access import Actor, ActorKind, job_actor
 from spms.core.db import Connection
 from spms.core.errors import NotFound
 from spms.core.ids import new_id
-from spms.core.paging import Page, instance_secret, read_cursor, write_cursor
+from spms.core.instance import instance_secret
+from spms.core.paging import Page, read_cursor, write_cursor
 from spms.core.phone import mask
 from spms.subscribers import actions as subscribers
 

@@ -22,7 +22,7 @@ from spms.compensation import journal_queries as queries
 from spms.compensation.journal_model import Anchor, Damage
 from spms.core.db import Connection
 from spms.core.ids import new_id
-from spms.core.paging import instance_secret
+from spms.core.instance import instance_secret
 from spms.core.settings import Settings
 
 EVERY = timedelta(hours=1)

@@ -10,16 +10,17 @@ import hmac
 import secrets
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
-from litestar.connection import ASGIConnection
-from litestar.handlers.base import BaseRouteHandler
 
 from spms.core.db import Connection, one
 from spms.core.errors import Forbidden, Unauthenticated
 from spms.core.ids import new_id
+
+if TYPE_CHECKING:
+    from litestar.connection import ASGIConnection
 
 
 class ActorKind(StrEnum):
@@ -110,9 +111,7 @@ class Only:
     def __init__(self, *roles: Role) -> None:
         self.roles = roles
 
-    async def __call__(
-        self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
-    ) -> None:
+    async def __call__(self, connection: "ASGIConnection[Any, Any, Any, Any]", _: object) -> None:
         """Raise `Unauthenticated` without a token and `Forbidden` without the role."""
         actor = connection.scope.get("user")
         if not isinstance(actor, Actor):

@@ -22,6 +22,24 @@ else:
 Pool = asyncpg.Pool
 T = TypeVar("T")
 
+NOT_NOW: tuple[type[Exception], ...] = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    ConnectionError,
+    TimeoutError,
+    OSError,
+)
+"""What a database raises that cannot answer now: the same request may succeed a moment later."""
+
 SESSION = {
     "application_name": "spms",
     "timezone": "UTC",

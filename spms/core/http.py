@@ -24,6 +24,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from spms.core import access, db
 from spms.core.body import without_value
 from spms.core.clock import Clock
+from spms.core.db import NOT_NOW
 from spms.core.errors import (
     FieldError,
     Forbidden,
@@ -166,23 +167,6 @@ def _bug(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemD
     )
     return Response(details, status_code=500, media_type=PROBLEM)
 
-
-NOT_NOW: tuple[type[Exception], ...] = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.QueryCanceledError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    ConnectionError,
-    TimeoutError,
-    OSError,
-)
 
 EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {
     Refused: _refused,

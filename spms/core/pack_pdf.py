@@ -23,7 +23,10 @@ from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table, Tabl
 
 from spms.core.clock import SHANGHAI
 from spms.core.pack import seal_pdf
+from spms.core.pack_sheet import Row, Section, Sheet
 from spms.core.signing import Signer
+
+__all__ = ["Row", "Section", "Sheet", "render"]
 
 FONT = "STSong-Light"
 ATTACHED = "evidence.json"
@@ -45,30 +48,6 @@ _GRID = TableStyle([
     ("TOPPADDING", (0, 0), (-1, -1), 2),
     ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
 ])  # fmt: skip
-
-
-class Row(msgspec.Struct, frozen=True):
-    """One value with its name in both languages."""
-
-    zh: str
-    en: str
-    value: Any
-
-
-class Section(msgspec.Struct, frozen=True):
-    """Some rows under a heading."""
-
-    zh: str
-    en: str
-    rows: Sequence[Row]
-
-
-class Sheet(msgspec.Struct, frozen=True):
-    """Everything that is on the paper."""
-
-    zh: str
-    en: str
-    sections: Sequence[Section]
 
 
 def render(sheet: Sheet, pack: bytes, signer: Signer) -> bytes:

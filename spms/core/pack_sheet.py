@@ -1,11 +1,11 @@
-"""The part of an evidence pack's paper that is the same for every pack: who, and the log."""
+"""What is on an evidence pack's paper, and the part that is the same for every pack."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from spms.core.pack_pdf import Row, Section
+from spms.core.signing import Signer
 
 KINDS: Mapping[str, str] = {
     "request": "请求", "order": "点播", "prompt_sent": "确认短信已发出",
@@ -13,6 +13,37 @@ KINDS: Mapping[str, str] = {
     "expire": "逾期未回复（视为拒绝）", "suspend": "暂停", "resume": "恢复", "leave": "退订",
     "lapse": "点播到期", "end": "终止",
 }  # fmt: skip
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One value with its name in both languages."""
+
+    zh: str
+    en: str
+    value: Any
+
+
+class Section(msgspec.Struct, frozen=True):
+    """Some rows under a heading."""
+
+    zh: str
+    en: str
+    rows: Sequence[Row]
+
+
+class Sheet(msgspec.Struct, frozen=True):
+    """Everything that is on the paper."""
+
+    zh: str
+    en: str
+    sections: Sequence[Section]
+
+
+def render(sheet: Sheet, pack: bytes, signer: Signer) -> bytes:
+    """Return a signed PDF of the sheet with the pack attached as it is."""
+    from spms.core import pack_pdf  # noqa: PLC0415 - few processes ever print, all of them start
+
+    return pack_pdf.render(sheet, pack, signer)
 
 
 def of_pack(pack: Mapping[str, Any]) -> Section:

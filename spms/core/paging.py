@@ -11,6 +11,7 @@ from litestar.params import Parameter
 from spms.core.access import Actor
 from spms.core.db import Connection
 from spms.core.errors import Invalid
+from spms.core.instance import instance_secret
 
 T = TypeVar("T")
 
@@ -33,15 +34,6 @@ class CursorInvalid(Invalid):
     """The cursor is not one of this list's."""
 
     code = "cursor_invalid"
-
-
-SECRET = "SELECT secret FROM instance"  # noqa: S105
-
-
-async def instance_secret(read: Connection) -> bytes:
-    """Return the secret that all processes on one database share."""
-    secret: bytes = await read.fetchval(SECRET)
-    return secret
 
 
 def _signature(secret: bytes, actor: Actor, name: str, body: bytes) -> bytes:

@@ -5,19 +5,13 @@ within a second.
 """
 
 import asyncio
-from datetime import datetime, timedelta
-from typing import Annotated
+from datetime import timedelta
 
 import asyncpg
-import msgspec
-from litestar import Router, get, post
-from litestar.datastructures import State
 
-from spms.core import audit, db
-from spms.core.access import Actor, Role, only
+from spms.core import db
 from spms.core.clock import MovableClock
 
-FORWARD_SECONDS_MAX = 86_400
 FOLLOW_SECONDS = 1.0
 
 OFFSET = "SELECT clock_offset_seconds FROM instance"
@@ -26,20 +20,6 @@ MOVE = """
     RETURNING clock_offset_seconds
 """
 SET = "UPDATE instance SET clock_offset_seconds = $1"
-
-
-class Forward(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How far to move the clock."""
-
-    seconds: Annotated[int, msgspec.Meta(ge=1, le=FORWARD_SECONDS_MAX)]
-
-
-class ClockFace(msgspec.Struct, frozen=True, kw_only=True):
-    """What the sandbox's clock shows."""
-
-    now: datetime
-    offset_seconds: int
-    """How far it is from the machine's clock."""
 
 
 async def read_offset(read: db.Connection) -> timedelta:
@@ -52,6 +32,11 @@ async def set_offset(tx: db.Connection, offset: timedelta) -> None:
     await tx.execute(SET, int(offset.total_seconds()))
 
 
+async def move(tx: db.Connection, seconds: int) -> timedelta:
+    """Move the clock forward; return how far it is from the machine's now."""
+    return timedelta(seconds=await tx.fetchval(MOVE, seconds))
+
+
 async def follow(pool: db.Pool, clock: MovableClock) -> None:
     """Keep this process's clock at the offset the database holds, for as long as it runs."""
     while True:
@@ -61,24 +46,3 @@ async def follow(pool: db.Pool, clock: MovableClock) -> None:
                 clock.offset = await read_offset(read)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             continue  # the database is away; the clock goes on as it was
-
-
-@get("/sandbox/clock")
-async def show(read: db.Connection, state: State) -> ClockFace:
-    """Tell what the sandbox's clock shows."""
-    offset = await read_offset(read)
-    return ClockFace(now=state.clock.now(), offset_seconds=int(offset.total_seconds()))
-
-
-@post("/sandbox/clock/forward", status_code=200, guards=[only(Role.ADMIN)])
-async def forward(data: Forward, state: State, actor: Actor, now: datetime) -> ClockFace:
-    """Move the sandbox's clock forward by at most a day."""
-    async with db.transaction(state.pool) as tx:
-        offset = await tx.fetchval(MOVE, data.seconds)
-        await audit.note(tx, "clock moved", "instance", "clock", actor=actor, now=now)
-    if isinstance(state.clock, MovableClock):
-        state.clock.offset = timedelta(seconds=offset)
-    return ClockFace(now=state.clock.now(), offset_seconds=offset)
-
-
-router = Router("/", route_handlers=[show, forward], tags=["sandbox"])

@@ -7,9 +7,8 @@ means is decided here, by the tables of `outcomes.py`.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
-import aiohttp
 import msgspec
 
 from spms.core.clock import Clock
@@ -18,6 +17,9 @@ from spms.inspections.model import Placing
 from spms.inspections.outcomes import CallOutcome, Ending, classify, classify_ending
 from spms.inspections.prober import PATIENCE_SECONDS, listed
 from spms.inspections.sip import CallResult
+
+if TYPE_CHECKING:
+    import aiohttp
 
 ANSWER_BYTES_MAX: Final = 65_536
 OK: Final = 200
@@ -56,7 +58,7 @@ class HttpProber:
 
     longest_seconds = PATIENCE_SECONDS
 
-    def __init__(self, settings: Settings, session: aiohttp.ClientSession) -> None:
+    def __init__(self, settings: Settings, session: "aiohttp.ClientSession") -> None:
         """Read the dialler's address; raise `SettingsError` when it is none."""
         self._url = settings.dialler_url or ""
         if not self._url.startswith(("http://", "https://")):
@@ -120,6 +122,8 @@ def _outcome(report: Report | None) -> CallOutcome:
 @asynccontextmanager
 async def http_prober(settings: Settings) -> AsyncIterator[HttpProber]:
     """Open connections to the dialler and yield who calls through it."""
+    import aiohttp  # noqa: PLC0415 - where there is no dialler, nothing waits for it
+
     timeout = aiohttp.ClientTimeout(total=PATIENCE_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         yield HttpProber(settings, session)

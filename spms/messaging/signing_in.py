@@ -8,7 +8,7 @@ from spms.core.access import ActorKind, Role, Token
 from spms.core.db import Connection
 from spms.core.errors import TooManyRequests
 from spms.core.ids import new_id
-from spms.core.paging import instance_secret
+from spms.core.instance import instance_secret
 from spms.messaging import codes, queries
 from spms.messaging.actions import send
 from spms.messaging.model import MessageKind

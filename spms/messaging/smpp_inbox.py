@@ -18,9 +18,8 @@ import structlog
 
 from spms.core import db
 from spms.core.clock import Clock
-from spms.core.db import Pool
+from spms.core.db import NOT_NOW, Pool
 from spms.core.errors import Unavailable
-from spms.core.http import NOT_NOW
 from spms.core.ids import new_id
 from spms.core.settings import SmppSettings
 from spms.messaging import deliveries, receipts, smpp_pdu, texts

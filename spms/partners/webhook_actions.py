@@ -8,8 +8,8 @@ from spms.core.access import Actor, ActorKind
 from spms.core.db import Connection
 from spms.core.errors import Conflict, NotFound, Unprocessable
 from spms.core.ids import new_id
+from spms.core.instance import instance_secret
 from spms.core.machine import advance
-from spms.core.paging import instance_secret
 from spms.core.rulebook import section
 from spms.partners import actions as partners
 from spms.partners import queries as partner_queries

@@ -16,7 +16,7 @@ from spms.core import db
 from spms.core.access import job_actor
 from spms.core.clock import Clock
 from spms.core.db import Pool
-from spms.core.paging import instance_secret
+from spms.core.instance import instance_secret
 from spms.partners import webhook_actions as actions
 from spms.partners.webhook_model import Letter, WebhookRules
 from spms.partners.webhook_post import Poster

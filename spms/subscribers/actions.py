@@ -10,7 +10,7 @@ from spms.core import access, audit, outbox
 from spms.core.access import Actor, ActorKind
 from spms.core.db import Connection
 from spms.core.errors import Conflict, Forbidden, NotFound
-from spms.core.paging import instance_secret
+from spms.core.instance import instance_secret
 from spms.core.phone import mask
 from spms.subscribers import queries, rules
 from spms.subscribers.model import (

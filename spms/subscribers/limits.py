@@ -14,7 +14,7 @@ from spms.core import audit
 from spms.core.access import Actor, ActorKind
 from spms.core.db import Connection
 from spms.core.errors import Conflict, Forbidden, NotFound, Unprocessable
-from spms.core.paging import instance_secret
+from spms.core.instance import instance_secret
 from spms.partners import actions as partners
 from spms.subscribers import limit_queries, queries
 from spms.subscribers.actions import audit_name

@@ -13,7 +13,8 @@ from spms.core import outbox, rulebook
 from spms.core.access import Actor, ActorKind
 from spms.core.db import Connection
 from spms.core.errors import NotFound
-from spms.core.paging import Page, instance_secret, read_cursor, write_cursor
+from spms.core.instance import instance_secret
+from spms.core.paging import Page, read_cursor, write_cursor
 from spms.core.phone import mask
 from spms.messaging import actions as messaging
 from spms.messaging.model import MessageKind

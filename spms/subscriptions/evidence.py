@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from spms.core.access import Actor, ActorKind
 from spms.core.db import Connection
 from spms.core.errors import NotFound
-from spms.core.paging import instance_secret
+from spms.core.instance import instance_secret
 from spms.core.phone import mask
 from spms.subscribers.actions import pseudonym
 from spms.subscriptions import queries

@@ -15,7 +15,7 @@ from spms.core.errors import NotFound
 from spms.core.evidence_routes import answered_json, answered_pdf
 from spms.core.http import refusals
 from spms.core.pack import seal
-from spms.core.pack_pdf import render
+from spms.core.pack_sheet import render
 from spms.subscriptions.evidence_pack import content
 from spms.subscriptions.evidence_sheet import sheet
 from spms.subscriptions.routes import visible

@@ -13,7 +13,7 @@ from spms.core.access import Actor
 from spms.core.db import Connection
 from spms.core.errors import Conflict, NotFound
 from spms.core.ids import new_id
-from spms.core.paging import instance_secret
+from spms.core.instance import instance_secret
 from spms.core.phone import mask
 from spms.subscribers.actions import audit_name
 from spms.subscriptions import duties, leaving, leaving_queries, queries

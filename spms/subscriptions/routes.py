@@ -16,16 +16,9 @@ from spms.core.access import Actor, ActorKind, Role, only
 from spms.core.db import Connection
 from spms.core.errors import NotFound, Unprocessable
 from spms.core.http import refusals
+from spms.core.instance import instance_secret
 from spms.core.once import IdempotencyKey, KeyReused, once
-from spms.core.paging import (
-    Cursor,
-    CursorInvalid,
-    Limit,
-    Page,
-    instance_secret,
-    read_cursor,
-    write_cursor,
-)
+from spms.core.paging import Cursor, CursorInvalid, Limit, Page, read_cursor, write_cursor
 from spms.core.phone import Msisdn
 from spms.subscribers.actions import audit_name, held
 from spms.subscribers.limits import Barred

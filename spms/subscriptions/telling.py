@@ -11,7 +11,7 @@ written the relation, and so has an id), and nothing up to it is untold.
 import msgspec
 
 from spms.core.db import Connection
-from spms.core.paging import instance_secret
+from spms.core.instance import instance_secret
 from spms.partners import event_feed
 from spms.partners.event_feed_model import News
 from spms.subscribers.actions import pseudonym

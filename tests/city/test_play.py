@@ -18,7 +18,8 @@ from spms.city.model import Access, CityError, Report
 from spms.city.plan import draw
 from spms.cli import demonstration
 from spms.cli.process import Base, base
-from spms.cli.up import listening_socket, serving, working
+from spms.cli.start import listening_socket
+from spms.cli.up import serving, working
 from spms.core import db, sandbox_clock
 from spms.core.clock import MovableClock, SystemClock
 from spms.core.partitions import make_partitions

@@ -1,5 +1,8 @@
 """Mistakes on the command line are one clear line, and change nothing."""
 
+import subprocess
+import sys
+
 import pytest
 from typer.testing import CliRunner
 
@@ -25,3 +28,19 @@ def test_a_mistake_is_said_before_anything_is_done(tmp_path, monkeypatch, comman
     assert isinstance(told.exception, StartError)
     assert words in str(told.exception)
     assert not (tmp_path / "data").exists()
+
+
+def test_a_start_imports_only_what_it_needs():
+    """`spms --help` waits for no web framework, and no process for what prints and draws."""
+    told = subprocess.run(
+        [
+            sys.executable, "-c",
+            "import sys, spms.cli\nprint(*sys.modules)\nimport spms.cli.up\nprint(*sys.modules)",
+        ],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    of_help, of_up = (set(line.split()) for line in told.stdout.splitlines())
+    assert {"typer", "spms.cli.commands"} <= of_help
+    assert of_help & {"litestar", "aiohttp", "argon2", "reportlab", "uvicorn", "jobs"} == set()
+    assert {"litestar", "spms.app", "jobs"} <= of_up
+    assert of_up & {"reportlab", "xlsxwriter", "openpyxl"} == set()

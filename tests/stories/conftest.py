@@ -10,7 +10,8 @@ import pytest
 from jobs.timetable import House
 from spms.cli import demonstration
 from spms.cli.process import Base
-from spms.cli.up import listening_socket, serving
+from spms.cli.start import listening_socket
+from spms.cli.up import serving
 from spms.core import db
 from spms.core.clock import FixedClock
 from spms.core.settings import Settings
