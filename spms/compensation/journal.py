@@ -38,6 +38,11 @@ def sp_chain(sp_id: UUID) -> str:
     return f"sp:{sp_id}"
 
 
+async def hold(tx: Connection, chains: Sequence[str], *, now: datetime) -> None:
+    """Take the ends of chains until the transaction ends, in the order of their names."""
+    await queries.hold_heads(tx, list(chains), now)
+
+
 async def post(tx: Connection, drafts: Sequence[Draft], *, actor: Actor, now: datetime) -> None:
     """Book entries, in the given order within each chain.
 

@@ -29,7 +29,7 @@ async def hold_heads(tx: Connection, chains: list[str], now: datetime) -> None:
 
 
 POST = """
-    WITH RECURSIVE line AS (
+    WITH RECURSIVE line AS MATERIALIZED (
         SELECT * FROM unnest($7::uuid[], $8::smallint[], $9::uuid[], $10::text[], $11::text[],
                              $12::uuid[], $13::bigint[], $14::text[], $15::uuid[])
             AS l (entry_id, line_no, id, debit, credit, sp_id, amount_fen, reason, reverses)
@@ -38,21 +38,21 @@ POST = """
                string_agg(journal_line(id, debit, credit, sp_id, amount_fen, reason, reverses),
                           ',' ORDER BY line_no) AS text
           FROM line GROUP BY entry_id
-    ), entry AS MATERIALIZED (
-        SELECT w.msisdn, w.id, w.kind, w.charge_id, w.reverses, t.lines, t.amount_fen, t.text,
-               row_number() OVER (PARTITION BY w.msisdn ORDER BY w.n) AS n
+    ), placed AS (
+        SELECT w.*, row_number() OVER (PARTITION BY w.msisdn ORDER BY w.place) AS n
           FROM unnest($1::text[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[])
-               WITH ORDINALITY AS w (msisdn, id, kind, charge_id, reverses, n)
-          JOIN told t ON t.entry_id = w.id
+               WITH ORDINALITY AS w (msisdn, id, kind, charge_id, reverses, place)
+    ), entry AS MATERIALIZED (
+        SELECT w.msisdn, w.id, w.kind, w.charge_id, w.reverses, w.n, t.lines, t.amount_fen,
+               h.seq + w.n AS seq, h.sha256 AS head,
+               journal_text(w.msisdn, h.seq + w.n, w.id, w.kind, w.charge_id, w.reverses,
+                            t.amount_fen, $6, t.text, $16) AS text
+          FROM placed w JOIN told t ON t.entry_id = w.id
+          JOIN journal_head h ON h.msisdn = w.msisdn
     ), chained AS (
-        SELECT e.*, h.seq + 1 AS seq, h.sha256 AS prev,
-               journal_link(h.sha256, e.msisdn, h.seq + 1, e.id, e.kind, e.charge_id, e.reverses,
-                            e.amount_fen, $6, e.text, $16) AS sha
-          FROM entry e JOIN journal_head h ON h.msisdn = e.msisdn WHERE e.n = 1
+        SELECT e.*, e.head AS prev, sha256(e.head || e.text) AS sha FROM entry e WHERE e.n = 1
         UNION ALL
-        SELECT e.*, c.seq + 1, c.sha,
-               journal_link(c.sha, e.msisdn, c.seq + 1, e.id, e.kind, e.charge_id, e.reverses,
-                            e.amount_fen, $6, e.text, $16)
+        SELECT e.*, c.sha, sha256(c.sha || e.text)
           FROM chained c JOIN entry e ON e.msisdn = c.msisdn AND e.n = c.n + 1
     ), entered AS (
         INSERT INTO journal_entry (msisdn, id, seq, kind, charge_id, reverses, lines, amount_fen,
