@@ -260,4 +260,3 @@ async def refund(
     )  # fmt: skip
     await tx.execute(WAKE)
     return seen
-
