@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import asyncpg
 
-from spms.compensation import journal, journal_queries, mass_correction
+from spms.compensation import journal, mass_correction
 from spms.compensation.accounts import Account, Cause
 from spms.compensation.journal_model import Draft, EntryLine
 from spms.compensation.mass_correction_model import CorrectionRequest
@@ -36,10 +36,10 @@ OFFICERS = [
 ]
 RUNS = counter(20)
 UNCHAINED = """
-    CREATE OR REPLACE FUNCTION journal_link(
-        prev bytea, msisdn text, seq bigint, id uuid, kind text, charge_id uuid, reverses uuid,
+    CREATE OR REPLACE FUNCTION journal_text(
+        msisdn text, seq bigint, id uuid, kind text, charge_id uuid, reverses uuid,
         amount_fen bigint, at timestamptz, lines text, actor text
-    ) RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT '\\x00'::bytea $$
+    ) RETURNS bytea LANGUAGE sql STABLE PARALLEL SAFE AS $$ SELECT '\\x00'::bytea $$
 """
 FILL = """
     WITH numbered AS (
@@ -189,13 +189,12 @@ async def measure(url: str, entries: int, charges: int) -> dict[str, float]:
             found[f"raw_rows_per_s_batch_{batch}"] = raw = await raw_rate(pool, count, batch)
             found[f"post_rows_per_s_batch_{batch}"] = post = await posting_rate(pool, count, batch)
             found[f"post_to_raw_batch_{batch}"] = post / raw
-        async with db.snapshot(pool) as read:
-            begun = time.perf_counter()
-            rows, damage = await journal.verify(read)
-            found["verify_rows_per_s"] = rows / (time.perf_counter() - begun)
-            found["verify_damage"] = len(damage)
-            assert await journal_queries.count_rows(read) == rows
-        link = await owner.fetchval("SELECT pg_get_functiondef('journal_link'::regproc)")
+        await owner.execute("ANALYZE")
+        begun = time.perf_counter()
+        rows, damage = await journal.verify(pool)
+        found["verify_rows_per_s"] = rows / (time.perf_counter() - begun)
+        found["verify_rows"], found["verify_damage"] = rows, len(damage)
+        link = await owner.fetchval("SELECT pg_get_functiondef('journal_text'::regproc)")
         await owner.execute(UNCHAINED)
         found["post_rows_per_s_unchained"] = await posting_rate(pool, entries, 500)
         found["chain_price"] = 1 - (

@@ -11,7 +11,6 @@ from typing import Final
 
 from jobs import (
     anchor_heads,
-    anchor_journal,
     call_hotlines,
     carry_out_anchors,
     check_invariants,
@@ -64,7 +63,6 @@ TIMETABLE: Final[Sequence[Job]] = (
         offset=timedelta(hours=18),
         work=sum_up_balances.work,
     ),
-    PumpJob(name="anchor_journal", pump=anchor_journal.pump),
     SlotJob(name="check_invariants", every=timedelta(hours=1), work=check_invariants.work),
     # 10:00 in Shanghai is 02:00 UTC. A missed day is not made up for: spot checks are of today.
     SlotJob(

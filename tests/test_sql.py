@@ -20,8 +20,7 @@ APPEND_ONLY = {
     "consent", "authorisation", "order_use", "charge_quarantine", "charge_key", "charge_record",
     "charge_finding", "claim", "refund", "posting", "breach_event", "point_entry", "rulebook",
     "chain_start", "chain_entry", "signing_key", "anchor", "anchor_leaf", "anchor_signature",
-    "journal_entry", "journal_anchor",
-    "balance_snapshot",
+    "journal_entry", "balance_snapshot",
 }  # fmt: skip
 """Evidence and money: what is written there stays as it was written."""
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from spms.cli.loop import run
 from spms.cli.process import base, settings_from_environment
-from spms.compensation import anchors, journal
+from spms.compensation import journal
 from spms.core import db
 from spms.core.invariants import Finding, check
 
@@ -56,11 +56,11 @@ def invariants(
 async def _ask(*, chain: bool) -> Report:
     from jobs.check_invariants import INVARIANTS  # noqa: PLC0415 - keeps `spms --help` quick
 
-    async with base(settings_from_environment()) as ground, db.snapshot(ground.pool) as read:
-        found = await check(read, INVARIANTS)
+    async with base(settings_from_environment()) as ground:
+        async with db.snapshot(ground.pool) as read:
+            found = await check(read, INVARIANTS)
         if not chain:
             return Report(invariants=found)
-        rows, damage = await journal.verify(read)
-        damage += await anchors.compare(read, anchors.directory_of(ground.settings))
+        rows, damage = await journal.verify(ground.pool)
     damaged = [f"{each.entry_id} #{each.seq}: {', '.join(each.problems)}" for each in damage]
     return Report(invariants=found, rows_hashed=rows, damaged=damaged)

@@ -10,10 +10,12 @@ from rich.table import Table
 
 from spms.cli.loop import run
 from spms.cli.process import StartError, base, settings_from_environment
+from spms.compensation import journal
 from spms.core import db, pack, signing
 from spms.core.chain import Fault
 from spms.core.phone import mask
 from spms.core.verification import AnchorFault, anchor_faults
+from spms.inspections import call_log
 from spms.subscriptions import consent_log
 
 FILE_BYTES_MAX = 64 * 1024 * 1024
@@ -26,6 +28,9 @@ class Walked(msgspec.Struct, frozen=True, kw_only=True):
     """What came of walking through the database."""
 
     chains: int
+    """Of consents and calls."""
+    rows: int
+    """Of the book."""
     anchors: int
     faults: list[Fault]
     anchor_faults: list[AnchorFault]
@@ -94,6 +99,8 @@ def _show_pack(file: Path, trusted: list[bytes] | None) -> tuple[bool, bytes]:
 
 
 async def _walk(trusted: list[bytes] | None, directory: Path | None) -> Walked:
+    from jobs.anchor_heads import CHAINS  # noqa: PLC0415 - keeps `spms --help` quick
+
     settings = settings_from_environment()
     faults: list[Fault] = []
     chains, after = 0, ""
@@ -105,11 +112,18 @@ async def _walk(trusted: list[bytes] | None, directory: Path | None) -> Walked:
                     break
                 faults += await consent_log.faults(read, numbers)
             chains, after = chains + len(numbers), numbers[-1]
+        rows, damage = await journal.verify(ground.pool)
+        faults += journal.faults(damage)
+        async with db.snapshot(ground.pool) as read:
+            called, of_calls = await call_log.faults(read)
         keys = trusted or [signing.open_signer(settings).public_key]
         where = directory or settings.anchor_path
         async with db.snapshot(ground.pool) as read:
-            count, wrong, of_chains = await anchor_faults(read, where, keys)
-    return Walked(chains=chains, anchors=count, faults=faults + of_chains, anchor_faults=wrong)
+            count, wrong, of_chains = await anchor_faults(read, where, keys, CHAINS)
+    return Walked(
+        chains=chains + called, rows=rows, anchors=count, faults=faults + of_calls + of_chains,
+        anchor_faults=wrong,
+    )  # fmt: skip
 
 
 def _show_walk(walked: Walked) -> tuple[bool, bytes]:
@@ -120,7 +134,10 @@ def _show_walk(walked: Walked) -> tuple[bool, bytes]:
         table.add_row("anchor", "", str(wrong.anchor), wrong.kind)
     if not walked.fine:
         console.print(table)
-    console.print(f"{walked.chains} chains and {walked.anchors} anchors walked")
+    console.print(
+        f"{walked.chains} chains, {walked.rows} rows of the book and "
+        f"{walked.anchors} anchors walked"
+    )
     console.print("all as written" if walked.fine else "[red]NOT as written[/red]")
     masked = [
         msgspec.structs.replace(fault, subject=_masked(fault.subject)) for fault in walked.faults

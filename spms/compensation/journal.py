@@ -7,8 +7,10 @@ appends to a chain holds its head, so entries of one number follow one another.
 Rooms above book through `post`, and take back through `reverse`; nothing is ever changed.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -16,13 +18,28 @@ import asyncpg
 from spms.compensation import journal_queries as queries
 from spms.compensation.accounts import PAIRS, Account
 from spms.compensation.journal_model import Damage, Draft, Drift, Entry, EntryLine
+from spms.core import db
 from spms.core.access import Actor
+from spms.core.chain import Fault, FaultKind
 from spms.core.clock import business_day, start_of_day
-from spms.core.db import Connection
+from spms.core.db import Connection, Pool
 from spms.core.errors import Conflict, NotFound
+from spms.core.heads import Chains
 from spms.core.ids import derived_id
 
-CHAINS_AT_ONCE = 20_000
+CHAINS: Final = Chains(name="journal", heads=queries.HEADS, entries=queries.ENTRIES)
+"""What the anchors take from the book."""
+FAULTS: Final[Mapping[str, FaultKind]] = {
+    "lines_without_entry": FaultKind.FACT_UNTOLD,
+    "entry_missing_before": FaultKind.MISSING,
+    "link_broken": FaultKind.REPLACED,
+    "lines_altered": FaultKind.FACT_CHANGED,
+    "altered": FaultKind.ALTERED,
+    "end_missing": FaultKind.TRUNCATED,
+}
+"""What the check of the book finds, in the words of all chains."""
+ENTRIES_AT_ONCE = 20_000
+"""Of a statement that verifies; more where one chain has more."""
 SETTLED_AFTER = timedelta(hours=1)
 """A day is summed up this long after its end: a transaction of its last second is through then."""
 
@@ -36,6 +53,11 @@ class AlreadyReversed(Conflict):
 def sp_chain(sp_id: UUID) -> str:
     """Return the name of the chain for an SP's entries that concern no number."""
     return f"sp:{sp_id}"
+
+
+async def hold(tx: Connection, chains: Sequence[str], *, now: datetime) -> None:
+    """Take the ends of chains until the transaction ends, in the order of their names."""
+    await queries.hold_heads(tx, list(chains), now)
 
 
 async def post(tx: Connection, drafts: Sequence[Draft], *, actor: Actor, now: datetime) -> None:
@@ -100,18 +122,46 @@ async def balance(read: Connection, sp_id: UUID, account: Account) -> int:
     return await queries.balance(read, sp_id, account)
 
 
-async def verify(read: Connection) -> tuple[int, list[Damage]]:
+async def verify(pool: Pool, *, lanes: int = 2) -> tuple[int, list[Damage]]:
     """Hash the whole book again; return how many rows were looked at and every damaged one.
 
-    Walks the chains in stretches, so that no statement takes long. Run it in a snapshot.
+    Stretches of whole chains, each one statement of its own moment, so nothing is held for long
+    and an entry that is booked meanwhile is no damage; `lanes` of them at a time.
     """
-    after, found = "", []
-    while True:
-        until = await queries.next_edge(read, after, CHAINS_AT_ONCE)
-        found += await queries.verify(read, after, until)
-        if until is None:
-            return await queries.count_rows(read), found
-        after = until
+    edges = await _edges(pool)
+    found: list[Damage] = []
+    rows = 0
+
+    async def walk() -> None:
+        nonlocal rows
+        while edges:
+            after, until = edges.pop()
+            async with db.snapshot(pool, timeout_seconds=60) as read:
+                seen, damaged = await queries.verify(read, after, until)
+            rows += seen
+            found.extend(damaged)
+
+    await asyncio.gather(*[walk() for _ in range(lanes)])
+    return rows, sorted(found, key=lambda one: (one.msisdn, one.seq or 0))
+
+
+def faults(damage: Sequence[Damage]) -> list[Fault]:
+    """Say what was found in the words of all chains; a gap is named at the row behind it."""
+    return [
+        Fault(chain=CHAINS.name, subject=one.msisdn, seq=one.seq or 0, kind=FAULTS[problem])
+        for one in damage
+        for problem in one.problems
+    ]
+
+
+async def _edges(pool: Pool) -> list[tuple[str, str | None]]:
+    edges: list[tuple[str, str | None]] = []
+    after = ""
+    async with db.snapshot(pool, timeout_seconds=60) as read:
+        while (until := await queries.next_edge(read, after, ENTRIES_AT_ONCE)) is not None:
+            edges.append((after, until))
+            after = until
+    return [*edges, (after, None)]
 
 
 async def take_snapshot(tx: Connection, *, now: datetime) -> int:

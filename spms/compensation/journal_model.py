@@ -47,15 +47,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     lines: list[EntryLine]
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of one chain."""
-
-    msisdn: str
-    seq: int
-    sha256: bytes
-    at: datetime
-
-
 class Damage(msgspec.Struct, frozen=True, kw_only=True):
     """An entry that is not as it was written, or the gap where one was."""
 
@@ -63,19 +54,6 @@ class Damage(msgspec.Struct, frozen=True, kw_only=True):
     seq: int | None
     entry_id: UUID | None
     problems: list[str]
-
-
-class Anchor(msgspec.Struct, frozen=True, kw_only=True):
-    """The ends of all chains at one instant, signed."""
-
-    id: UUID
-    at: datetime
-    chains: int
-    entries: int
-    root_sha256: bytes
-    public_key: bytes
-    signature: bytes
-    file_name: str
 
 
 class Drift(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""The book's statements: `journal_entry`, `posting`, `journal_head`, `journal_anchor`, snapshots.
+"""The book's statements: `journal_entry`, `posting`, `journal_head`, snapshots.
 
 A chain is one number's entries, or one SP's (`sp:` and its id) for what concerns no number.
 """
@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from spms.compensation.accounts import Account
-from spms.compensation.journal_model import Anchor, Damage, Draft, Drift, Entry, Head
+from spms.compensation.journal_model import Damage, Draft, Drift, Entry
 from spms.core.db import Connection, many
 
 BEGIN_HEADS = """
@@ -29,7 +29,7 @@ async def hold_heads(tx: Connection, chains: list[str], now: datetime) -> None:
 
 
 POST = """
-    WITH RECURSIVE line AS (
+    WITH RECURSIVE line AS MATERIALIZED (
         SELECT * FROM unnest($7::uuid[], $8::smallint[], $9::uuid[], $10::text[], $11::text[],
                              $12::uuid[], $13::bigint[], $14::text[], $15::uuid[])
             AS l (entry_id, line_no, id, debit, credit, sp_id, amount_fen, reason, reverses)
@@ -38,21 +38,21 @@ POST = """
                string_agg(journal_line(id, debit, credit, sp_id, amount_fen, reason, reverses),
                           ',' ORDER BY line_no) AS text
           FROM line GROUP BY entry_id
-    ), entry AS MATERIALIZED (
-        SELECT w.msisdn, w.id, w.kind, w.charge_id, w.reverses, t.lines, t.amount_fen, t.text,
-               row_number() OVER (PARTITION BY w.msisdn ORDER BY w.n) AS n
+    ), placed AS (
+        SELECT w.*, row_number() OVER (PARTITION BY w.msisdn ORDER BY w.place) AS n
           FROM unnest($1::text[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[])
-               WITH ORDINALITY AS w (msisdn, id, kind, charge_id, reverses, n)
-          JOIN told t ON t.entry_id = w.id
+               WITH ORDINALITY AS w (msisdn, id, kind, charge_id, reverses, place)
+    ), entry AS MATERIALIZED (
+        SELECT w.msisdn, w.id, w.kind, w.charge_id, w.reverses, w.n, t.lines, t.amount_fen,
+               h.seq + w.n AS seq, h.sha256 AS head,
+               journal_text(w.msisdn, h.seq + w.n, w.id, w.kind, w.charge_id, w.reverses,
+                            t.amount_fen, $6, t.text, $16) AS text
+          FROM placed w JOIN told t ON t.entry_id = w.id
+          JOIN journal_head h ON h.msisdn = w.msisdn
     ), chained AS (
-        SELECT e.*, h.seq + 1 AS seq, h.sha256 AS prev,
-               journal_link(h.sha256, e.msisdn, h.seq + 1, e.id, e.kind, e.charge_id, e.reverses,
-                            e.amount_fen, $6, e.text, $16) AS sha
-          FROM entry e JOIN journal_head h ON h.msisdn = e.msisdn WHERE e.n = 1
+        SELECT e.*, e.head AS prev, sha256(e.head || e.text) AS sha FROM entry e WHERE e.n = 1
         UNION ALL
-        SELECT e.*, c.seq + 1, c.sha,
-               journal_link(c.sha, e.msisdn, c.seq + 1, e.id, e.kind, e.charge_id, e.reverses,
-                            e.amount_fen, $6, e.text, $16)
+        SELECT e.*, c.sha, sha256(c.sha || e.text)
           FROM chained c JOIN entry e ON e.msisdn = c.msisdn AND e.n = c.n + 1
     ), entered AS (
         INSERT INTO journal_entry (msisdn, id, seq, kind, charge_id, reverses, lines, amount_fen,
@@ -128,18 +128,22 @@ async def is_reversed(read: Connection, msisdn: str, entry_id: UUID) -> bool:
 
 
 NEXT_EDGE = """
-    SELECT max(msisdn) FROM (
-        SELECT msisdn FROM journal_head WHERE msisdn > $1 ORDER BY msisdn LIMIT $2) h
-    HAVING count(*) = $2
+    SELECT msisdn FROM journal_entry WHERE msisdn > $1 ORDER BY msisdn OFFSET $2 LIMIT 1
 """
 
 
-async def next_edge(read: Connection, after: str, chains: int) -> str | None:
-    """Return the chain that ends the next stretch of this many; null when fewer are left."""
-    edge: str | None = await read.fetchval(NEXT_EDGE, after, chains)
+async def next_edge(read: Connection, after: str, entries: int) -> str | None:
+    """Return the chain that ends the next stretch of so many entries; null: fewer are left."""
+    edge: str | None = await read.fetchval(NEXT_EDGE, after, entries)
     return edge
 
 
+# Small stretches of two streams in the order of their keys: what was compiled, or spread over
+# workers, would cost more than it saves.
+FOR_STREAMS = """
+    SELECT set_config('jit', 'off', true), set_config('work_mem', '64MB', true),
+           set_config('max_parallel_workers_per_gather', '0', true)
+"""
 VERIFY = """
     WITH entry AS (
         SELECT e.*, lag(e.seq, 1, 0::bigint) OVER w AS seq_before,
@@ -187,105 +191,26 @@ VERIFY = """
 """
 
 
-async def verify(read: Connection, after: str, until: str | None) -> list[Damage]:
+COUNT = """
+    SELECT (SELECT count(*) FROM journal_entry
+             WHERE msisdn > $1 AND ($2::text IS NULL OR msisdn <= $2))
+         + (SELECT count(*) FROM posting WHERE msisdn > $1 AND ($2::text IS NULL OR msisdn <= $2))
+"""
+
+
+async def verify(read: Connection, after: str, until: str | None) -> tuple[int, list[Damage]]:
     """Hash again every entry of the chains in (after, until] and name each that is not as it was.
 
-    `until` null means to the end.
+    `until` null means to the end. Returns with them how many rows those are.
     """
-    return many(Damage, await read.fetch(VERIFY, after, until))
+    await read.execute(FOR_STREAMS)
+    damaged = many(Damage, await read.fetch(VERIFY, after, until))
+    rows: int = await read.fetchval(COUNT, after, until)
+    return rows, damaged
 
 
-COUNT = """
-    SELECT (SELECT count(*) FROM journal_entry) + (SELECT count(*) FROM posting)
-"""
-
-
-async def count_rows(read: Connection) -> int:
-    """Count entries and postings together."""
-    rows: int = await read.fetchval(COUNT)
-    return rows
-
-
-HEADS_SINCE = """
-    SELECT msisdn, seq, sha256, at FROM journal_head
-     WHERE seq > 0 AND ($1::timestamptz IS NULL OR at >= $1) ORDER BY msisdn
-"""
-
-
-async def heads_since(read: Connection, since: datetime | None) -> list[Head]:
-    """Load the ends of the chains that grew since an instant."""
-    return many(Head, await read.fetch(HEADS_SINCE, since))
-
-
-ROOT = """
-    SELECT count(*) AS chains, COALESCE(sum(seq), 0)::bigint AS entries,
-           sha256(COALESCE(string_agg(sha256(convert_to(msisdn || '|' || seq || '|', 'UTF8')
-                                             || sha256), ''::bytea ORDER BY msisdn), ''))
-               AS root_sha256
-      FROM journal_head WHERE seq > 0
-"""
-
-
-async def root(read: Connection) -> tuple[int, int, bytes]:
-    """Return how many chains and entries there are, and the hash over all ends."""
-    (row,) = await read.fetch(ROOT)
-    return row["chains"], row["entries"], row["root_sha256"]
-
-
-LATEST_ANCHOR = """
-    SELECT id, at, chains, entries, root_sha256, public_key, signature, file_name
-      FROM journal_anchor ORDER BY at DESC LIMIT $1
-"""
-
-
-async def anchors(read: Connection, limit: int) -> list[Anchor]:
-    """Load the latest anchors, newest first."""
-    return many(Anchor, await read.fetch(LATEST_ANCHOR, limit))
-
-
-ADD_ANCHOR = """
-    INSERT INTO journal_anchor (id, at, chains, entries, root_sha256, public_key, signature,
-                                file_name)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-"""
-
-
-async def add_anchor(tx: Connection, anchor: Anchor) -> None:
-    """Keep what was signed."""
-    await tx.execute(
-        ADD_ANCHOR, anchor.id, anchor.at, anchor.chains, anchor.entries, anchor.root_sha256,
-        anchor.public_key, anchor.signature, anchor.file_name,
-    )  # fmt: skip
-
-
-CHAINS = """
-    SELECT msisdn FROM journal_head UNION SELECT msisdn FROM journal_entry
-"""
-
-
-async def chains(read: Connection) -> list[str]:
-    """Load the names of all chains."""
-    return [row["msisdn"] for row in await read.fetch(CHAINS)]
-
-
-NOT_AS_ANCHORED = """
-    SELECT a.msisdn, a.seq
-      FROM unnest($1::text[], $2::bigint[], $3::text[]) AS a (msisdn, seq, sha)
-      LEFT JOIN journal_entry e ON e.msisdn = a.msisdn AND e.seq = a.seq
-     WHERE e.sha256 IS NULL OR encode(e.sha256, 'hex') <> a.sha
-     ORDER BY a.msisdn, a.seq
-"""
-
-
-async def not_as_anchored(
-    read: Connection, ends: list[tuple[str, int, str]]
-) -> list[tuple[str, int]]:
-    """Return which of these (chain, seq, hash in hex) are in the book no more."""
-    rows = await read.fetch(
-        NOT_AS_ANCHORED, [end[0] for end in ends], [end[1] for end in ends],
-        [end[2] for end in ends],
-    )  # fmt: skip
-    return [(row["msisdn"], row["seq"]) for row in rows]
+HEADS = "SELECT msisdn AS subject, seq, sha256 AS hash, at FROM journal_head WHERE seq > 0"
+ENTRIES = "SELECT msisdn AS subject, seq, sha256 AS hash FROM journal_entry"
 
 
 BALANCE = """

@@ -8,7 +8,8 @@ from datetime import datetime
 from uuid import UUID
 
 from spms.catalogue import actions as catalogue
-from spms.compensation import journal, queries
+from spms.compensation import journal
+from spms.compensation import mass_correction_chunk_queries as chunks
 from spms.compensation import mass_correction_queries as statements
 from spms.compensation.accounts import Account
 from spms.compensation.mass_correction_model import (
@@ -17,11 +18,9 @@ from spms.compensation.mass_correction_model import (
     CorrectionState,
     Progress,
 )
-from spms.compensation.model import CompensationRules, Disputed, Opening, Source
+from spms.compensation.model import CompensationRules
 from spms.compensation.queries import Before
-from spms.compensation.refunding import refund
 from spms.compensation.refusals import CorrectionEmpty, Moved, RangeWrong, SamePerson
-from spms.compensation.rules import judge, outstanding, refund_lines
 from spms.core import audit, rulebook
 from spms.core.access import Actor, job_actor
 from spms.core.db import Connection
@@ -32,8 +31,9 @@ from spms.core.paging import Page, read_cursor, write_cursor
 from spms.messaging import actions as messaging
 from spms.messaging.model import MessageKind, Outgoing
 
-CHUNK = 1000
-TRIES = 5
+CHUNK = 5000
+"""Charges refunded in one transaction."""
+TOLD_AT_ONCE = 1000
 
 
 async def propose(
@@ -126,54 +126,16 @@ async def work_chunk(tx: Connection, *, now: datetime, limit: int = CHUNK) -> in
         return 0
     if row.state is CorrectionState.TELLING:
         return await _tell(tx, row, limit, now=now)
-    charges = await statements.chunk(tx, row, limit)
-    if not charges:
+    chunk = await chunks.end(tx, row, limit)
+    if chunk is None:
         await statements.advance(tx, row.id, CorrectionState.TELLING, now=now)
         return 1
-    opened = await _refund_all(tx, row, charges, now=now)
-    await statements.move_on(tx, row.id, charges[-1], len(charges), opened)
-    return len(charges)
-
-
-async def _refund_all(
-    tx: Connection, row: Progress, charges: list[Disputed], *, now: datetime
-) -> list[Opening]:
-    """Refund what is missing of each charge, also where others refund some of them meanwhile."""
     rules = await rulebook.section(tx, CompensationRules, at=now)
-    actor = job_actor("correct_prices")
-    opened: list[Opening] = []
-    for _ in range(TRIES):
-        openings = [
-            opening for charge in charges if (opening := _opening(row, charge, rules)) is not None
-        ]
-        openings.sort(key=lambda one: (one.disputed.msisdn, one.disputed.charge_id))
-        first = await refund(tx, openings, source=Source.BATCH, actor=actor, now=now, telling=False)
-        opened += first
-        done = {one.id for one in first}
-        lost = [one.disputed for one in openings if one.id not in done]
-        if not lost:
-            return opened
-        charges = await queries.disputed_many(
-            tx, [charge.msisdn for charge in lost], [charge.charge_id for charge in lost]
-        )
-    raise Moved
-
-
-def _opening(row: Progress, charge: Disputed, rules: CompensationRules) -> Opening | None:
-    due_fen = min(row.due_fen, judge(charge).due_fen)
-    if due_fen >= charge.honoured_due_fen:
-        return None
-    return Opening(
-        id=new_id(),
-        disputed=charge,
-        round=charge.round + 1,
-        due_fen=due_fen,
-        honoured_due_fen=due_fen,
-        reason=row.reason,
-        cause=row.cause,
-        bearer=row.bearer,
-        lines=refund_lines(charge, outstanding(charge, due_fen, rules), row.bearer),
-    )
+    actor = job_actor("correct_prices").label
+    await chunks.hold_heads(tx, row, chunk, now=now)
+    if await chunks.refund(tx, row, chunk, rules, actor=actor, now=now) != chunk.charges:
+        raise Moved
+    return chunk.charges
 
 
 async def _tell(tx: Connection, row: Progress, limit: int, *, now: datetime) -> int:

@@ -10,7 +10,6 @@ from spms.compensation.mass_correction_model import (
     Person,
     Progress,
 )
-from spms.compensation.model import Disputed, Opening
 from spms.compensation.queries import Before
 from spms.core.db import Connection, changed, many, one
 
@@ -112,65 +111,6 @@ TAKE = """
 async def take(tx: Connection) -> Progress | None:
     """Hold one correction that has work left, which nobody else holds."""
     return one(Progress, await tx.fetchrow(TAKE))
-
-
-CHUNK = """
-    SELECT c.msisdn, c.id AS charge_id, c.charged_at, c.sp_id, s.name AS service_name,
-           c.price_fen AS charged_fen, n.epoch, n.epoch_since, n.state AS number_state, n.language,
-           COALESCE((SELECT jsonb_agg(jsonb_build_object('kind', f.kind, 'due_fen', f.due_fen))
-                       FROM charge_finding f
-                      WHERE f.msisdn = c.msisdn AND f.charge_id = c.id), '[]') AS faults,
-           COALESCE((SELECT max(k.round) FROM claim k
-                      WHERE k.msisdn = c.msisdn AND k.charge_id = c.id), 0) AS round,
-           COALESCE(t.principal_fen, 0) AS principal_fen,
-           COALESCE(t.compensation_fen, 0) AS compensation_fen,
-           COALESCE(t.honoured_due_fen, c.price_fen) AS honoured_due_fen
-      FROM (SELECT * FROM charge_record
-             WHERE sp_id = $1 AND service_id = $2 AND price_fen = $3
-               AND charged_at >= COALESCE($6::timestamptz, $4::timestamptz) AND charged_at < $5
-               AND ($6::timestamptz IS NULL OR (charged_at, id) > ($6, $7::uuid))
-             ORDER BY charged_at, id LIMIT $8) c
-      JOIN service s ON s.id = c.service_id
-      LEFT JOIN number n ON n.msisdn = c.msisdn
-      LEFT JOIN refund_total t ON t.msisdn = c.msisdn AND t.charge_id = c.id
-     ORDER BY c.charged_at, c.id
-"""
-
-
-async def chunk(read: Connection, row: Progress, limit: int) -> list[Disputed]:
-    """Load the next charges after the cursor, in the order of (charged_at, id)."""
-    found = await read.fetch(
-        CHUNK, row.sp_id, row.service_id, row.wrong_fen, row.from_at, row.until_at, row.cursor_at,
-        row.cursor_id, limit,
-    )  # fmt: skip
-    return many(Disputed, found)
-
-
-ADD_PEOPLE = """
-    INSERT INTO mass_correction_person AS p (msisdn, correction_id, charges, amount_fen)
-    SELECT msisdn, $1, count(*), sum(fen)::bigint FROM unnest($2::text[], $3::bigint[])
-        AS w (msisdn, fen)
-     GROUP BY msisdn ORDER BY msisdn
-    ON CONFLICT (msisdn, correction_id) DO UPDATE
-       SET charges = p.charges + EXCLUDED.charges, amount_fen = p.amount_fen + EXCLUDED.amount_fen
-"""
-MOVE_ON = """
-    UPDATE mass_correction
-       SET cursor_at = $2, cursor_id = $3, charges_done = charges_done + $4,
-           refunded = refunded + $5, refunded_fen = refunded_fen + $6
-     WHERE id = $1
-"""
-
-
-async def move_on(
-    tx: Connection, correction_id: UUID, last: Disputed, seen: int, opened: list[Opening]
-) -> None:
-    """Move the cursor, and add to what each person gets back."""
-    fen = [sum(line.booking.amount_fen for line in one.lines) for one in opened]
-    await tx.execute(ADD_PEOPLE, correction_id, [one.disputed.msisdn for one in opened], fen)
-    await tx.execute(
-        MOVE_ON, correction_id, last.charged_at, last.charge_id, seen, len(opened), sum(fen)
-    )
 
 
 ADVANCE = """

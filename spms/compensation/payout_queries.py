@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from spms.compensation.gateways import Answer, Payout
 from spms.compensation.model import Opening
 from spms.core.db import Connection, many
-from spms.core.ids import derived_id, new_id
+from spms.core.ids import hashed_id, new_id
 
 ENQUEUE = """
     WITH queued AS (
@@ -26,7 +26,7 @@ async def enqueue(tx: Connection, openings: list[Opening], *, now: datetime) -> 
     await tx.execute(
         ENQUEUE,
         [charge.msisdn for charge in about],
-        [derived_id("payout", one.disputed.charge_id, one.round) for one in openings],
+        [hashed_id("payout", one.disputed.charge_id, one.round) for one in openings],
         [charge.charge_id for charge in about],
         [opening.round for opening in openings],
         [charge.sp_id for charge in about],

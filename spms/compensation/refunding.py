@@ -23,7 +23,7 @@ from spms.compensation.receivable_queries import Share
 from spms.compensation.rules import is_told, outstanding, refund_lines, refund_text
 from spms.core.access import Actor
 from spms.core.db import Connection
-from spms.core.ids import derived_id, new_id
+from spms.core.ids import hashed_id, new_id
 from spms.messaging import actions as messaging
 from spms.messaging.model import MessageKind, Outgoing
 
@@ -64,8 +64,12 @@ async def refund(
 ) -> list[Opening]:
     """Write claims, book and queue what they pay; return the first of their rounds.
 
+    The chains' heads are taken first, in the order of the numbers: everybody who refunds does, so
+    two who refund the same numbers wait for one another there, and nowhere else.
+
     Those who were charged are told by SMS unless `telling` is off: then the caller does.
     """
+    await journal.hold(tx, [opening.disputed.msisdn for opening in openings], now=now)
     firsts = await queries.refund(tx, openings, source=source, now=now, actor=actor.label)
     opened = [opening for opening in openings if opening.id in firsts]
     paying = [opening for opening in opened if opening.lines]
@@ -122,7 +126,7 @@ async def _unwinding(tx: Connection, openings: list[Opening]) -> dict[UUID, list
         amount_fen = share_to_unwind(share, opening)
         if amount_fen > 0:
             line = EntryLine(
-                id=derived_id("unwind", share.charge_id, share.account, opening.round),
+                id=hashed_id("unwind", share.charge_id, share.account, opening.round),
                 debit=share.account, credit=Account.SP_RECEIVABLE, sp_id=opening.disputed.sp_id,
                 amount_fen=amount_fen, reason=UNWINDING[share.account],
             )  # fmt: skip

@@ -20,7 +20,7 @@ from spms.compensation.model import (
 )
 from spms.core.clock import SHANGHAI
 from spms.core.errors import TooManyRequests, Unprocessable
-from spms.core.ids import derived_id
+from spms.core.ids import hashed_id
 from spms.core.money import yuan
 from spms.subscribers.model import Language, NumberState
 
@@ -89,7 +89,7 @@ def refund_lines(disputed: Disputed, due: Due, bearer: Bearer = Bearer.SP) -> li
         Line(
             kind=kind,
             booking=EntryLine(
-                id=derived_id("posting", disputed.charge_id, kind, disputed.round + 1),
+                id=hashed_id("posting", disputed.charge_id, kind, disputed.round + 1),
                 debit=booking.debit, credit=booking.credit, sp_id=disputed.sp_id,
                 amount_fen=amount_fen, reason=booking.reason,
             ),

@@ -11,12 +11,14 @@ import os
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from spms.core import signing
+from spms.core import heads, signing
 from spms.core.chain import canonical, sha256, start_hash, subject_digest
 from spms.core.db import Connection, many, one
+from spms.core.heads import Chains
 from spms.core.merkle import HASH_BYTES, Leaf, grow, leaf_hash
 from spms.core.pack import ANCHOR_TAG
 from spms.core.signing import Signer
@@ -53,6 +55,12 @@ class _Grown(msgspec.Struct, frozen=True, kw_only=True):
     salt: bytes
     seq: int
     hash: bytes
+
+
+class _End(NamedTuple):
+    chain: str
+    subject: str
+    leaf: Leaf
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,37 +101,52 @@ ADD_LEAVES = """
 """
 
 
-async def make(tx: Connection, *, now: datetime) -> int:
-    """Anchor every chain that grew since the anchor before; return how many those are."""
+async def make(tx: Connection, *, now: datetime, others: Sequence[Chains] = ()) -> int:
+    """Anchor every chain that grew since the anchor before; return how many those are.
+
+    `others` are the kinds of chains that rooms keep in tables of their own.
+    """
     before = await latest(tx)
-    since = BEGINNING if before is None else before.at - SLACK
-    grown = many(_Grown, await tx.fetch(GROWN, since))
-    if not grown:
+    ends = await _ends(tx, BEGINNING if before is None else before.at - SLACK, others)
+    if not ends:
         return 0
-    starts = {
-        (each.subject, each.chain): start_hash(
-            each.chain, subject_digest(each.salt, each.subject)
-        )
-        for each in grown
-    }  # fmt: skip
-    grown.sort(key=lambda each: starts[each.subject, each.chain])
-    leaves = [
-        Leaf(start_hash=starts[each.subject, each.chain], seq=each.seq, hash=each.hash)
-        for each in grown
-    ]
-    root, paths = grow([leaf_hash(leaf) for leaf in leaves])
+    ends.sort(key=lambda end: end.leaf.start_hash)
+    # Hashing many thousands of heads takes a while, in which this process does other things.
+    root, paths = await asyncio.to_thread(grow, [leaf_hash(end.leaf) for end in ends])
     seq = 1 if before is None else before.seq + 1
     statement = canonical({
-        "anchor": seq, "at": now, "leaves": len(leaves), "root": root.hex(), "v": 1,
+        "anchor": seq, "at": now, "leaves": len(ends), "root": root.hex(), "v": 1,
         "previous": NO_PREDECESSOR if before is None else sha256(before.statement).hex(),
     }).decode()  # fmt: skip
-    await tx.execute(ADD, seq, now, len(leaves), statement)
+    await tx.execute(ADD, seq, now, len(ends), statement)
     await tx.execute(
-        ADD_LEAVES, seq, [each.subject for each in grown], [each.chain for each in grown],
-        list(range(len(grown))), [leaf.start_hash for leaf in leaves],
-        [leaf.seq for leaf in leaves], [leaf.hash for leaf in leaves], paths,
+        ADD_LEAVES, seq, [end.subject for end in ends], [end.chain for end in ends],
+        list(range(len(ends))), [end.leaf.start_hash for end in ends],
+        [end.leaf.seq for end in ends], [end.leaf.hash for end in ends], paths,
     )  # fmt: skip
-    return len(leaves)
+    return len(ends)
+
+
+async def _ends(tx: Connection, since: datetime, others: Sequence[Chains]) -> list[_End]:
+    ends = [
+        _End(
+            each.chain, each.subject,
+            Leaf(start_hash=start_hash(each.chain, subject_digest(each.salt, each.subject)),
+                 seq=each.seq, hash=each.hash),
+        )
+        for each in many(_Grown, await tx.fetch(GROWN, since))
+    ]  # fmt: skip
+    starts = await heads.starts(tx)
+    for chains in others:
+        ends += [
+            _End(
+                chains.name, each.subject,
+                Leaf(start_hash=starts.of(chains.name, each.subject), seq=each.seq,
+                     hash=each.hash),
+            )
+            for each in await heads.grown(tx, chains, since)
+        ]  # fmt: skip
+    return ends
 
 
 AFTER = "SELECT seq, at, leaves, statement FROM anchor WHERE seq > $1 ORDER BY seq LIMIT 20"

@@ -1,15 +1,17 @@
 """Comparing the chains in the database with the anchors that were carried out of it."""
 
 import asyncio
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 
+from spms.core import heads
 from spms.core.anchors import NO_PREDECESSOR, STATEMENTS, Signed, leaves_file
 from spms.core.chain import Fault, FaultKind, sha256, start_hash, subject_digest
-from spms.core.db import Connection
+from spms.core.db import Connection, many
+from spms.core.heads import At, Chains
 from spms.core.merkle import Leaf, grow, leaf_hash
 from spms.core.pack import ANCHOR_TAG
 from spms.core.signing import key_id, signed_by
@@ -69,11 +71,11 @@ AT = """
 
 
 async def anchor_faults(
-    read: Connection, directory: Path, keys: Collection[bytes]
+    read: Connection, directory: Path, keys: Collection[bytes], others: Sequence[Chains] = ()
 ) -> tuple[int, list[AnchorFault], list[Fault]]:
     """Check the files of a directory, and the chains against them.
 
-    Returns how many anchors there are, which are at fault, and which entries they convict.
+    `others` are the kinds of chains that rooms keep in tables of their own. Returns how many anchors there are, which are at fault, and which entries they convict.
     """
     carried, wrong = await asyncio.to_thread(read_files, directory, keys)
     rows = await read.fetch(ANCHORS, [key_id(key) for key in keys])
@@ -92,16 +94,24 @@ async def anchor_faults(
         )
         for row in await read.fetch(STARTS)
     }  # fmt: skip
+    starts = await heads.starts(read)
+    for chains in others:
+        for subject in await heads.subjects(read, chains):
+            names[starts.of(chains.name, subject)] = (chains.name, subject)
+    kinds = {chains.name: chains for chains in others}
     found: dict[tuple[str, str, int], Fault] = {}
     for each in carried:
         for at in range(0, len(each.leaves), BATCH):
-            for fault in await _convicted(read, each.leaves[at : at + BATCH], names):
+            for fault in await _convicted(read, each.leaves[at : at + BATCH], names, kinds):
                 found.setdefault((fault.chain, fault.subject, fault.seq), fault)
     return len(carried), wrong, list(found.values())
 
 
 async def _convicted(
-    read: Connection, leaves: Sequence[Leaf], names: dict[bytes, tuple[str, str]]
+    read: Connection,
+    leaves: Sequence[Leaf],
+    names: Mapping[bytes, tuple[str, str]],
+    kinds: Mapping[str, Chains],
 ) -> list[Fault]:
     faults = [
         Fault(chain="unknown", subject=leaf.start_hash.hex(), seq=0, kind=FaultKind.FOREIGN)
@@ -110,20 +120,40 @@ async def _convicted(
     ]
     known = [leaf for leaf in leaves if leaf.start_hash in names]
     owners = [names[leaf.start_hash] for leaf in known]
-    rows = await read.fetch(
-        AT, list(range(len(known))), [subject for _, subject in owners],
-        [chain for chain, _ in owners], [leaf.seq for leaf in known],
-    )  # fmt: skip
-    for row in rows:
-        leaf, (chain, subject) = known[row["place"]], owners[row["place"]]
-        if row["hash"] is None:
-            kind, places = FaultKind.TRUNCATED, range(row["last"] + 1, leaf.seq + 1)
-        elif row["hash"] != leaf.hash:
+    for found in await _at(read, known, owners, kinds):
+        leaf, (chain, subject) = known[found.place], owners[found.place]
+        if found.hash is None:
+            kind, places = FaultKind.TRUNCATED, range(found.last + 1, leaf.seq + 1)
+        elif found.hash != leaf.hash:
             kind, places = FaultKind.REWRITTEN, range(leaf.seq, leaf.seq + 1)
         else:
             continue
         faults += [Fault(chain=chain, subject=subject, seq=seq, kind=kind) for seq in places]
     return faults
+
+
+async def _at(
+    read: Connection,
+    leaves: Sequence[Leaf],
+    owners: Sequence[tuple[str, str]],
+    kinds: Mapping[str, Chains],
+) -> list[At]:
+    """Look up what stands where each leaf says, in the tables of its kind of chain."""
+    wanted: dict[str, list[int]] = {}
+    for place, (chain, _) in enumerate(owners):
+        wanted.setdefault(chain if chain in kinds else "", []).append(place)
+    found: list[At] = []
+    for chain, places in wanted.items():
+        if chain:
+            asked = [(place, owners[place][1], leaves[place].seq) for place in places]
+            found += await heads.at(read, kinds[chain], asked)
+        else:
+            rows = await read.fetch(
+                AT, places, [owners[place][1] for place in places],
+                [owners[place][0] for place in places], [leaves[place].seq for place in places],
+            )  # fmt: skip
+            found += many(At, rows)
+    return found
 
 
 def read_files(directory: Path, keys: Collection[bytes]) -> tuple[list[Carried], list[AnchorFault]]:

@@ -30,6 +30,13 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
 
+class Sealed(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of a chain beside the row that it tells of; None when that is gone."""
+
+    link: Evidence
+    call: HotlineCall | None
+
+
 class _Facts(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
     item_id: UUID

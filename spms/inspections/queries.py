@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from spms.core.db import Connection, many, one
-from spms.inspections.evidence import Evidence
+from spms.inspections.evidence import Evidence, Sealed
 from spms.inspections.model import HotlineCall, LineIn, Placing
 from spms.inspections.sip import CallResult
 
@@ -177,6 +177,32 @@ EVIDENCE = """
 async def evidence(read: Connection, number: str) -> list[Evidence]:
     """Return a number's whole chain, in order."""
     return many(Evidence, await read.fetch(EVIDENCE, number))
+
+
+HEADS = """
+    SELECT DISTINCT ON (number) number AS subject, position::bigint AS seq,
+           CASE WHEN sha256 ~ '^[0-9a-f]{64}$' THEN decode(sha256, 'hex') ELSE ''::bytea END
+               AS hash, 'infinity'::timestamptz AS at
+      FROM hotline_evidence ORDER BY number, position DESC
+"""
+ENTRIES = """
+    SELECT number AS subject, position::bigint AS seq,
+           CASE WHEN sha256 ~ '^[0-9a-f]{64}$' THEN decode(sha256, 'hex') ELSE ''::bytea END
+               AS hash
+      FROM hotline_evidence
+"""
+SEALED = """
+    SELECT to_jsonb(e) AS link,
+           CASE WHEN c.item_id IS NOT NULL THEN to_jsonb(c) END AS call
+      FROM hotline_evidence e
+      LEFT JOIN hotline_call c ON c.item_id = e.item_id AND c.attempt_no = e.attempt_no
+     ORDER BY e.number, e.position
+"""
+
+
+async def sealed(read: Connection) -> list[Sealed]:
+    """Load every call's evidence beside the call, number by number in order."""
+    return many(Sealed, await read.fetch(SEALED))
 
 
 GIVE_UP_LOST = """

@@ -64,7 +64,7 @@ async def test_recoveries_at_once_never_take_more_than_is_owed(pool, tx, now, wo
     assert sum(taken[4:6]) <= 500, "no more than the deposit"
     assert await actions.receivable(tx, world.sp_id) == 0
     assert -await journal.balance(tx, world.sp_id, Account.DEPOSITS) == 500 - sum(taken[4:6])
-    assert await journal.verify(tx) == (await tx.fetchval(
+    assert await journal.verify(pool) == (await tx.fetchval(
         "SELECT (SELECT count(*) FROM posting) + (SELECT count(*) FROM journal_entry)"
     ), [])  # fmt: skip
     assert [one for one in await invariants.check(tx, INVARIANTS) if not one.holds] == []

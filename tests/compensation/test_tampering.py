@@ -4,9 +4,11 @@ import random
 
 import pytest
 
-from spms.compensation import accounts, anchors, journal
+from spms.compensation import accounts, journal
 from spms.compensation.invariant_queries import INVARIANTS
-from spms.core import invariants
+from spms.core import anchors, db, invariants
+from spms.core.signing import open_signer
+from spms.core.verification import anchor_faults
 from tests.compensation.conftest import DAY
 
 NUMBERS, EACH = 85, 12
@@ -42,16 +44,42 @@ async def book(owner, now, world, audit):
     """Fill the book, and let the owner rewrite it without the constraints that would refuse."""
     await owner.execute(FILL, now - DAY, world.sp_id, world.service_id, NUMBERS, EACH)
     assert await audit() + await audit() == NUMBERS * EACH
-    await owner.execute("ALTER TABLE posting DROP CONSTRAINT posting_entry")
     await owner.execute("ALTER TABLE posting DROP CONSTRAINT posting_accounts")
     await owner.execute("ALTER TABLE journal_entry DROP CONSTRAINT journal_entry_in_turn")
     return owner
 
 
-async def test_every_one_of_310_tamperings_is_named(tx, book, now, tmp_path):
-    rows, damage = await journal.verify(tx)
+@pytest.fixture
+def anchor(pool, now, settings):
+    """Return a function that anchors the book and carries the anchor out."""
+    signer = open_signer(settings)
+
+    async def anchored():
+        async with db.transaction(pool) as own:
+            made = await anchors.make(own, now=now, others=[journal.CHAINS])
+        async with db.transaction(pool) as own:
+            await anchors.carry_out(own, settings.anchor_path, signer, now=now)
+        return made
+
+    return anchored
+
+
+@pytest.fixture
+def outside(tx, settings):
+    """Return a function that holds the book against the files."""
+    keys = [open_signer(settings).public_key]
+
+    async def compared():
+        return await anchor_faults(tx, settings.anchor_path, keys, [journal.CHAINS])
+
+    return compared
+
+
+async def test_every_one_of_310_tamperings_is_named(tx, pool, book, anchor, outside):
+    rows, damage = await journal.verify(pool)
     assert (rows, damage) == (3 * NUMBERS * EACH, [])
-    assert await anchors.anchor(tx, tmp_path, now=now) is not None
+    assert (await anchor(), await anchor()) == (NUMBERS, 0), "once, until something is added"
+    assert await outside() == (1, [], [])
     chance = random.Random(7)
     numbers = [f"8613{n:09d}" for n in range(1, NUMBERS + 1)]
     seqs = list(range(2, EACH))
@@ -69,7 +97,7 @@ async def test_every_one_of_310_tamperings_is_named(tx, book, now, tmp_path):
         )  # fmt: skip
         await book.execute(attack, msisdn, seq)
         expected.add((msisdn, seq + seq % 2))
-    _, damage = await journal.verify(tx)
+    _, damage = await journal.verify(pool)
     named = {(each.msisdn, each.seq) for each in damage}
     # A gap is named at the row after it; where that row is gone too, at the next one.
     present = {tuple(row) for row in await tx.fetch("SELECT msisdn, seq FROM journal_entry")}
@@ -99,23 +127,27 @@ async def test_every_one_of_310_tamperings_is_named(tx, book, now, tmp_path):
             "UPDATE journal_head h SET seq = 10, sha256 = e.sha256 FROM journal_entry e "
             "WHERE h.msisdn = $1 AND e.msisdn = $1 AND e.seq = 10", msisdn,
         )  # fmt: skip
-    named = {(each.msisdn, each.seq) for each in (await journal.verify(tx))[1]}
+    named = {(each.msisdn, each.seq) for each in (await journal.verify(pool))[1]}
     for msisdn in numbers[50:75]:
         assert {(msisdn, 4), (msisdn, 9)} <= named
     assert {(msisdn, 10) for msisdn in numbers[75:80]} <= named
     assert not {(msisdn, 10) for msisdn in numbers[80:]} & named, "nothing inside can show it"
-    outside = {(each.msisdn, each.seq) for each in await anchors.compare(tx, tmp_path)}
-    assert {(msisdn, EACH) for msisdn in numbers[75:]} <= outside
+    anchored = {(one.subject, one.seq, one.kind) for one in (await outside())[2]}
+    assert {(msisdn, EACH, "truncated") for msisdn in numbers[75:]} <= anchored
 
 
-async def test_a_forged_file_does_not_pass_for_an_anchor(tx, book, now, tmp_path):
-    made = await anchors.anchor(tx, tmp_path, now=now)
-    assert await anchors.anchor(tx, tmp_path, now=now) is None, "once an hour"
-    assert await anchors.compare(tx, tmp_path) == []
-    path = tmp_path / made.file_name
+async def test_a_forged_file_does_not_pass_and_names_nobody(book, anchor, outside, settings):
+    await anchor()
+    path = anchors.leaves_file(settings.anchor_path, 1)
     assert "8613" + "0" * 8 not in path.read_text()
     path.write_bytes(path.read_bytes().replace(b'"seq":12', b'"seq":11', 1))
-    assert [each.problems for each in await anchors.compare(tx, tmp_path)] == [["seal_broken"]]
+    _, wrong, _ = await outside()
+    assert [one.kind for one in wrong] == ["leaves_changed"]
+    await book.execute("DELETE FROM posting")
+    await book.execute("DELETE FROM journal_entry")
+    await book.execute("DELETE FROM journal_head")
+    _, _, faults = await outside()
+    assert {one.kind for one in faults} == {"foreign"}, "of a book that is gone the anchor knows"
 
 
 BREAKING = {

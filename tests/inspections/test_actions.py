@@ -6,10 +6,10 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from spms.core import db
+from spms.core import anchors, db, heads
 from spms.core.access import job_actor
 from spms.core.errors import NotFound
-from spms.inspections import actions, evidence, judging, plan_queries, queries
+from spms.inspections import actions, call_log, evidence, judging, plan_queries, queries
 from spms.inspections.model import Greeting, Start, Verdict, Why
 from spms.inspections.outcomes import CallOutcome
 from spms.inspections.rules import commitment, faults_of
@@ -176,6 +176,9 @@ async def test_every_call_is_evidence_linked_to_the_one_before(pool, tx, now, on
     assert evidence.first_break(chain) is None
     for link, call in zip(chain, item.calls, strict=False):
         assert not evidence.disagrees(link, item.id, item.hotline, call)
+    async with db.transaction(pool) as own:
+        assert await call_log.faults(own) == (1, [])
+        assert await anchors.make(own, now=now, others=[call_log.CHAINS]) == 1
     await owner.execute("UPDATE hotline_call SET outcome = 'congestion' WHERE attempt_no = 2")
     (item,) = await items(pool, plan)
     assert evidence.disagrees(chain[1], item.id, item.hotline, item.calls[1])
@@ -186,6 +189,12 @@ async def test_every_call_is_evidence_linked_to_the_one_before(pool, tx, now, on
     await owner.execute("DELETE FROM hotline_evidence WHERE position = 1")
     async with db.snapshot(pool) as read:
         assert evidence.first_break(await queries.evidence(read, "4008123456")) == 1
+        _, faults = await call_log.faults(read)
+        anchored = await heads.at(read, call_log.CHAINS, [(0, "4008123456", 4)])
+    assert {(fault.seq, fault.kind) for fault in faults} == {
+        (1, "missing"), (2, "altered"), (2, "fact_changed"),
+    }  # fmt: skip
+    assert [(one.hash, one.last) for one in anchored] == [(None, 3)]
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await tx.execute("UPDATE hotline_evidence SET evidence = ''")
 
