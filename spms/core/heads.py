@@ -14,7 +14,7 @@ import msgspec
 
 from spms.core.chain import start_hash, subject_digest
 from spms.core.db import Connection, many
-from spms.core.paging import instance_secret
+from spms.core.instance import instance_secret
 
 
 class Chains(msgspec.Struct, frozen=True, kw_only=True):

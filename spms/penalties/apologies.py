@@ -4,8 +4,8 @@ from datetime import datetime
 from uuid import UUID
 
 from spms.core.db import Connection
-from spms.messaging.bulk import Letter, send_many
-from spms.messaging.model import MessageKind
+from spms.messaging.actions import send_many
+from spms.messaging.model import MessageKind, Outgoing
 from spms.penalties import fine_queries
 from spms.penalties.catalogue import CATALOGUE
 from spms.penalties.fine_queries import OpenApology
@@ -38,11 +38,14 @@ async def send_chunk(
         after = ""
     rows = await fine_queries.write_letters(tx, apology, after, limit=CHUNK, now=now)
     letters = [
-        Letter(msisdn=msisdn, text=text_of(apology), about_id=str(apology.breach_id))
+        Outgoing(
+            msisdn=msisdn, text=text_of(apology), kind=MessageKind.INFO, about_kind="breach",
+            about_id=apology.breach_id,
+        )
         for msisdn, new in rows
         if new
-    ]
-    await send_many(tx, letters, kind=MessageKind.INFO, about_kind="breach", now=now)
+    ]  # fmt: skip
+    await send_many(tx, letters, now=now)
     if len(rows) < CHUNK:
         await fine_queries.apologised(tx, apology.breach_id, at=now)
         return f"{apology.breach_id}/", len(letters)

@@ -7,6 +7,7 @@ import pytest
 
 from spms.core import db, outbox
 from spms.core.access import job_actor
+from spms.core.clock import FixedClock
 from spms.inspections.model import TOPIC_JUDGED
 from spms.partners import actions as partners
 from spms.penalties import actions, collecting, queries, remedies
@@ -20,7 +21,7 @@ OTHER = make.AGENT  # an actor that neither proposed nor decided
 class Case:
     """Short ways, each a transaction of its own."""
 
-    def __init__(self, pool, clock, sp_id, service_id) -> None:
+    def __init__(self, pool, clock: FixedClock, sp_id, service_id) -> None:
         self.pool, self.clock = pool, clock
         self.sp_id: UUID = sp_id
         self.service_id: UUID = service_id
