@@ -18,6 +18,7 @@ from spms.penalties.model import (
     BreachState,
     Grade,
     PenaltyRules,
+    Source,
 )
 from spms.penalties.rules import TRANSITIONS, consequences, working_days_later
 
@@ -28,7 +29,7 @@ RULES = PenaltyRules()
 def a_breach(points: int, *services: UUID) -> Breach:
     return Breach(
         id=uuid4(), sp_id=uuid4(), kind=BreachKind.TARIFF_NOT_SHOWN, grade=Grade.SERIOUS,
-        points=points, service_ids=list(services), source_kind="officer", source_id="1",
+        points=points, service_ids=list(services), source_kind=Source.OFFICER, source_id="1",
         statement="", state=BreachState.EFFECTIVE, found_at=NOON, proposed_by="staff:a",
     )  # fmt: skip
 
