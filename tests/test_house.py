@@ -209,6 +209,17 @@ def test_the_timetable_is_the_modules_of_jobs() -> None:
     assert len(timed) == len({name for name, _ in timed})
 
 
+def test_every_job_has_its_page() -> None:
+    """Whoever is called at night because a job failed finds there what that means."""
+    pages = {path.stem: path.read_text("utf-8") for path in (ROOT / "docs" / "jobs").glob("*.md")}
+    names = [job.name for job in jobs.TIMETABLE]
+    assert sorted(pages) == sorted(names)
+    parts = ("**Purpose.**", "**Schedule.**", "**Writes.**", "**When it fails.**")
+    assert {name for name, text in pages.items() if not all(part in text for part in parts)} == set()
+    index = (ROOT / "docs" / "jobs.md").read_text("utf-8")
+    assert [name for name in names if f"| [{name}](jobs/{name}.md) |" not in index] == []
+
+
 def test_every_setting_is_read_somewhere() -> None:
     """Directories are read through a property of the settings, which makes them absolute."""
     elsewhere = "".join(path.read_text("utf-8") for path in SOURCES if path.name != "settings.py")

@@ -26,13 +26,13 @@ from spms.penalties.rules import cause_of
 BATCH = 500
 
 
-async def collect(tx: Connection, *, actor: Actor, now: datetime) -> int:
+async def collect(tx: Connection, *, actor: Actor, now: datetime, limit: int = BATCH) -> int:
     """Make final what is beyond appeal, book the fines that are due, cut, order apologies.
 
-    Returns how many fines were booked. Any number may run at once: each fine is taken once.
+    At most `limit` of each at once. Returns how many fines were booked. Any number may run at once: each fine is taken once.
     """
-    await fine_queries.make_final(tx, now=now, actor=actor.label, limit=BATCH)
-    fines = await fine_queries.collect(tx, now=now, limit=BATCH)
+    await fine_queries.make_final(tx, now=now, actor=actor.label, limit=limit)
+    fines = await fine_queries.collect(tx, now=now, limit=limit)
     await journal.post(tx, [_entry(fine) for fine in fines], actor=actor, now=now)
     await _cut(tx, actor=actor, now=now)
     sorry = [str(kind) for kind, offence in CATALOGUE.items() if offence.apology]

@@ -1,6 +1,6 @@
 """A world for penalties: an SP with a service, and short ways through a breach's life."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -27,7 +27,7 @@ class Case:
         self.service_id: UUID = service_id
 
     @property
-    def now(self) -> datetime:
+    def now(self):
         return self.clock.now()
 
     async def do(self, verb, *args, **more):
