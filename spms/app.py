@@ -21,6 +21,7 @@ from spms.core.db import Pool
 from spms.core.edge import Edge
 from spms.core.errors import NotFound
 from spms.core.http import DEPENDENCIES, EXCEPTION_HANDLERS, Authenticate
+from spms.core.parameters import refuse_unknown
 from spms.core.settings import Settings
 from spms.core.signing import open_signer
 from spms.inspections import routes as inspections
@@ -79,6 +80,7 @@ def _litestar(state: dict[str, Any], *, sandbox: bool) -> Litestar:
         dependencies=DEPENDENCIES,
         exception_handlers=EXCEPTION_HANDLERS,
         middleware=[Authenticate],
+        before_request=refuse_unknown,
         state=State(state),
         openapi_config=OpenAPIConfig(
             title="SPMS",

@@ -167,7 +167,6 @@ def explore(
     @bounded
     @given(case=operation.as_strategy(GenerationMode.NEGATIVE), who=st.sampled_from(allowed))
     def against_the_document(case: Case, who: str | None) -> None:
-        leave_out_unknown_parameters(case)
         answer = ask(case, who, world, session)
         case.validate_response(answer, checks=[*CHECKS, negative_data_rejection])
 
@@ -213,13 +212,6 @@ def media_types(operation: Operation) -> list[str]:
 def can_be_wrong(operation: Operation) -> bool:
     """Whether the document forbids any input at all."""
     return bool(operation.body or operation.path_parameters or operation.query)
-
-
-def leave_out_unknown_parameters(case: Case) -> None:
-    """Parameters that the document does not know are ignored, so they make no input wrong."""
-    known = {parameter.name for parameter in case.operation.query}
-    for name in set(case.query or {}) - known:
-        del case.query[name]
 
 
 def fill(case: Case, names: dict[str, Any]) -> None:

@@ -82,7 +82,7 @@ def migrate() -> None:
     """
 
     async def work() -> None:
-        async with base(settings_from_environment(), _say) as ground:
+        async with base(settings_from_environment(), _say, found=True) as ground:
             for name in ground.migrated:
                 console.print(f"applied {name}")
             console.print("the schema is up to date")

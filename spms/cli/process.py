@@ -1,6 +1,7 @@
 """Bringing a process up and taking it down: database, schema, roles, pool, clock."""
 
 import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -11,7 +12,7 @@ from spms.core import db, migrate, roles, sandbox_clock
 from spms.core.clock import Clock, MovableClock, SystemClock
 from spms.core.embedded import Embedded, EmbeddedError
 from spms.core.partitions import make_partitions
-from spms.core.settings import Settings, load
+from spms.core.settings import Settings, load, unknown_names
 
 Say = Callable[[str], None]
 
@@ -31,7 +32,13 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def settings_from_environment(**overrides: object) -> Settings:
-    """Read the settings; keyword arguments win over file and environment."""
+    """Read the settings; keyword arguments win over file and environment.
+
+    A name in the environment that means nothing is said on the error output.
+    """
+    for name, nearest in unknown_names(os.environ):
+        meant = f"; did you mean {nearest}?" if nearest else ""
+        print(f"spms: {name} is no setting and is ignored{meant}", file=sys.stderr)  # noqa: T201
     return msgspec.structs.replace(load(os.environ), **overrides)
 
 
@@ -62,14 +69,26 @@ async def prepare(owner_url: str, settings: Settings) -> tuple[str, list[str]]:
 
 
 @asynccontextmanager
-async def base(settings: Settings, say: Say = lambda _: None) -> AsyncIterator[Base]:
-    """Bring up what a command stands on; take all of it down afterwards, in reverse order."""
+async def base(
+    settings: Settings, say: Say = lambda _: None, *, found: bool = False
+) -> AsyncIterator[Base]:
+    """Bring up what a command stands on; take all of it down afterwards, in reverse order.
+
+    Only a command that is meant to (`found`) makes an embedded database where there is none yet:
+    a mistyped SPMS_DATA_DIR is refused with `StartError`.
+    """
     embedded: Embedded | None = None
     owner_url = settings.database_url
     try:
         if owner_url is None:
+            place = settings.data_path / "postgres"
+            if not found and not place.is_dir():
+                raise StartError(
+                    f"there is no SPMS in {settings.data_path}: set SPMS_DATA_DIR or "
+                    "SPMS_DATABASE_URL, or found one there with `spms up`"
+                )
             say("starting PostgreSQL")
-            embedded = Embedded(settings.data_path / "postgres")
+            embedded = Embedded(place)
             try:
                 await embedded.start()
             except EmbeddedError as error:

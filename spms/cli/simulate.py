@@ -1,6 +1,5 @@
 """`spms simulate`: invents a city and writes it as files, or plays it against an instance."""
 
-import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +8,7 @@ import msgspec
 import typer
 from rich.console import Console
 
+from spms.cli.loop import run
 from spms.cli.process import StartError, base, settings_from_environment
 from spms.core.settings import SettingsError
 
@@ -60,7 +60,7 @@ def simulate(  # noqa: PLR0917 - the command's options, which typer reads from h
             _write(city, began.replace(tzinfo=began.tzinfo or UTC), out or Path(f"city-{seed}"))
             return
         given = None if access is None else _read(access, play_url)
-        result = asyncio.run(_play(city, play_url, given))
+        result = run(_play(city, play_url, given))
     except (CityError, StartError, SettingsError, LookupError, OSError) as error:
         typer.echo(f"spms: {error}", err=True)
         raise typer.Exit(1) from error

@@ -47,7 +47,9 @@ async def run(settings: Settings, say: Say, *, http: bool, work: bool, demo: boo
     sock = listening_socket(settings) if http else None
     rooms = asyncio.create_task(asyncio.to_thread(_import_rooms))
     async with contextlib.AsyncExitStack() as outer, contextlib.AsyncExitStack() as stack:
-        ground = await _unless_stopped(stop, outer.enter_async_context(base(settings, say)))
+        ground = await _unless_stopped(
+            stop, outer.enter_async_context(base(settings, say, found=True))
+        )
         if ground is None:
             say("stopping")
             return

@@ -226,16 +226,23 @@ async def _examine() -> list[Finding]:
             found.append(Finding(what="clock", fine=skew <= SKEW_SECONDS_MAX, words=words))
     except (StartError, OSError, asyncpg.PostgresError) as error:
         found.append(Finding(what="database", fine=False, words=str(error)))
-    secret = secrets.token_hex(4)
+    found.append(_data_directory(settings))
+    return found
+
+
+def _data_directory(settings: Settings) -> Finding:
+    """Try to write there; where nothing was started yet, nothing is made."""
+    what, secret = "data directory", secrets.token_hex(4)
+    if not settings.data_path.is_dir():
+        words = f"there is none at {settings.data_path}; the first start makes it"
+        return Finding(what=what, fine=settings.database_url is not None, words=words)
     try:
-        settings.data_path.mkdir(parents=True, exist_ok=True)
         probe = settings.data_path / f"doctor-{secret}"
         probe.write_text(secret)
         probe.unlink()
-        found.append(Finding(what="data directory", fine=True, words="can be written"))
     except OSError as error:
-        found.append(Finding(what="data directory", fine=False, words=error.strerror or "?"))
-    return found
+        return Finding(what=what, fine=False, words=error.strerror or "?")
+    return Finding(what=what, fine=True, words="can be written")
 
 
 def _links(settings: Settings) -> list[Finding]:

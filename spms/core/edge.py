@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from litestar.enums import ScopeType
+from litestar.enums import HttpMethod, ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from spms.core.errors import FieldError, Invalid, Refused, TooLarge, UnsupportedMedia
@@ -43,6 +43,8 @@ class Edge:
         if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
             return
+        if scope["method"] == HttpMethod.HEAD:
+            scope, send = {**scope, "method": HttpMethod.GET}, _without_body(send)
         try:
             receive = await self._checked(scope, receive)
         except Malformed as error:
@@ -120,6 +122,17 @@ def _check_query(raw: bytes) -> None:
             except Malformed as error:
                 fault = FieldError(pointer=f"?{name}", code=error.code, detail=error.detail)
                 raise Invalid(error.detail, errors=[fault]) from error
+
+
+def _without_body(send: Send) -> Send:
+    """Answer HEAD as GET (RFC 9110, 9.3.2): the same status and headers, and no content."""
+
+    async def headers_only(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return headers_only
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -6,6 +6,7 @@ in `SPMS_CONFIG`. A key `port` in the file is `SPMS_PORT` in the environment.
 
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -172,6 +173,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if self.anchor_dir is None:
             return self.data_path / "anchors"
         return Path(self.anchor_dir).expanduser().resolve()
+
+
+BESIDES = ("SPMS_CONFIG", "SPMS_CLIENT_ID", "SPMS_CLIENT_SECRET", "SPMS_TEST_DATABASE_URL")
+"""Names in the environment that are no field of `Settings` and read all the same."""
+
+
+def unknown_names(environ: Mapping[str, str]) -> list[tuple[str, str | None]]:
+    """Return names that look like settings and are none, each with the nearest that is one."""
+    fields = msgspec.structs.fields(Settings)
+    known = [*(PREFIX + field.name.upper() for field in fields), *BESIDES]
+    names = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    return [(name, next(iter(get_close_matches(name, known, n=1)), None)) for name in names]
 
 
 def load(environ: Mapping[str, str], file: Path | None = None) -> Settings:

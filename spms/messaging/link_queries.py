@@ -280,6 +280,7 @@ FORGET_RECEIPTS = """
     DELETE FROM message_receipt WHERE received_at < CASE WHEN matched THEN $1::timestamptz ELSE $2::timestamptz END
 """
 FORGET_REQUESTS = "DELETE FROM one_time_code_request WHERE at < $1"
+FORGET_CODES = "DELETE FROM one_time_code WHERE expires_at < $1"
 FORGET_NAMES = "DELETE FROM message_in_key WHERE received_at < $1"
 FORGET_PARTS = "DELETE FROM message_in_part WHERE received_at < $1"
 FORGET_UNPROVEN = "DELETE FROM message_in_unproven WHERE until < $1"
@@ -291,8 +292,9 @@ async def forget_receipts(tx: Connection, *, matched: datetime, orphans: datetim
 
 
 async def forget_requests(tx: Connection, before: datetime) -> int:
-    """Drop what was kept only to count requests for codes."""
-    return changed(await tx.execute(FORGET_REQUESTS, before))
+    """Drop codes that nobody can use any more, and what was kept only to count requests."""
+    codes = changed(await tx.execute(FORGET_CODES, before))
+    return codes + changed(await tx.execute(FORGET_REQUESTS, before))
 
 
 async def forget_names(tx: Connection, before: datetime) -> int:

@@ -224,3 +224,9 @@ async def _note(
     reason: str | None = None,
 ) -> None:  # fmt: skip
     await audit.note(tx, act, "webhook endpoint", endpoint_id, actor=actor, now=now, reason=reason)
+
+
+async def forget(tx: Connection, *, now: datetime) -> int:
+    """Drop tries that the rulebook does not keep any longer; return how many those were."""
+    rules = await rules_at(tx, now)
+    return await queries.forget_attempts(tx, now - timedelta(days=rules.keep_attempts_days))

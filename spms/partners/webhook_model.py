@@ -49,6 +49,8 @@ class WebhookRules(msgspec.Struct, frozen=True, kw_only=True):
     """Ports that an endpoint may have."""
     replay_max: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 10_000
     """Events that one call replays at most; the answer says where to go on."""
+    keep_attempts_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 90
+    """How long the tries are kept; whether an event was delivered stays known."""
 
 
 class EndpointState(StrEnum):

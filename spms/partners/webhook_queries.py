@@ -287,6 +287,14 @@ async def attempts(
     return many(Attempt, await read.fetch(ATTEMPTS, endpoint_id, before, limit))
 
 
+FORGET_ATTEMPTS = "DELETE FROM webhook_attempt WHERE at < $1"
+
+
+async def forget_attempts(tx: Connection, before: datetime) -> int:
+    """Drop tries from before an instant; what was delivered stays known by its delivery."""
+    return changed(await tx.execute(FORGET_ATTEMPTS, before))
+
+
 REPLAY = """
     WITH wanted AS (
         SELECT e.sp_id, e.position, e.subject

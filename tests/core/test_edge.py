@@ -146,3 +146,34 @@ async def test_the_reference_page_and_document_are_served_from_here(http):
 async def test_the_frameworks_own_pages_are_shut(http, path):
     answer = await http.get(f"/-/framework{path}")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("path", "pointer", "known"),
+    [
+        ("/sps?cursor=abc", "?cursor", "after, limit"),
+        ("/sps?limit=5&Limit=6", "?", "after, limit"),
+        ("/sps?8613812345678=1", "?", "after, limit"),
+        ("/keys?version=1", "?version", "no query parameters"),
+    ],
+)
+async def test_a_query_parameter_that_the_path_does_not_know_is_refused(
+    http, sign_in, path, pointer, known
+):
+    """A client that misspells `after` would read the first page for ever."""
+    answer = await http.get(path, headers=await sign_in(make.ADMIN))
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["code"] == "unknown_parameter"
+    assert known in answer.json()["detail"]
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+    assert "8613812345678" not in answer.text
+
+
+async def test_head_is_get_without_the_content(http, sign_in):
+    headers = await sign_in(make.ADMIN)
+    for path in ("/health/live", "/sps", "/sps?cursor=1", "/nowhere", "/openapi.json"):
+        get, head = [await http.request(m, path, headers=headers) for m in ("GET", "HEAD")]
+        assert head.status_code == get.status_code
+        assert head.headers["content-length"] == str(len(get.content))
+        assert head.content == b""
+    assert (await http.head("/sign-in/staff")).status_code == 405
