@@ -60,6 +60,11 @@ async def hold(tx: Connection, chains: Sequence[str], *, now: datetime) -> None:
     await queries.hold_heads(tx, list(chains), now)
 
 
+async def plan_for_sets(tx: Connection) -> None:
+    """Have statements planned for the rows they are given, until the transaction ends."""
+    await queries.plan_for_sets(tx)
+
+
 async def post(tx: Connection, drafts: Sequence[Draft], *, actor: Actor, now: datetime) -> None:
     """Book entries, in the given order within each chain.
 
