@@ -17,6 +17,7 @@ import asyncpg
 
 from spms.compensation import journal_queries as queries
 from spms.compensation.accounts import PAIRS, Account
+from spms.compensation.journal_chain import link
 from spms.compensation.journal_model import Damage, Draft, Drift, Entry, EntryLine
 from spms.core import db
 from spms.core.access import Actor
@@ -60,6 +61,11 @@ async def hold(tx: Connection, chains: Sequence[str], *, now: datetime) -> None:
     await queries.hold_heads(tx, list(chains), now)
 
 
+async def plan_for_sets(tx: Connection) -> None:
+    """Have statements planned for the rows they are given, until the transaction ends."""
+    await queries.plan_for_sets(tx)
+
+
 async def post(tx: Connection, drafts: Sequence[Draft], *, actor: Actor, now: datetime) -> None:
     """Book entries, in the given order within each chain.
 
@@ -73,8 +79,13 @@ async def post(tx: Connection, drafts: Sequence[Draft], *, actor: Actor, now: da
             pair = (line.debit, line.credit)
             if (pair if line.reverses is None else pair[::-1]) not in PAIRS:
                 raise ValueError(f"{line.debit} to {line.credit} is not a permitted pair")
-    await queries.hold_heads(tx, [draft.msisdn for draft in drafts], now)
-    await queries.post(tx, drafts, now=now, actor=actor.label)
+    await _append(tx, drafts, actor=actor, now=now)
+
+
+async def _append(tx: Connection, drafts: Sequence[Draft], *, actor: Actor, now: datetime) -> None:
+    heads = await queries.hold_heads(tx, [draft.msisdn for draft in drafts], now)
+    linked = link(drafts, heads, at=now, actor=actor.label)
+    await queries.post(tx, linked, now=now, actor=actor.label)
 
 
 async def reverse(
@@ -106,7 +117,7 @@ async def reverse(
         ],
     )  # fmt: skip
     try:
-        await queries.post(tx, [back], now=now, actor=actor.label)
+        await _append(tx, [back], actor=actor, now=now)
     except asyncpg.UniqueViolationError as error:
         raise AlreadyReversed from error
     return (await queries.entries(tx, msisdn, entry_id=back.id))[0]

@@ -47,6 +47,22 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     lines: list[EntryLine]
 
 
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of one chain; of one that has no entries, 0 and nothing."""
+
+    seq: int
+    sha256: bytes
+
+
+class Linked(msgspec.Struct, frozen=True, kw_only=True):
+    """A draft in its place."""
+
+    draft: Draft
+    amount_fen: int
+    before: Head
+    after: Head
+
+
 class Damage(msgspec.Struct, frozen=True, kw_only=True):
     """An entry that is not as it was written, or the gap where one was."""
 

@@ -126,6 +126,7 @@ async def work_chunk(tx: Connection, *, now: datetime, limit: int = CHUNK) -> in
         return 0
     if row.state is CorrectionState.TELLING:
         return await _tell(tx, row, limit, now=now)
+    await journal.plan_for_sets(tx)
     chunk = await chunks.end(tx, row, limit)
     if chunk is None:
         await statements.advance(tx, row.id, CorrectionState.TELLING, now=now)
