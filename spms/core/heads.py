@@ -45,37 +45,45 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
     last: int
 
 
+# `{heads}` and `{entries}` are what a room says of its chains: a constant of its queries.
+GROWN = """
+    SELECT h.subject, h.seq, h.hash FROM ({heads}) h
+     WHERE h.at >= $1 AND h.seq > COALESCE(
+           (SELECT max(l.seq) FROM anchor_leaf l
+             WHERE l.subject = h.subject AND l.chain = $2), 0)
+"""
+
+
 async def grown(read: Connection, chains: Chains, since: datetime) -> list[Grown]:
     """Load the ends that were written since an instant and that no anchor has yet."""
-    statement = f"""
-        SELECT h.subject, h.seq, h.hash FROM ({chains.heads}) h
-         WHERE h.at >= $1 AND h.seq > COALESCE(
-               (SELECT max(l.seq) FROM anchor_leaf l
-                 WHERE l.subject = h.subject AND l.chain = $2), 0)
-    """
-    return many(Grown, await read.fetch(statement, since, chains.name))
+    return many(Grown, await read.fetch(GROWN.format(heads=chains.heads), since, chains.name))
+
+
+AT = """
+    SELECT w.place, (SELECT e.hash FROM ({entries}) e
+                      WHERE e.subject = w.subject AND e.seq = w.seq LIMIT 1) AS hash,
+           COALESCE((SELECT max(e.seq) FROM ({entries}) e
+                      WHERE e.subject = w.subject), 0)::bigint AS last
+      FROM unnest($1::integer[], $2::text[], $3::bigint[]) AS w (place, subject, seq)
+"""
 
 
 async def at(read: Connection, chains: Chains, places: Sequence[tuple[int, str, int]]) -> list[At]:
     """Look up (place, subject, seq): what stands there now."""
-    statement = f"""
-        SELECT w.place, (SELECT e.hash FROM ({chains.entries}) e
-                          WHERE e.subject = w.subject AND e.seq = w.seq LIMIT 1) AS hash,
-               COALESCE((SELECT max(e.seq) FROM ({chains.entries}) e
-                          WHERE e.subject = w.subject), 0)::bigint AS last
-          FROM unnest($1::integer[], $2::text[], $3::bigint[]) AS w (place, subject, seq)
-    """
     return many(At, await read.fetch(
-        statement, [place for place, _, _ in places], [subject for _, subject, _ in places],
+        AT.format(entries=chains.entries), [place for place, _, _ in places], [subject for _, subject, _ in places],
         [seq for _, _, seq in places],
     ))  # fmt: skip
 
 
+SUBJECTS = """
+    SELECT h.subject FROM ({heads}) h UNION SELECT e.subject FROM ({entries}) e
+"""
+
+
 async def subjects(read: Connection, chains: Chains) -> list[str]:
     """Load whose chains there are; one of which only the head is left counts."""
-    statement = f"""
-        SELECT h.subject FROM ({chains.heads}) h UNION SELECT e.subject FROM ({chains.entries}) e
-    """
+    statement = SUBJECTS.format(heads=chains.heads, entries=chains.entries)
     return [row["subject"] for row in await read.fetch(statement)]
 
 
