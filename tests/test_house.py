@@ -16,9 +16,10 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*(ROOT / "spms").rglob("*.py"), *(ROOT / "jobs").rglob("*.py")])
 ROOMS = sorted(path.parent.name for path in (ROOT / "spms").glob("*/__init__.py"))
 MIGRATIONS = "\n".join(path.read_text("utf-8") for path in (ROOT / "migrations").glob("*.sql"))
-TABLES = set(re.findall(r"^\s*CREATE TABLE (?:IF NOT EXISTS )?(\w+)", MIGRATIONS, re.MULTILINE)) | {
-    "schema_migration"
-} - set(re.findall(r"^DROP TABLE (\w+)", MIGRATIONS, re.MULTILINE))
+TABLES = (
+    set(re.findall(r"^\s*CREATE TABLE (?:IF NOT EXISTS )?(\w+)", MIGRATIONS, re.MULTILINE))
+    | {"schema_migration"}
+) - set(re.findall(r"^DROP TABLE (\w+)", MIGRATIONS, re.MULTILINE))
 
 WRITES = re.compile(
     r"\b(?:INSERT INTO|(?<!FOR )(?<!KEY )(?<!DO )UPDATE|DELETE FROM|TRUNCATE|MERGE INTO|COPY)"

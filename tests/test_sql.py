@@ -8,6 +8,7 @@ from pathlib import Path
 import asyncpg
 
 from spms.core.roles import APP_ROLE, login_role
+from spms.inspections import call_log
 
 ROOT = Path(__file__).parent.parent
 VERB = re.compile(
@@ -67,7 +68,13 @@ def statements() -> Iterator[tuple[str, str]]:
             continue
         module = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
         for name, value in vars(importlib.import_module(module)).items():
-            if name.isupper() and isinstance(value, str) and VERB.match(value):
+            if not (name.isupper() and isinstance(value, str) and VERB.match(value)):
+                continue
+            if "{heads}" in value or "{entries}" in value:  # asked of each room's chains
+                for chains in (journal.CHAINS, call_log.CHAINS):
+                    text = value.format(heads=chains.heads, entries=chains.entries)
+                    yield f"{module}.{name} of {chains.name}", text
+            else:
                 yield f"{module}.{name}", value
 
 

@@ -56,14 +56,10 @@ class Case:
         return await self.do(actions.follow_inspections)
 
     async def appeal(self, breach):
-        return await self.do(
-            actions.appeal, breach.id, "wrong", actor=make.sp_actor(self.sp_id)
-        )
+        return await self.do(actions.appeal, breach.id, "wrong", actor=make.sp_actor(self.sp_id))
 
     async def decide_appeal(self, appeal, **more):
-        return await self.do(
-            actions.decide_appeal, appeal.id, reason="seen", actor=OTHER, **more
-        )
+        return await self.do(actions.decide_appeal, appeal.id, reason="seen", actor=OTHER, **more)
 
     async def watch(self):
         return await self.do(remedies.watch)

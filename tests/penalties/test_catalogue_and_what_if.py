@@ -127,7 +127,5 @@ async def test_over_http_a_draft_is_tried_and_nothing_changes(case, http, sign_i
     assert (fared["now"]["left"], fared["then"]["left"]) == (70, 0)
     assert "offline" in fared["then"]["measures"]
     assert await case.left() == 70
-    bad = await http.post(
-        "/penalty-what-ifs", json={"rules": {"point": 1}}, headers=officer
-    )
+    bad = await http.post("/penalty-what-ifs", json={"rules": {"point": 1}}, headers=officer)
     assert bad.status_code == 400

@@ -146,7 +146,9 @@ async def test_an_appeal_is_opened_once_decided_once_and_in_time(pool, now, cloc
     assert sum(not isinstance(each, BaseException) for each in done) == 1
 
 
-async def test_a_proposed_breach_has_an_interim_shield_at_most_until_another_officer_confirms(pool, now, sp):
+async def test_a_proposed_breach_has_an_interim_shield_at_most_until_another_officer_confirms(
+    pool, now, sp
+):
     sp_id, service_id = sp
     data = NewBreach(
         sp_id=sp_id, kind=BreachKind.CONSENT_FORGED, service_ids=[service_id], reference="A-1",
