@@ -7,6 +7,7 @@ from pathlib import Path
 
 import asyncpg
 
+from spms.compensation import journal
 from spms.core.roles import APP_ROLE, login_role
 from spms.inspections import call_log
 
