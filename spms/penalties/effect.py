@@ -12,7 +12,7 @@ from spms.core import rulebook
 from spms.core.access import Actor
 from spms.core.clock import business_day, start_of_day
 from spms.core.db import Connection
-from spms.core.errors import NotFound
+from spms.core.errors import NotFound, Unavailable
 from spms.core.ids import derived_id, new_id
 from spms.core.machine import advance
 from spms.partners import actions as partners
@@ -37,6 +37,7 @@ from spms.penalties.rules import REMEDIES, TRANSITIONS, cause_of, consequences, 
 
 CAUSE = "breach"
 INTERIM = "interim"
+TRIES = 3
 GRADES = list(Grade)
 
 
@@ -176,11 +177,14 @@ async def add(
         subject=found.subject, statement=found.statement, state=BreachState.PROPOSED,
         found_at=now, proposed_by=actor.label, caused_by=caused_by, answer_by=answer_by,
     )  # fmt: skip
-    while True:
+    breach = None
+    for _ in range(TRIES):
         await queries.add(tx, new)
         breach = await queries.of_finding(tx, found)
         if breach is not None:  # None: it was closed between the two statements
             break
+    if breach is None:
+        raise Unavailable("this breach is just changing", headers={"Retry-After": "1"})
     await queries.add_report(tx, found, breach.id, at=now, actor=actor.label)
     return breach
 
