@@ -1,7 +1,7 @@
 """Compensation: a wrong charge is refunded double, at once, and booked against the SP.
 
 Tables written here: claim, refund, refund_total, journal_entry, posting, journal_head,
-balance_snapshot, verification, verification_event, payout, payout_query,
+balance_snapshot, verification, verification_event, payout, payout_query, payout_resolution,
 mass_correction, mass_correction_person.
 
 A claim asks whether one charge was right. It is opened by the subscriber, by an agent, or by the
