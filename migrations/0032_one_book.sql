@@ -107,3 +107,29 @@ ALTER TABLE journal_head SET (fillfactor = 50);
 -- log. Chains that rooms keep themselves have no row in chain_start.
 DROP TABLE journal_anchor;
 ALTER TABLE anchor_leaf DROP CONSTRAINT anchor_leaf_start;
+
+-- A payout that billing refused waits for two people: one says what is to be done, another agrees.
+CREATE TABLE payout_resolution (
+    msisdn text COLLATE "C" NOT NULL,
+    id uuid NOT NULL,
+    payout_id uuid NOT NULL,
+    outcome text NOT NULL CONSTRAINT payout_resolution_outcome
+        CHECK (outcome IN ('send_again', 'paid_by_hand')),
+    reason text NOT NULL,
+    state text NOT NULL CONSTRAINT payout_resolution_state
+        CHECK (state IN ('proposed', 'agreed', 'declined')),
+    proposed_at timestamptz NOT NULL,
+    proposed_by text NOT NULL,
+    decided_at timestamptz,
+    decided_by text,
+    CONSTRAINT payout_resolution_two_people CHECK (decided_by <> proposed_by),
+    CONSTRAINT payout_resolution_decided CHECK ((state = 'proposed') = (decided_by IS NULL)
+                                                AND (state = 'proposed') = (decided_at IS NULL)),
+    PRIMARY KEY (msisdn, id)
+);
+CREATE UNIQUE INDEX payout_resolution_open ON payout_resolution (msisdn, payout_id)
+    WHERE state = 'proposed';
+CREATE INDEX payout_resolution_id ON payout_resolution (id);
+GRANT SELECT, INSERT ON payout_resolution TO spms_app;
+GRANT UPDATE (state, decided_at, decided_by) ON payout_resolution TO spms_app;
+CREATE INDEX payout_refused ON payout (id) WHERE state = 'refused';

@@ -1,7 +1,7 @@
 """Compensation: a wrong charge is refunded double, at once, and booked against the SP.
 
 Tables written here: claim, refund, refund_total, journal_entry, posting, journal_head,
-balance_snapshot, verification, verification_event, payout, payout_query,
+balance_snapshot, verification, verification_event, payout, payout_query, payout_resolution,
 mass_correction, mass_correction_person.
 
 A claim asks whether one charge was right. It is opened by the subscriber, by an agent, or by the
@@ -20,7 +20,7 @@ Invariants, kept by the database and not by the order in which code runs:
   `refund_total`;
 - a claim is refunded exactly when less was due than charged: the CHECK on `claim`;
 - at most five claims find one charge right: `claim_stands_once_a_turn` and its CHECK;
-- every posting balances in itself, every entry is whole at COMMIT (`journal_entry_whole`), every
+- every posting balances in itself, every entry is whole (`journal_entry_whole`), every
   pair of accounts is a permitted one (`posting_accounts`);
 - rows are only ever added: balances are sums over postings, a correction is a linked reversal, and
   each number's entries are chained by hash (`journal_entry_in_turn`, `spms verify`).

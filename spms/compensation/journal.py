@@ -1,7 +1,7 @@
 """The book: double entry in fen, only ever added to, chained by hash per number.
 
 A posting takes one amount from one account and gives it to another, so it balances in itself; an
-entry is the postings of one event, and the database sees at COMMIT that it is whole. Whoever
+entry is the postings of one event, and the database sees that it is whole. Whoever
 appends to a chain holds its head, so entries of one number follow one another.
 
 Rooms above book through `post`, and take back through `reverse`; nothing is ever changed.

@@ -49,12 +49,13 @@ async def pump(pool: Pool, gateway: BillingGateway, clock: Clock) -> int:
         now = clock.now()
         settled = await queries.record(tx, ended, now=now, ask_again=ASK_AGAIN)
         await journal.post(
-            tx, [_entry(payout) for payout in settled], actor=job_actor("pay_out"), now=now
+            tx, [entry_of(payout) for payout in settled], actor=job_actor("pay_out"), now=now
         )
     return sum(answer is not Answer.NO_ANSWER for answer in answers)
 
 
-def _entry(payout: Payout) -> Draft:
+def entry_of(payout: Payout) -> Draft:
+    """Return how a payout that reached the bill is booked; its id is the payout's."""
     return Draft(
         msisdn=payout.msisdn,
         id=payout.id,

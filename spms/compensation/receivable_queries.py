@@ -67,7 +67,7 @@ SHARES = """
       FROM posting p
      WHERE msisdn = ANY($1::text[]) AND charge_id = ANY($2::uuid[])
        AND debit = 'subscriber_balance' AND credit IN ('sp_payable', 'operator_share')
-     GROUP BY msisdn, charge_id, credit
+     GROUP BY msisdn, charge_id, credit ORDER BY msisdn, charge_id, credit DESC
 """
 
 

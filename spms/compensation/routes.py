@@ -5,7 +5,7 @@ from uuid import UUID
 
 from litestar import Router, get, post
 
-from spms.compensation import actions, mass_correction_routes, verification_routes
+from spms.compensation import actions, mass_correction_routes, payout_routes, verification_routes
 from spms.compensation.claimants import claimant
 from spms.compensation.model import (
     Claim,
@@ -127,6 +127,7 @@ router = Router(
     route_handlers=[
         claim, my_claims, my_refunds, search_refunds, claims, receivable, receivables,
         *verification_routes.HANDLERS, *mass_correction_routes.HANDLERS,
+        *payout_routes.HANDLERS,
     ],
     tags=["compensation"],
 )  # fmt: skip

@@ -1,16 +1,22 @@
 """A wrong price is put right for everybody: once, in chunks, whatever happens meanwhile."""
 
 import asyncio
+from collections import Counter
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
 from spms.catalogue import actions as catalogue
-from spms.compensation import actions, mass_correction
-from spms.compensation.accounts import Cause
+from spms.compensation import actions, journal, mass_correction, queries
+from spms.compensation.accounts import Account, Bearer, Cause
 from spms.compensation.invariant_queries import INVARIANTS
+from spms.compensation.journal_model import Draft, EntryLine
 from spms.compensation.mass_correction_model import CorrectionRequest
+from spms.compensation.model import CompensationRules, Opening, Source
+from spms.compensation.refunding import refund
 from spms.compensation.refusals import CorrectionEmpty, Moved, RangeWrong, SamePerson
+from spms.compensation.rules import judge, outstanding, refund_lines
 from spms.core import db, invariants
 from spms.core.errors import NotFound
 from tests import make
@@ -179,3 +185,86 @@ async def test_what_cannot_be_proposed_is_refused_and_a_declined_one_does_nothin
         tx, row.id, accept=False, reason="no", actor=make.OFFICER_2, now=clock.now()
     )
     assert (row.state, await chunk()) == ("declined", 0)
+
+
+WRITTEN = {
+    "claim": "SELECT charge_id, source, state, charged_fen, due_fen, round, cause FROM claim",
+    "refund": "SELECT charge_id, kind, round, sp_id, amount_fen, bearer FROM refund",
+    "refund_total": "SELECT * FROM refund_total",
+    "posting": "SELECT id, debit, credit, sp_id, amount_fen, reason, charge_id, line_no, of_lines "
+               "FROM posting WHERE charge_id = ANY($1)",
+    "payout": "SELECT id, charge_id, round, charged_at, sp_id, amount_fen, state FROM payout",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bearer", ["sp", "operator"])
+async def test_a_chunk_writes_what_refunding_one_by_one_writes(
+    tx, owner, pool, clock, now, world, fill, audit, bearer
+):
+    """Charges with and without findings, earlier rounds and shares that were paid out."""
+    await fill(6, 4)
+    await owner.execute(
+        "INSERT INTO charge_finding (msisdn, charge_id, charged_at, kind, due_fen, found_at, "
+        "found_by) SELECT msisdn, id, charged_at, 'price_mismatch', 850, charged_at, 'test' "
+        "FROM charge_record WHERE right(record_id, 5) = '1-900'"
+    )
+    rows = await tx.fetch("SELECT msisdn, id, record_id FROM charge_record ORDER BY msisdn, id")
+    shared = [
+        Draft(
+            msisdn=row["msisdn"], id=uuid4(), kind="revenue", charge_id=row["id"],
+            lines=[
+                EntryLine(id=uuid4(), debit=Account.SUBSCRIBER_BALANCE, credit=account,
+                          sp_id=world.sp_id, amount_fen=fen, reason="revenue")
+                for account, fen in ((Account.SP_PAYABLE, 601), (Account.OPERATOR_SHARE, 299))
+            ],
+        )
+        for row in rows[::2]
+    ]  # fmt: skip
+    await journal.post(tx, shared, actor=make.OFFICER, now=now)
+    await audit()  # those with a finding have a first round
+    await owner.execute(
+        "INSERT INTO charge_finding (msisdn, charge_id, charged_at, kind, due_fen, found_at, "
+        "found_by) SELECT msisdn, id, charged_at, 'no_consent', 0, charged_at, 'test' "
+        "FROM charge_record WHERE right(record_id, 5) IN ('1-900', '2-900')"
+    )
+    cause = Cause.NOT_AS_PUBLISHED if bearer == "sp" else Cause.METERING
+    row = await mass_correction.propose(
+        tx, wanted(world, cause=cause), actor=make.OFFICER, now=now
+    )
+    await mass_correction.decide(
+        tx, row.id, accept=True, reason="seen", actor=make.OFFICER_2, now=now
+    )
+    ids = [one["id"] for one in rows]
+
+    async def written(connection):
+        return {
+            table: Counter(
+                tuple(one) for one in await connection.fetch(
+                    statement, *([ids] if "$1" in statement else [])
+                )
+            )
+            for table, statement in WRITTEN.items()
+        }  # fmt: skip
+
+    async with pool.acquire() as connection:
+        by_set = connection.transaction()
+        await by_set.start()
+        assert await mass_correction.work_chunk(connection, now=now) == 24
+        from_database = await written(connection)
+        await by_set.rollback()
+    found = await queries.disputed_many(tx, [one["msisdn"] for one in rows], ids)
+    openings = []
+    for charge in found:
+        due_fen = min(800, judge(charge).due_fen)
+        due = outstanding(charge, due_fen, CompensationRules())
+        openings.append(Opening(
+            id=uuid4(), disputed=charge, round=charge.round + 1, due_fen=due_fen,
+            honoured_due_fen=due_fen, reason="x", cause=cause, bearer=Bearer(bearer),
+            lines=refund_lines(charge, due, Bearer(bearer)),
+        ))  # fmt: skip
+    await refund(
+        tx, openings, source=Source.BATCH, actor=make.OFFICER, now=now, telling=False
+    )
+    assert from_database == await written(tx)
+    assert any(one["round"] == 2 for one in await tx.fetch("SELECT round FROM claim"))
+    assert (await journal.verify(pool))[1] == []

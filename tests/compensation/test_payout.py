@@ -13,6 +13,7 @@ from spms.compensation.accounts import Account
 from spms.compensation.gateways import Answer, FileGateway, HttpGateway
 from spms.compensation.verification_queries import disputed_fees
 from spms.core import db
+from tests import make
 from tests.compensation.conftest import PRICE
 
 STATES = "SELECT state, count(*)::int AS n FROM payout GROUP BY state"
@@ -162,3 +163,64 @@ async def test_the_http_gateway_knows_only_what_it_was_told(pool, clock, now, st
     assert {method for method, _, _ in seen} == {"PUT", "GET"}
     assert {path for _, path, _ in seen} == {f"/credits/{one}"}
     assert b'"amount_fen":16' in seen[0][2]
+
+
+class RefusingGateway:
+    """Refuses until it is told not to."""
+
+    def __init__(self) -> None:
+        self.refuses = True
+        self.book: Counter[UUID] = Counter()
+
+    async def pay(self, credit):
+        if not self.refuses:
+            self.book[credit.id] += 1
+        return Answer.REFUSED if self.refuses else Answer.DONE
+
+
+async def test_a_refused_payout_is_resolved_by_two_people(
+    pool, tx, clock, world, audit, http, sign_in
+):
+    for _ in range(3):
+        await world.wrong()
+    await audit()
+    gateway = RefusingGateway()
+    await payout.pump(pool, gateway, clock)
+    assert await states(tx) == {"refused": 3}
+    first, second = await sign_in(make.OFFICER), await sign_in(make.OFFICER_2)
+    page = (await http.get("/refused-payouts?limit=2", headers=first)).json()
+    rest = (await http.get(f"/refused-payouts?after={page['next']}", headers=first)).json()
+    again, by_hand, left = [one["id"] for one in page["items"] + rest["items"]]
+    assert world.msisdn not in str(page)
+
+    async def propose(payout_id, outcome, status=201):
+        answer = await http.post(
+            f"/refused-payouts/{payout_id}/resolutions", headers=first,
+            json={"outcome": outcome, "reason": "billing was asked"},
+        )  # fmt: skip
+        assert answer.status_code == status, answer.text
+        return answer.json().get("id")
+
+    async def decide(resolution_id, headers, status, *, accept=True):
+        answer = await http.post(
+            f"/payout-resolutions/{resolution_id}/decision", headers=headers,
+            json={"accept": accept, "reason": "seen"},
+        )  # fmt: skip
+        assert answer.status_code == status, answer.text
+
+    proposed = await propose(again, "send_again")
+    await propose(again, "paid_by_hand", 409)
+    await propose(world.sp_id, "send_again", 404)
+    await decide(proposed, first, 409)
+    await decide(proposed, second, 200)
+    await decide(proposed, second, 409)
+    await decide(await propose(by_hand, "paid_by_hand"), second, 200)
+    await decide(await propose(left, "paid_by_hand"), second, 200, accept=False)
+    await decide(world.sp_id, second, 404)
+    assert await states(tx) == {"queued": 1, "settled": 1, "refused": 1}
+    gateway.refuses = False
+    await payout.pump(pool, gateway, clock)
+    assert await states(tx) == {"settled": 2, "refused": 1}
+    assert [str(one) for one in gateway.book] == [again]
+    booked = "SELECT count(*) FROM posting WHERE reason = 'payout'"
+    assert await tx.fetchval(booked) == 2
