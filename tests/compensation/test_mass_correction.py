@@ -228,9 +228,7 @@ async def test_a_chunk_writes_what_refunding_one_by_one_writes(
         "FROM charge_record WHERE right(record_id, 5) IN ('1-900', '2-900')"
     )
     cause = Cause.NOT_AS_PUBLISHED if bearer == "sp" else Cause.METERING
-    row = await mass_correction.propose(
-        tx, wanted(world, cause=cause), actor=make.OFFICER, now=now
-    )
+    row = await mass_correction.propose(tx, wanted(world, cause=cause), actor=make.OFFICER, now=now)
     await mass_correction.decide(
         tx, row.id, accept=True, reason="seen", actor=make.OFFICER_2, now=now
     )
@@ -262,9 +260,7 @@ async def test_a_chunk_writes_what_refunding_one_by_one_writes(
             honoured_due_fen=due_fen, reason="x", cause=cause, bearer=Bearer(bearer),
             lines=refund_lines(charge, due, Bearer(bearer)),
         ))  # fmt: skip
-    await refund(
-        tx, openings, source=Source.BATCH, actor=make.OFFICER, now=now, telling=False
-    )
+    await refund(tx, openings, source=Source.BATCH, actor=make.OFFICER, now=now, telling=False)
     assert from_database == await written(tx)
     assert any(one["round"] == 2 for one in await tx.fetch("SELECT round FROM claim"))
     assert (await journal.verify(pool))[1] == []
