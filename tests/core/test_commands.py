@@ -5,12 +5,12 @@ import gzip
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
 import pytest
-from click.testing import Result
 from typer.testing import CliRunner
 
 from jobs import TIMETABLE
@@ -22,7 +22,7 @@ from tests.api_world import PASSWORD, LittleWorld, Served, served
 from tests.conftest import _drop, clone
 from tests.good_calls import CSV, decision, record
 
-Command = Callable[..., Result]
+Command = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
