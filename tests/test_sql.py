@@ -18,7 +18,7 @@ VERB = re.compile(
 )
 
 APPEND_ONLY = {
-    "audit_log", "sp_event", "service_event", "tariff", "subscription_event",
+    "audit_log", "number_correction", "sp_event", "service_event", "tariff", "subscription_event",
     "consent", "authorisation", "order_use", "charge_quarantine", "charge_key", "charge_record",
     "charge_finding", "claim", "refund", "posting", "breach_event", "point_entry", "rulebook",
     "chain_start", "chain_entry", "signing_key", "anchor", "anchor_leaf", "anchor_signature",

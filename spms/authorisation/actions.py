@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from spms.authorisation import queries
+from spms.authorisation import hindsight, queries
 from spms.authorisation.dossier import Dossier
 from spms.authorisation.explanation import checks, differences, for_sp
 from spms.authorisation.model import (
@@ -81,9 +81,9 @@ async def _dossier(
     *,
     sp_id: UUID,
     at: datetime,
-    before: UUID = queries.NOTHING_LATER,
+    again: queries.RecordedRow | None = None,
 ) -> Dossier:
-    """Gather facts and rules as of an instant; `before` leaves out it and what came after it."""
+    """Gather facts and rules as of an instant; with `again`, as that decision could know them."""
     caps = await rulebook.section(read, CapRules, at=at)
     consent = await rulebook.section(read, ConsentRules, at=at)
     version = await rulebook.version_at(read, at)
@@ -94,8 +94,10 @@ async def _dossier(
         at=at,
         orders_since=at - timedelta(hours=consent.on_demand_hours),
         month=month_range(business_month(at)),
-        before=before,
+        before=queries.NOTHING_LATER if again is None else again.id,
     )
+    if again is not None:
+        gathered = await hindsight.as_known(read, gathered, again)
     return Dossier(gathered, sp_id=sp_id, caps=caps, rulebook_version=version)
 
 
@@ -119,7 +121,7 @@ async def explain(read: Connection, authorisation_id: UUID, *, actor: Actor) -> 
         link_id=recorded.facts.link_id,
     )
     dossier = await _dossier(
-        read, [asked], sp_id=recorded.sp_id, at=recorded.decided_at, before=recorded.id
+        read, [asked], sp_id=recorded.sp_id, at=recorded.decided_at, again=recorded
     )
     then, again = recorded.facts, dossier.facts(asked)
     reasons = judge(again, again.caps)

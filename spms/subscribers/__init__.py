@@ -1,6 +1,6 @@
 """Subscribers' numbers: in what state each is and who holds it, as of any instant.
 
-Tables written here: number, number_event, number_bar, number_cap.
+Tables written here: number, number_event, number_correction, number_bar, number_cap.
 
 Events are facts of the operator's number registry; they may arrive late and in any order. What
 this room keeps:

@@ -194,7 +194,7 @@ async def _write(
     await queries.store(tx, [number for _, number, _ in changes])
     rederived = [event for *_, timeline in changes for event in timeline.rederived]
     if rederived:
-        await queries.rederive(tx, rederived)
+        await queries.rederive(tx, rederived, now=now)
         secret = await instance_secret(tx)
         for event in rederived:
             await audit.note(

@@ -131,16 +131,25 @@ async def add_events(
 
 
 REDERIVE = """
+    WITH e AS (
+        SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::integer[])
+                   AS e (msisdn, id, state_after, epoch_after)
+    ), kept AS (
+        INSERT INTO number_correction (msisdn, event_id, replaced_at, state_before, epoch_before)
+        SELECT n.msisdn, n.id, $5, n.state_after, n.epoch_after
+          FROM number_event n JOIN e ON n.msisdn = e.msisdn AND n.id = e.id
+        ON CONFLICT DO NOTHING
+    )
     UPDATE number_event n SET state_after = e.state_after, epoch_after = e.epoch_after
-      FROM unnest($1::text[], $2::uuid[], $3::text[], $4::integer[])
-           AS e (msisdn, id, state_after, epoch_after)
+      FROM e
      WHERE n.msisdn = e.msisdn AND n.id = e.id
 """
 
 
-async def rederive(tx: Connection, events: Sequence[NumberEvent]) -> None:
-    """Correct what follows from a late event for the events after it."""
-    await tx.execute(REDERIVE, *_columns(events, "msisdn", "id", "state_after", "epoch_after"))
+async def rederive(tx: Connection, events: Sequence[NumberEvent], *, now: datetime) -> None:
+    """Correct what follows from a late event for the events after it; keep what was held before."""
+    columns = _columns(events, "msisdn", "id", "state_after", "epoch_after")
+    await tx.execute(REDERIVE, *columns, now)
 
 
 STORE = """

@@ -1,6 +1,6 @@
 """A past decision explained and made again as of its instant, whatever has happened since."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -9,9 +9,12 @@ import pytest
 
 from spms.authorisation import actions
 from spms.authorisation.model import Decision, Explanation, Reason, Verdict
+from spms.core import db
 from spms.core.access import Actor
 from spms.core.db import Connection
 from spms.core.errors import NotFound
+from spms.subscribers.actions import record_events
+from spms.subscribers.model import NumberEventIn
 from tests import make
 from tests.authorisation import arrange
 from tests.authorisation.arrange import DAY, HOUR, Cause, World
@@ -110,6 +113,64 @@ async def test_what_happens_later_changes_the_next_answer_and_not_the_past_one(
     assert told.replay.facts == told.facts
     (next_one,) = await world.decide(at=world.now + 2 * DAY)
     assert not next_one.allowed
+
+
+async def test_a_restriction_under_way_when_it_was_made_is_not_held_against_a_decision(
+    world: World, owner: Connection
+) -> None:
+    """It is dated by its request, and nobody sees it before that has committed."""
+    decision = await decided(world)
+    late = await arrange.restriction(owner, world.sp_id, "offline", world.now - SECOND)
+    told = await explain(world, decision)
+    assert told.replay.allowed
+    assert told.agrees
+    # Lifted by a request that was under way as well: it held for who could not see that.
+    (held,) = await world.decide(at=world.now + HOUR)
+    await owner.execute(
+        "UPDATE restriction SET ends_at = $1, lifted_by = 'x' WHERE id = $2",
+        world.now + HOUR - SECOND, late,
+    )  # fmt: skip
+    told = await explain(world, held)
+    assert told.replay.reasons == held.reasons == (Reason.SP_OFFLINE,)
+    assert told.agrees
+
+
+async def test_a_restriction_that_was_there_to_be_seen_shows_as_a_difference(
+    world: World, owner: Connection
+) -> None:
+    decision = await decided(world)
+    await arrange.restriction(owner, world.sp_id, "offline", world.now - HOUR)
+    told = await explain(world, decision)
+    assert told.replay.reasons == (Reason.SP_OFFLINE,)
+    assert not told.agrees
+
+
+async def _told(world: World, kind: str, reason: str, at: datetime, *, known: datetime) -> None:
+    """Let the number registry tell of an event."""
+    row = {"msisdn": world.msisdn, "kind": kind, "reason": reason, "effective_at": at}
+    async with db.transaction(world.pool) as tx:
+        await record_events(
+            tx, [msgspec.convert(row, NumberEventIn)], actor=make.GATEWAY, now=known
+        )
+
+
+async def test_a_number_event_that_arrives_late_corrects_no_past_decision(
+    world: World, owner: Connection
+) -> None:
+    """It rewrites what follows from the events after it; each decision keeps what it knew."""
+    now = world.now
+    await _told(world, "suspended", "operator", now - 4 * HOUR, known=now - 4 * HOUR)
+    await _told(world, "resumed", "operator", now - 2 * HOUR, known=now - 2 * HOUR)
+    (before,) = await world.decide()
+    assert before.allowed
+    await _told(world, "transferred", "owner_changed", now - 3 * HOUR, known=now + HOUR)
+    (after,) = await world.decide(at=now + 2 * HOUR)
+    assert after.reasons == (Reason.NO_CONSENT,)
+    assert await owner.fetchval("SELECT count(*) FROM number_correction") == 1
+    for decision in (before, after):
+        told = await explain(world, decision)
+        assert told.agrees
+        assert told.replay.facts == told.facts
 
 
 async def test_each_decision_of_a_batch_is_replayed_after_those_before_it(
