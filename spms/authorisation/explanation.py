@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from spms.authorisation.model import Check, Facts, Purpose, Reason, RestrictionFact, Verdict
-from spms.authorisation.rules import agreed_price, outcomes, service_cap_fen, total_cap_fen
+from spms.authorisation.rules import agreed, agreed_price, outcomes, service_cap_fen, total_cap_fen
 from spms.core.money import yuan
 
 VERDICTS: Final = {True: Verdict.PASSED, False: Verdict.FAILED, None: Verdict.NOT_JUDGED}
@@ -84,6 +84,8 @@ def _notice(facts: Facts) -> str:
     service = facts.service
     if service is None:
         return NO_SERVICE
+    if agreed(facts):
+        return "The person agreed to a notice of her own terms; a later tariff changes nothing."
     if service.tariff_id is None or service.tariff_price_fen is None:
         return "The service had no tariff in force."
     tariff = f"tariff version {service.tariff_version} ({yuan(service.tariff_price_fen)} yuan)"

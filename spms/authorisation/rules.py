@@ -61,6 +61,12 @@ def agreed_price(facts: Facts) -> int | None:
     return facts.service.tariff_price_fen if facts.service is not None else None
 
 
+def agreed(facts: Facts) -> bool:
+    """Whether a live relation rests on a consent: to an approved notice, and to its price."""
+    relation = facts.relation
+    return relation is not None and relation.live and relation.consent_kind is not None
+
+
 def service_cap_fen(facts: Facts, rules: CapRules) -> int:
     """Return the month's cap for the service: the person's own, or the operator's."""
     own_fen = facts.own_caps.service_month_fen
@@ -106,8 +112,11 @@ def _service_not_shielded(facts: Facts, _: CapRules) -> Outcome:
 
 
 def _notice_approved(facts: Facts, _: CapRules) -> Outcome:
+    """Whoever agreed goes on by the notice she agreed to, whatever becomes of a later tariff's."""
     if facts.service is None:
         return None
+    if agreed(facts):
+        return True
     return facts.service.tariff_id is not None and facts.service.notice_id is not None
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from spms.core import access, audit, outbox
 from spms.core.access import Actor, ActorKind
 from spms.core.db import Connection
-from spms.core.errors import Conflict, Forbidden, NotFound
+from spms.core.errors import Conflict, Forbidden
 from spms.core.instance import instance_secret
 from spms.core.phone import mask
 from spms.subscribers import queries, rules
@@ -81,13 +81,16 @@ def view(number: Number) -> NumberView:
 
 async def look_up(
     tx: Connection, msisdn: str, *, reason: str, actor: Actor, now: datetime
-) -> NumberFile:
-    """Show a number and its history to staff; who looked and why is recorded first."""
+) -> NumberFile | None:
+    """Show a number and its history to staff; who looked and why is recorded first.
+
+    None when nobody ever had it. That is no refusal: the record of the look must be committed.
+    """
     name = audit_name(await instance_secret(tx), msisdn)
     await audit.note(tx, "number.looked_up", "number", name, actor=actor, now=now, reason=reason)
     number = await queries.get(tx, msisdn)
     if number is None:
-        raise NotFound
+        return None
     return NumberFile(number=view(number), history=await queries.history(tx, msisdn))
 
 

@@ -6,7 +6,9 @@ from uuid import UUID
 
 import msgspec
 from litestar import Router, get, post
+from litestar.datastructures import State
 
+from spms.core import db
 from spms.core.access import Actor, Role, only
 from spms.core.db import Connection
 from spms.core.errors import Forbidden, NotAllowed, NotFound
@@ -68,9 +70,13 @@ async def record(data: NumberEvents, tx: Connection, actor: Actor, now: datetime
     guards=[only(Role.AGENT, Role.COMPLIANCE)],
     responses=refusals(NotFound),
 )
-async def look_up(data: Lookup, tx: Connection, actor: Actor, now: datetime) -> NumberFile:
-    """Look a number up, with a reason that is recorded."""
-    return await actions.look_up(tx, data.msisdn, reason=data.reason, actor=actor, now=now)
+async def look_up(data: Lookup, state: State, actor: Actor, now: datetime) -> NumberFile:
+    """Look a number up, with a reason that is recorded, also for a number nobody ever had."""
+    async with db.transaction(state.pool) as tx:
+        found = await actions.look_up(tx, data.msisdn, reason=data.reason, actor=actor, now=now)
+    if found is None:  # refused only after the commit, so that the record of the look stays
+        raise NotFound
+    return found
 
 
 @get("/my/number", guards=[only(Role.SUBSCRIBER)])

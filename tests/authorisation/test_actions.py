@@ -67,6 +67,11 @@ async def _left(world: World, owner: Connection) -> None:
     )  # fmt: skip
 
 
+async def _left_under_a_new_tariff(world: World, owner: Connection) -> None:
+    await _left(world, owner)
+    await _new_tariff_without_notice(world, owner)
+
+
 async def _not_confirmed(world: World, owner: Connection) -> None:
     await owner.execute("DELETE FROM consent WHERE subscription_id = $1", world.subscription_id)
     await owner.execute(
@@ -139,7 +144,9 @@ CAUSES = [
     (["service_not_online"], _service_offline, {}),
     (["service_shielded"], _sp_shielded, {}),
     (["service_shielded"], _service_shielded, {}),
-    (["no_notice"], _new_tariff_without_notice, {}),
+    ([], _new_tariff_without_notice, {}),  # the old price until the end
+    (["price_mismatch"], _new_tariff_without_notice, {"price_fen": 1000}),
+    (["no_notice", "no_consent"], _left_under_a_new_tariff, {"price_fen": 1000}),
     (["access_number_wrong"], _nothing, {"access_number": "10699999"}),
     (["price_mismatch"], _nothing, {"price_fen": 801}),
     (["number_unknown"], _nothing, {"msisdn": "8613700000000"}),
@@ -218,7 +225,8 @@ async def test_a_tariff_takes_over_at_its_instant_and_the_agreed_price_stays(
     change = world.now + HOUR
     tariff_id = await arrange.tariff(owner, world.service_id, 1000, change)
     assert await world.ask(at=change - SECOND) == []
-    assert await world.ask(at=change) == ["no_notice"]
+    assert await world.ask(at=change) == []
+    assert await world.ask(at=change, price_fen=1000) == ["price_mismatch"]
     await arrange.notice(owner, world.service_id, tariff_id, change + SECOND)
     assert await world.ask(at=change + SECOND) == []
     assert await world.ask(at=change + SECOND, price_fen=1000) == ["price_mismatch"]

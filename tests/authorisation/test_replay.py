@@ -95,7 +95,7 @@ async def _caps_lowered(world: World, owner: Connection) -> None:
 
 
 LATER = [
-    _restricted, _tariff, _terminated_with_effect_before, _left, _withdrawn, _sp_closed, _spent,
+    _restricted, _terminated_with_effect_before, _left, _withdrawn, _sp_closed, _spent,
     _caps_lowered,
 ]  # fmt: skip
 
@@ -171,6 +171,20 @@ async def test_a_number_event_that_arrives_late_corrects_no_past_decision(
         told = await explain(world, decision)
         assert told.agrees
         assert told.replay.facts == told.facts
+
+
+async def test_a_new_tariff_changes_neither_the_past_answer_nor_the_next(
+    world: World, owner: Connection
+) -> None:
+    decision = await decided(world)
+    await _tariff(world, owner)
+    told = await explain(world, decision)
+    assert told.agrees
+    assert told.replay.facts == told.facts
+    (next_one,) = await world.decide(at=world.now + 2 * DAY)
+    assert next_one.allowed, "the old price goes on, though nobody approved the new one's notice"
+    words = [check.sentence for check in (await explain(world, next_one)).checks]
+    assert any("a later tariff changes nothing" in sentence for sentence in words)
 
 
 async def test_each_decision_of_a_batch_is_replayed_after_those_before_it(

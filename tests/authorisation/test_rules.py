@@ -89,6 +89,9 @@ ALLOWED = {
     },
     "the right access number": {"access_number": "106900"},
     "the agreed price after the tariff rose": {"service": service(tariff_price_fen=1000)},
+    "the agreed price while the new tariff has no notice": {
+        "service": service(tariff_price_fen=1000, notice_id=None, notice_version=None),
+    },
     "the last fen under the service cap": {"spent_service_fen": 2200, "spent_total_fen": 2200},
     "the last fen under the total cap": {"spent_total_fen": 9200},
     "above the operator's caps, within her own": {
@@ -119,8 +122,6 @@ ALONE = [
     ("service_shielded", {"restrictions": held("shielded")}),
     ("service_shielded", {"restrictions": held("shielded", SERVICE.id)}),
     ("service_shielded", {"restrictions": held("offline", SERVICE.id)}),
-    ("no_notice", {"service": service(notice_id=None, notice_version=None)}),
-    ("no_notice", {"service": service(tariff_id=None, tariff_price_fen=None)}),
     ("access_number_wrong", {"access_number": "106901"}),
     (
         "access_number_wrong",
@@ -165,10 +166,22 @@ def test_one_thing_is_wrong_and_only_that_is_named(reason: str, values: dict[str
 
 
 def test_every_reason_is_met_alone() -> None:
-    assert {reason for reason, _ in ALONE} == set(Reason)
+    # Without a notice nobody can have agreed, unless it was to earlier terms, which go on.
+    assert {reason for reason, _ in ALONE} == set(Reason) - {Reason.NO_NOTICE}
 
 
+NO_NOTICE = {"service": service(notice_id=None, notice_version=None)}
 TOGETHER = [
+    (["no_notice", "no_consent"], NO_NOTICE | {"relation": None}),
+    (["no_notice", "consent_pending"], NO_NOTICE | {"relation": WAITING}),
+    (
+        ["no_notice", "no_consent"],
+        NO_NOTICE | {"relation": relation(consent_kind=None, consent_price_fen=None)},
+    ),
+    (
+        ["no_notice", "no_consent"],
+        {"service": service(tariff_id=None, tariff_price_fen=None), "relation": None},
+    ),
     (
         ["sp_not_active", "sp_offline", "service_not_online", "number_suspended"],
         {

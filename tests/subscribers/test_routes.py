@@ -77,12 +77,16 @@ async def test_staff_look_a_number_up_and_it_is_recorded_why(http, sign_in, tx, 
     assert MSISDN[2:] not in str(row)
 
 
-async def test_a_lookup_without_a_reason_or_of_nobodys_number_gives_nothing(http, sign_in, now):
+async def test_a_lookup_without_a_reason_or_of_nobodys_number_gives_nothing(
+    http, sign_in, tx, now
+):
     agent = await sign_in(make.AGENT)
     without = await post(http, agent, "/numbers/lookup", {"msisdn": MSISDN})
     assert without.status_code == 400
     nobodys = await post(http, agent, "/numbers/lookup", {"msisdn": MSISDN, "reason": "ticket"})
     assert nobodys.status_code == 404
+    noted = await tx.fetch("SELECT actor, reason FROM audit_log WHERE act = 'number.looked_up'")
+    assert [tuple(row) for row in noted] == [("staff:agent", "ticket")], "looking is on record"
 
 
 async def test_the_holder_sees_her_number_until_another_holds_it(http, sign_in, tx, now):
