@@ -19,7 +19,7 @@ from spms.cli.tools import DURABLE
 from spms.core import roles
 from spms.core.settings import Settings
 from tests.api_world import PASSWORD, LittleWorld, Served, served
-from tests.conftest import _drop, clone
+from tests.conftest import drop, clone
 from tests.good_calls import CSV, decision, record
 
 Command = Callable[..., Any]
@@ -29,7 +29,7 @@ Command = Callable[..., Any]
 def owner_url_of_all(server_url: str, template: str) -> Iterator[str]:
     url = asyncio.run(clone(server_url, template))
     yield url
-    asyncio.run(_drop(server_url, urlsplit(url).path[1:]))
+    asyncio.run(drop(server_url, urlsplit(url).path[1:]))
 
 
 @pytest.fixture(scope="module")
