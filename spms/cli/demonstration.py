@@ -4,7 +4,6 @@ The demo passwords are derived from the instance's own secret, so that every pro
 database prints the same ones and none is kept in a file. They exist in the sandbox only.
 """
 
-import asyncio
 import hashlib
 import hmac
 import socket
@@ -60,8 +59,7 @@ async def prepare(ground: Base) -> None:
             for name in STAFF
             if await access.credential_of(read, ActorKind.STAFF, name) is None
         ]
-    hashing = [hash_password(demo_secret(secret, name)) for name in missing]
-    hashes = dict(zip(missing, await asyncio.gather(*hashing), strict=True))
+    hashes = {name: await hash_password(demo_secret(secret, name)) for name in missing}
     async with db.transaction(ground.pool) as tx:
         for name in missing:
             await access.add_unique(
