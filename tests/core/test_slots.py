@@ -167,13 +167,17 @@ async def test_a_job_in_chunks_goes_on_where_it_died(pool, owner, clock):
 
 
 async def test_a_long_slot_keeps_its_lease_and_one_that_never_ends_is_broken_off(pool, clock):
+    begun = asyncio.Event()
+
     async def work(tx, *, actor, now):
-        await asyncio.sleep(2)
+        begun.set()
+        await asyncio.sleep(3)
         return "slow"
 
     house = _House(pool, clock)
-    job = SlotJob(name="job", every=timedelta(days=1), work=work, lease=timedelta(seconds=1.2))
+    job = SlotJob(name="job", every=timedelta(days=1), work=work, lease=timedelta(seconds=2))
     first = asyncio.create_task(runner.run_due_slots(house, job, "w"))
+    await begun.wait()
     while not first.done():
         assert await runner.run_due_slots(house, job, "other") == 0
         await asyncio.sleep(0.1)
