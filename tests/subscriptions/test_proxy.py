@@ -253,9 +253,14 @@ async def test_every_door_through_which_staff_leave_starts_the_clocks(desk: Desk
     sold, msisdn = await world.sold(), await world.number()
     await world.running(msisdn, sold)
     agent = await desk.sign_in(make.AGENT)
-    body = {"msisdn": msisdn, "reason": "来电"}
-    await desk.http.post("/subscriptions/leave-all", json=body, headers=agent)
-    assert await world.pool.fetchval("SELECT count(*) FROM leaving_duty") == 2
+    body = {"msisdn": msisdn, "reason": "来电", "ticket": "GD-18"}
+    left = await desk.http.post("/subscriptions/leave-all", json=body, headers=agent)
+    assert left.json() == {"left": 1}
+    rows = await world.pool.fetch(
+        """SELECT l.ticket, l.reason, l.looked_by FROM leaving_duty d
+             JOIN proxy_lookup l ON l.msisdn = d.msisdn AND l.id = d.lookup_id"""
+    )
+    assert [tuple(row) for row in rows] == 2 * [("GD-18", "来电", "staff:agent")]
     await world.running(msisdn, await world.sold())
     assert await world.say(msisdn, "TD") == "left"  # her own word needs no clock
     assert await world.pool.fetchval("SELECT count(*) FROM leaving_duty") == 2
