@@ -334,8 +334,12 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
         role="sp", body=of_person(w, service_id=w.another_service("online"))
     ),
     "POST /subscriptions/search": lambda w: Call(role="agent", body=of_person(w, **WHY)),
-    "POST /subscriptions/{subscription_id}/leave": lambda _: Call(role="agent", body=WHY),
-    "POST /subscriptions/leave-all": lambda w: Call(role="agent", body=of_person(w, **WHY)),
+    "POST /subscriptions/{subscription_id}/leave": lambda _: Call(
+        role="agent", body={**WHY, "ticket": unique()}
+    ),
+    "POST /subscriptions/leave-all": lambda w: Call(
+        role="agent", body=of_person(w, ticket=unique(), **WHY)
+    ),
     "POST /proxy-lookups": lambda w: Call(
         role="agent", body=of_person(w, ticket=unique(), **WHY)
     ),

@@ -138,7 +138,7 @@ FACTS = """
           FROM unnest($1::text[]) AS asked (msisdn)
           JOIN message_in u ON u.msisdn = asked.msisdn
          WHERE u.received_at <= $6 AND u.received_at > $6 - interval '3 days'
-           AND (u.handled_at IS NULL OR u.handled_at > $6)
+           AND (u.handled_at IS NULL OR u.handled_at > $6 OR u.outcome = 'failed')
          ORDER BY u.received_at, u.id) u) AS unread
 """
 PLAN = "SELECT set_config('plan_cache_mode', $1, true)"
@@ -166,7 +166,8 @@ async def gather(
     late; so is an SP's own free trial at its end. `month` is the business month of `at`; of its decisions only those made before the decision
     `before` count. Statuses, restrictions, tariffs and number events are dated, so the same
     statement replays a past decision. A number event counts from when it was recorded, a consent
-    from when its message was handled: before that nobody could have known.
+    from when its message was handled: before that nobody could have known. A message that could
+    not be handled and was put aside for a person stays unread.
 
     One list per kind of fact, matched outside. Each list starts from the keys asked for and finds
     its rows by index: a prepared plan does not know how many keys there will be, and joining the

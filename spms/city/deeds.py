@@ -183,7 +183,7 @@ async def _all_sms(doer: Doer, _: Event, __: Offer | None) -> list[Expected]:
 
 
 async def _all_agent(doer: Doer, _: Event, __: Offer | None) -> list[Expected]:
-    body = {"msisdn": doer.phone.msisdn, "reason": "客户来电要求全部退订"}
+    body = {"msisdn": doer.phone.msisdn, "reason": "客户来电要求全部退订", "ticket": _ticket(doer)}
     await doer.api.post(doer.api.agent, "/subscriptions/leave-all", body)
     return []
 
@@ -194,8 +194,13 @@ async def _leave_agent(doer: Doer, _: Event, offer: Offer | None) -> list[Expect
     page = (await doer.api.post(doer.api.agent, "/subscriptions/search", search)).body
     relation = _held(doer, page["items"], _of(offer))
     path = f"/subscriptions/{relation}/leave"
-    await doer.api.post(doer.api.agent, path, {"reason": reason})
+    await doer.api.post(doer.api.agent, path, {"reason": reason, "ticket": _ticket(doer)})
     return []
+
+
+def _ticket(doer: Doer) -> str:
+    """The reference of a person's call to the operator."""
+    return f"GD-{doer.person}"
 
 
 async def _leave_web(doer: Doer, _: Event, offer: Offer | None) -> list[Expected]:

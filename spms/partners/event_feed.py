@@ -46,14 +46,20 @@ async def number(tx: Connection, *, now: datetime, limit: int = 500) -> int:
 
 
 async def read_feed(
-    read: Connection, sp_id: UUID, cursor: str | None, limit: int, *, actor: Actor
+    tx: Connection, sp_id: UUID, cursor: str | None, limit: int, *, actor: Actor, now: datetime
 ) -> FeedPage:
-    """Return an SP's events behind a cursor, or from the first; raise `CursorInvalid`."""
-    key = await read_cursor(read, actor, LIST, cursor, tuple[int])
+    """Return an SP's events behind a cursor, or from the first; raise `CursorInvalid`.
+
+    Whoever comes back with a cursor has what is before it: that is remembered (a page that was
+    only sent may never have arrived).
+    """
+    key = await read_cursor(tx, actor, LIST, cursor, tuple[int])
     after = key[0] if key else 0
-    found = await queries.page(read, sp_id, after, limit + 1)
+    if after:
+        await queries.read_to(tx, sp_id, after, now=now)
+    found = await queries.page(tx, sp_id, after, limit + 1)
     items = found[:limit]
     last = items[-1].position if items else after
     return FeedPage(
-        items=items, next=await write_cursor(read, actor, LIST, [last]), more=len(found) > limit
+        items=items, next=await write_cursor(tx, actor, LIST, [last]), more=len(found) > limit
     )

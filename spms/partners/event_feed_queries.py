@@ -77,3 +77,14 @@ PAGE = """
 async def page(read: Connection, sp_id: UUID, after: int, limit: int) -> list[FeedEvent]:
     """Load an SP's events behind a position, in order."""
     return many(FeedEvent, await read.fetch(PAGE, sp_id, after, limit))
+
+
+READ_TO = """
+    UPDATE event_feed_head SET read_position = $2, read_at = $3
+     WHERE sp_id = $1 AND read_position < $2
+"""
+
+
+async def read_to(tx: Connection, sp_id: UUID, position: int, *, now: datetime) -> None:
+    """Remember how far an SP has read; it never reads back."""
+    await tx.execute(READ_TO, sp_id, position, now)

@@ -144,10 +144,13 @@ async def replay(
 
 @get("/events", guards=[only(Role.SP)], responses=refusals(CursorInvalid))
 async def feed(
-    read: Connection, actor: Actor, limit: Limit = 20, cursor: FeedCursor = None
+    tx: Connection, actor: Actor, now: datetime, limit: Limit = 20, cursor: FeedCursor = None
 ) -> FeedPage:
-    """Read what the SP was told, in order; `next` goes on where this page ends, also at the end."""
-    return await read_feed(read, actor.sp_id, cursor, limit, actor=actor)
+    """Read what the SP was told, in order; `next` goes on where this page ends, also at the end.
+
+    Coming back with it says that all before it has arrived.
+    """
+    return await read_feed(tx, actor.sp_id, cursor, limit, actor=actor, now=now)
 
 
 router = Router(

@@ -59,24 +59,13 @@ async def acknowledge(tx: Connection, duty_id: UUID, *, actor: Actor, now: datet
     return shown
 
 
-async def sp_told(
-    tx: Connection, msisdn: str, subscription_id: UUID, *, actor: Actor, now: datetime
-) -> bool:
-    """Record that a relation's end was delivered to its SP; False when no clock was waiting.
-
-    For whoever delivers the news, such as a webhook that the SP's side has accepted.
-    """
-    return await leaving_queries.sp_told(
-        tx, msisdn, subscription_id, now=now, actor=actor.label
-    )  # fmt: skip
-
-
 async def watch(tx: Connection, *, actor: Actor, now: datetime, limit: int = 500) -> int:
     """Record what is done by itself, and tell others of the clocks that ran out; return how many.
 
     Safe to run anywhere at once: a clock runs out once.
     """
-    done = await leaving_queries.welcomes_revoked(tx, now=now, actor=actor.label, limit=limit)
+    done = await leaving_queries.sps_know(tx, actor=actor.label, limit=limit)
+    done += await leaving_queries.welcomes_revoked(tx, now=now, actor=actor.label, limit=limit)
     late = await leaving_queries.overdue(tx, now=now, limit=limit)
     for duty in late:
         payload = {

@@ -12,6 +12,11 @@ from spms.subscriptions.model import SubscriptionShown
 TOPIC_OVERDUE: Final = "leaving.overdue"
 """Outbox: {duty_id, kind, sp_id, subscription_id, due_at}, once for every clock that ran out."""
 
+Ticket = Annotated[
+    str, msgspec.Meta(pattern=r"^[0-9A-Za-z._:/-]{1,40}$(?!\n)", examples=["GD-20260302-17"])
+]
+"""The reference of the call or complaint for which an agent acts."""
+
 
 class Zeros(StrEnum):
     """What `00000` does: it is not the same everywhere (domain U5)."""

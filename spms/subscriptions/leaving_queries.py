@@ -117,18 +117,37 @@ async def find(read: Connection, duty_id: UUID) -> Duty | None:
     return one(Duty, await read.fetchrow(FIND, duty_id))
 
 
-SP_TOLD = """
-    UPDATE leaving_duty SET met_at = $3, met_by = $4
-     WHERE msisdn = $1 AND subscription_id = $2 AND kind = 'sp_told' AND met_at IS NULL
-    RETURNING id
+# The SP knows once one of its endpoints took the news of the end, or it read on behind it in the
+# feed. That instant counts, not when it was looked at; a breach that is told already stays one.
+KNOWN = """
+    WITH known AS (
+        SELECT d.msisdn, d.id, k.at
+          FROM leaving_duty d
+         CROSS JOIN LATERAL (
+               SELECT LEAST(min(w.done_at), min(h.read_at)) AS at
+                 FROM subscription_event e
+                 JOIN partner_event p ON p.id = e.id
+                 LEFT JOIN webhook_endpoint o ON o.sp_id = p.sp_id
+                 LEFT JOIN webhook_delivery w ON w.endpoint_id = o.id AND w.position = p.position
+                       AND w.state = 'delivered'
+                 LEFT JOIN event_feed_head h ON h.sp_id = p.sp_id AND h.read_position >= p.position
+                WHERE e.msisdn = d.msisdn AND e.subscription_id = d.subscription_id
+                  AND e.to_status IN ('ended', 'refused')) k
+         WHERE d.kind = 'sp_told' AND d.met_at IS NULL AND k.at IS NOT NULL
+         ORDER BY d.due_at LIMIT $2 FOR UPDATE OF d SKIP LOCKED
+    )
+    UPDATE leaving_duty d
+       SET met_at = CASE WHEN d.breached_at IS NULL THEN k.at ELSE GREATEST(k.at, d.due_at) END,
+           met_by = $1
+      FROM known k
+     WHERE d.msisdn = k.msisdn AND d.id = k.id AND d.met_at IS NULL
+    RETURNING d.id
 """
 
 
-async def sp_told(
-    tx: Connection, msisdn: str, subscription_id: UUID, *, now: datetime, actor: str
-) -> bool:
-    """Record that the SP of a relation knows of its end."""
-    return await tx.fetchval(SP_TOLD, msisdn, subscription_id, now, actor) is not None
+async def sps_know(tx: Connection, *, actor: str, limit: int) -> int:
+    """Record which SPs took the news that a relation ended, by webhook or in the feed."""
+    return len(await tx.fetch(KNOWN, actor, limit))
 
 
 # The person knows once the network took a confirmation, and nothing that welcomes is on its way.

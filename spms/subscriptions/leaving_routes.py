@@ -1,4 +1,4 @@
-"""HTTP about leaving through an agent, and about the clocks of what must follow."""
+"""HTTP about leaving, oneself and through an agent, and about the clocks of what must follow."""
 
 from datetime import datetime
 from typing import Annotated
@@ -8,20 +8,27 @@ import msgspec
 from litestar import Router, get, post
 from litestar.params import Parameter
 
-from spms.core.access import Actor, Role, only
+from spms.core.access import Actor, ActorKind, Role, only
 from spms.core.db import Connection
-from spms.core.errors import NotFound
+from spms.core.errors import NotFound, Unprocessable
 from spms.core.http import refusals
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page
 from spms.core.phone import Msisdn
-from spms.subscriptions import duties, proxy
-from spms.subscriptions.leaving_model import Clock, DutyShown, ProxyLeft, ProxyView
+from spms.subscriptions import actions, duties, proxy, queries
+from spms.subscriptions.evidence import show
+from spms.subscriptions.leaving_model import Clock, DutyShown, ProxyLeft, ProxyView, Ticket
+from spms.subscriptions.model import SubscriptionShown
 from spms.subscriptions.proxy import LookupExpired
+from spms.subscriptions.routes import (
+    NumberMissing,
+    Reason,
+    ReasonMissing,
+    number_of,
+    require_reason,
+    visible,
+)
 
 Said = Annotated[str, msgspec.Meta(min_length=2, max_length=200, pattern=r"\S")]
-Ticket = Annotated[
-    str, msgspec.Meta(pattern=r"^[0-9A-Za-z._:/-]{1,40}$(?!\n)", examples=["GD-20260302-17"])
-]
 Show = Annotated[Clock | None, Parameter(description="Only those whose clock stands so")]
 
 
@@ -40,6 +47,38 @@ class LeaveFor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         None
     )
     """Left out or null: everything."""
+
+
+class TicketMissing(Unprocessable):
+    """Whoever leaves for a subscriber says under which ticket."""
+
+    code = "ticket_missing"
+
+
+class Leave(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Leaving one relation."""
+
+    reason: Reason | None = None
+    """Obligatory for an agent."""
+    ticket: Ticket | None = None
+    """Obligatory for an agent: the call's or complaint's reference."""
+
+
+class LeaveAll(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Leaving everything."""
+
+    msisdn: Msisdn | None = None
+    """For agents; a signed-in subscriber leaves it out."""
+    reason: Reason | None = None
+    """Obligatory for an agent."""
+    ticket: Ticket | None = None
+    """Obligatory for an agent: the call's or complaint's reference."""
+
+
+class Left(msgspec.Struct, frozen=True, kw_only=True):
+    """How much was left."""
+
+    left: int
 
 
 @post("/proxy-lookups", status_code=201, guards=[only(Role.AGENT)])
@@ -100,4 +139,70 @@ async def acknowledge(duty_id: UUID, tx: Connection, actor: Actor, now: datetime
     return await duties.acknowledge(tx, duty_id, actor=actor, now=now)
 
 
-router = Router("/", route_handlers=[look_up, leave, of_all, acknowledge], tags=["leaving"])
+@post(
+    "/subscriptions/{subscription_id:uuid}/leave",
+    status_code=200,
+    guards=[only(Role.SUBSCRIBER, Role.AGENT)],
+    responses=refusals(NotFound, ReasonMissing, TicketMissing),
+)
+async def leave_one(
+    subscription_id: UUID, data: Leave, tx: Connection, actor: Actor, now: datetime
+) -> SubscriptionShown:
+    """End a relation at once; leaving what is over already changes nothing.
+
+    An agent's way is `POST /proxy-lookups` and its `leave`; here both are one step.
+    """
+    current = await visible(tx, subscription_id, actor)
+    if actor.kind is ActorKind.STAFF:
+        await _leave_for(tx, current.msisdn, data, [subscription_id], actor=actor, now=now)
+        left = await queries.find(tx, current.msisdn, subscription_id) or current
+    else:
+        left = await actions.leave(
+            tx,
+            msisdn=current.msisdn,
+            subscription_id=subscription_id,
+            reason=None,
+            actor=actor,
+            now=now,
+        )
+    (shown,) = await show(tx, [left], actor=actor)
+    return shown
+
+
+@post(
+    "/subscriptions/leave-all",
+    status_code=200,
+    guards=[only(Role.SUBSCRIBER, Role.AGENT)],
+    responses=refusals(NotFound, ReasonMissing, TicketMissing, NumberMissing),
+)
+async def leave_all(data: LeaveAll, tx: Connection, actor: Actor, now: datetime) -> Left:
+    """End everything a number has, at once.
+
+    An agent's way is `POST /proxy-lookups` and its `leave`; here both are one step.
+    """
+    msisdn = number_of(data.msisdn, actor)
+    if actor.kind is ActorKind.STAFF:
+        return Left(left=await _leave_for(tx, msisdn, data, None, actor=actor, now=now))
+    return Left(left=await actions.leave_all(tx, msisdn=msisdn, reason=None, actor=actor, now=now))
+
+
+async def _leave_for(
+    tx: Connection, msisdn: str, data: Leave | LeaveAll, ids: list[UUID] | None, *, actor: Actor,
+    now: datetime,
+) -> int:  # fmt: skip
+    """Leave for a number's holder, bound to a look-up on record; return how much ended."""
+    require_reason(data.reason, actor)
+    if data.ticket is None:
+        raise TicketMissing
+    found = await proxy.look_up(
+        tx, msisdn, reason=data.reason or "", ticket=data.ticket, actor=actor, now=now
+    )
+    left = await proxy.leave(tx, found.lookup_id, subscription_ids=ids, actor=actor, now=now)
+    return len(left.left)
+
+
+router = Router(
+    "/",
+    route_handlers=[leave_one, leave_all, look_up, leave, of_all, acknowledge],
+    tags=["leaving"],
+)

@@ -1,4 +1,4 @@
-"""HTTP about relations. A request can be made here, and leaving; a confirmation cannot.
+"""HTTP about relations. A request can be made here; a confirmation cannot.
 
 The second consent comes only over the operator's own SMS link; no body of any route creates one.
 """
@@ -61,28 +61,6 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """An SP's own free trial: it ends after so many days unless the person agrees to pay."""
 
 
-class Leave(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Leaving one relation."""
-
-    reason: Reason | None = None
-    """Obligatory for an agent."""
-
-
-class LeaveAll(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Leaving everything."""
-
-    msisdn: Msisdn | None = None
-    """For agents; a signed-in subscriber leaves it out."""
-    reason: Reason | None = None
-    """Obligatory for an agent."""
-
-
-class Left(msgspec.Struct, frozen=True, kw_only=True):
-    """How much was left."""
-
-    left: int
-
-
 class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whose relations, and why they are looked at."""
 
@@ -108,8 +86,8 @@ async def ask(
     For a service that the number has at another price it asks for a yes to the new one; without
     it the old price stays.
     """
-    msisdn = _number(data.msisdn, actor)
-    _require_reason(data.reason, actor)
+    msisdn = number_of(data.msisdn, actor)
+    require_reason(data.reason, actor)
     if data.free_days is not None and actor.kind is not ActorKind.SP:
         raise rules.NothingToTry("only an SP gives its service for nothing")
 
@@ -174,40 +152,6 @@ async def of_sp(
     return Page(items=items, next=cursor)
 
 
-@post(
-    "/subscriptions/{subscription_id:uuid}/leave",
-    status_code=200,
-    guards=[only(Role.SUBSCRIBER, Role.AGENT)],
-    responses=refusals(NotFound, ReasonMissing),
-)
-async def leave(
-    subscription_id: UUID, data: Leave, tx: Connection, actor: Actor, now: datetime
-) -> SubscriptionShown:
-    """End a relation at once; leaving what is over already changes nothing."""
-    _require_reason(data.reason, actor)
-    current = await visible(tx, subscription_id, actor)
-    left = await actions.leave(
-        tx, msisdn=current.msisdn, subscription_id=subscription_id, reason=data.reason,
-        actor=actor, now=now,
-    )  # fmt: skip
-    (shown,) = await show(tx, [left], actor=actor)
-    return shown
-
-
-@post(
-    "/subscriptions/leave-all",
-    status_code=200,
-    guards=[only(Role.SUBSCRIBER, Role.AGENT)],
-    responses=refusals(NotFound, ReasonMissing, NumberMissing),
-)
-async def leave_all(data: LeaveAll, tx: Connection, actor: Actor, now: datetime) -> Left:
-    """End everything a number has, at once."""
-    msisdn = _number(data.msisdn, actor)
-    _require_reason(data.reason, actor)
-    count = await actions.leave_all(tx, msisdn=msisdn, reason=data.reason, actor=actor, now=now)
-    return Left(left=count)
-
-
 @get(
     "/subscriptions/{subscription_id:uuid}/evidence",
     guards=[only(Role.SUBSCRIBER, Role.AGENT, Role.COMPLIANCE, Role.SP)],
@@ -223,7 +167,8 @@ async def evidence(subscription_id: UUID, tx: Connection, actor: Actor, now: dat
     return await actions.evidence(tx, current.msisdn, subscription_id, actor=actor)
 
 
-def _number(given: str | None, actor: Actor) -> str:
+def number_of(given: str | None, actor: Actor) -> str:
+    """Return whose number an act is about: a subscriber's is her own. Raises `NumberMissing`."""
     if actor.kind is ActorKind.SUBSCRIBER:
         if given not in (None, actor.msisdn):
             raise NumberMissing("leave msisdn out: it is your own number")
@@ -233,7 +178,8 @@ def _number(given: str | None, actor: Actor) -> str:
     return given
 
 
-def _require_reason(reason: str | None, actor: Actor) -> None:
+def require_reason(reason: str | None, actor: Actor) -> None:
+    """Let staff say why; raise `ReasonMissing`."""
     if actor.kind is ActorKind.STAFF and (reason is None or not reason.strip()):
         raise ReasonMissing
 
@@ -276,6 +222,6 @@ async def _of_number(
 
 router = Router(
     "/",
-    route_handlers=[ask, mine, search, of_sp, leave, leave_all, evidence],
+    route_handlers=[ask, mine, search, of_sp, evidence],
     tags=["subscriptions"],
 )

@@ -137,6 +137,17 @@ async def _td_received(world: World, owner: Connection) -> None:
     )  # fmt: skip
 
 
+async def _td_put_aside(world: World, owner: Connection) -> None:
+    """Its handling failed, and a person is to look at it; she has left all the same."""
+    await _td_received(world, owner)
+    await owner.execute("UPDATE message_in SET handled_at = $1, outcome = 'failed'", world.now)
+
+
+async def _td_carried_out_elsewhere(world: World, owner: Connection) -> None:
+    await _td_received(world, owner)
+    await owner.execute("UPDATE message_in SET handled_at = $1, outcome = 'left'", world.now)
+
+
 CAUSES = [
     (["sp_not_active"], _sp_closed, {}),
     (["sp_offline"], _sp_offline, {}),
@@ -159,6 +170,8 @@ CAUSES = [
     (["consent_pending"], _not_confirmed, {}),
     (["barred_all", "barred_sp", "barred_category"], _barred, {}),
     (["leave_received"], _td_received, {}),
+    (["leave_received"], _td_put_aside, {}),
+    ([], _td_carried_out_elsewhere, {}),
     ([], _td_received, {"purpose": Purpose.MESSAGE, "price_fen": 0}),
     (["trial"], _in_trial, {}),
     ([], _in_trial, {"purpose": Purpose.MESSAGE, "price_fen": 0}),

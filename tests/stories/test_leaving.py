@@ -72,7 +72,10 @@ async def leaving_through_an_agent(world: World, li: Phone, shop: Shop) -> None:
         )
     )["items"]
     await world.agent.post(f"/subscriptions/{found['id']}/leave", {}, status=422)
-    left = await world.agent.post(f"/subscriptions/{found['id']}/leave", {"reason": "来电要求退订"})
+    said = {"reason": "来电要求退订"}
+    await world.agent.post(f"/subscriptions/{found['id']}/leave", said, status=422)
+    said["ticket"] = "GD-20260302-17"
+    left = await world.agent.post(f"/subscriptions/{found['id']}/leave", said)
     assert (left["status"], left["end_reason"]) == ("ended", "agent")
     assert left["ended_at"] == world.clock.now().isoformat().replace("+00:00", "Z")
     await world.settle()

@@ -3,15 +3,20 @@
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import msgspec
 import pytest
+from aiohttp import web
 
 from spms.core import db
 from spms.core.access import Actor, job_actor
+from spms.partners import event_feed
 from spms.subscriptions import duties
+from spms.subscriptions.telling import tell_untold
 from tests import make
+from tests.partners.webhook_world import Got, WebhookWorld, receiving
 from tests.subscriptions.world import World
 
 HOUR = timedelta(hours=1)
@@ -161,10 +166,10 @@ async def test_a_clock_that_runs_out_is_told_once_and_stays_on_record(desk: Desk
     late = await overdue(world)
     assert {one["kind"] for one in late} == {"sp_told", "welcome_revoked"}
     assert {one["subscription_id"] for one in late} == {str(relation)}
-    async with db.transaction(world.pool) as tx:
-        assert await duties.sp_told(
-            tx, msisdn, relation, actor=job_actor("webhooks"), now=world.clock.now()
-        )
+    sp = await desk.sign_in(sold.sp)
+    (duty,) = (await desk.http.get("/leaving-duties", headers=sp)).json()["items"]
+    path = f"/leaving-duties/{duty['id']}/acknowledgement"
+    assert (await desk.http.post(path, headers=sp)).json()["clock"] == "met_late"
     officer = await desk.sign_in(make.OFFICER)
     clocks = {}
     for clock in ("running", "overdue", "met", "met_late"):
@@ -175,14 +180,87 @@ async def test_a_clock_that_runs_out_is_told_once_and_stays_on_record(desk: Desk
     }  # fmt: skip
 
 
+async def told(world: World) -> None:
+    async with db.transaction(world.pool) as tx:
+        assert await event_feed.take_turn(tx)
+        await tell_untold(tx)
+        await event_feed.number(tx, now=world.clock.now())
+
+
+async def met(world: World) -> list[tuple[UUID, str]]:
+    """Which SPs were told, and when, according to the clocks."""
+    await watched(world)
+    rows = await world.pool.fetch(
+        "SELECT sp_id, met_at FROM leaving_duty WHERE kind = 'sp_told' AND met_at IS NOT NULL"
+    )
+    return [(row["sp_id"], row["met_at"]) for row in rows]
+
+
+async def test_an_accepted_webhook_stops_the_clock_at_its_instant(desk: Desk) -> None:
+    world = desk.world
+    hooks = WebhookWorld(world.pool, world.clock)
+    sold, other, msisdn = await world.sold(), await world.sold(), await world.number()
+    for one in (sold, other):
+        await world.running(msisdn, one)
+    async with receiving() as receiver, receiving() as deaf:
+        deaf.respond = unwilling
+        await hooks.endpoint(sold.sp_id, receiver.url)
+        await hooks.endpoint(other.sp_id, deaf.url)
+        await desk.leave(await desk.look(msisdn))
+        await told(world)
+        assert await met(world) == [], "queued is not delivered"
+        world.clock.move(HOUR)
+        while await hooks.sent():
+            pass
+    assert receiver.got
+    assert deaf.got
+    at = world.clock.now()
+    world.clock.move(HOUR)
+    assert await met(world) == [(sold.sp_id, at)]
+
+
+async def test_reading_on_in_the_feed_stops_the_clock_and_a_page_alone_does_not(
+    desk: Desk,
+) -> None:
+    world = desk.world
+    sold, other, msisdn = await world.sold(), await world.sold(), await world.number()
+    for one in (sold, other):
+        await world.running(msisdn, one)
+    sp = await desk.sign_in(sold.sp)
+    await desk.leave(await desk.look(msisdn))
+    await told(world)
+    page = (await desk.http.get("/events", headers=sp)).json()
+    assert page["items"][-1]["type"] == "subscription.ended"
+    assert await met(world) == [], "the page may never have arrived"
+    world.clock.move(HOUR)
+    at = world.clock.now()
+    for _ in range(2):
+        await desk.http.get("/events", params={"cursor": page["next"]}, headers=sp)
+        world.clock.move(HOUR)
+    assert await met(world) == [(sold.sp_id, at)]
+    world.clock.move(12 * HOUR)
+    assert await watched(world) > 0
+    late = [one["sp_id"] for one in await overdue(world) if one["kind"] == "sp_told"]
+    assert late == [str(other.sp_id)]
+
+
+async def unwilling(_: Got) -> web.StreamResponse:
+    return web.Response(status=500)
+
+
 async def test_every_door_through_which_staff_leave_starts_the_clocks(desk: Desk) -> None:
     world = desk.world
     sold, msisdn = await world.sold(), await world.number()
     await world.running(msisdn, sold)
     agent = await desk.sign_in(make.AGENT)
-    body = {"msisdn": msisdn, "reason": "来电"}
-    await desk.http.post("/subscriptions/leave-all", json=body, headers=agent)
-    assert await world.pool.fetchval("SELECT count(*) FROM leaving_duty") == 2
+    body = {"msisdn": msisdn, "reason": "来电", "ticket": "GD-18"}
+    left = await desk.http.post("/subscriptions/leave-all", json=body, headers=agent)
+    assert left.json() == {"left": 1}
+    rows = await world.pool.fetch(
+        """SELECT l.ticket, l.reason, l.looked_by FROM leaving_duty d
+             JOIN proxy_lookup l ON l.msisdn = d.msisdn AND l.id = d.lookup_id"""
+    )
+    assert [tuple(row) for row in rows] == 2 * [("GD-18", "来电", "staff:agent")]
     await world.running(msisdn, await world.sold())
     assert await world.say(msisdn, "TD") == "left"  # her own word needs no clock
     assert await world.pool.fetchval("SELECT count(*) FROM leaving_duty") == 2

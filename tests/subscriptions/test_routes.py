@@ -14,6 +14,7 @@ from tests.subscriptions.world import Sold, World
 SignIn = Callable[[Actor], Awaitable[dict[str, str]]]
 
 REASON = {"reason": "call 4711"}
+FOR_HER = REASON | {"ticket": "GD-17"}
 
 
 async def refused(answer: httpx.Response, status: int, code: str) -> None:
@@ -103,6 +104,9 @@ async def test_an_agent_says_why(world: World, http: httpx.AsyncClient, sign_in:
         await http.post(f"/subscriptions/{relation}/leave", json={"reason": "  "}, headers=headers),
     ):
         await refused(answer, 422, "reason_missing")
+    for path, said in ((f"{relation}/leave", REASON), ("leave-all", REASON | {"msisdn": msisdn})):
+        answer = await http.post(f"/subscriptions/{path}", json=said, headers=headers)
+        await refused(answer, 422, "ticket_missing")
     assert (await http.post(
         "/subscriptions/search", json={"msisdn": msisdn}, headers=headers
     )).status_code == 400  # fmt: skip
@@ -122,14 +126,15 @@ async def test_an_agent_looks_up_and_ends_a_relation_and_both_are_recorded(
     assert (shown["id"], shown["status"]) == (str(relation), "active")
     assert msisdn not in found.text
     assert shown["number"] == f"{msisdn[2:5]}****{msisdn[-4:]}"
-    left = await http.post(f"/subscriptions/{relation}/leave", json=REASON, headers=headers)
+    left = await http.post(f"/subscriptions/{relation}/leave", json=FOR_HER, headers=headers)
     assert (left.status_code, left.json()["status"]) == (200, "ended")
     assert left.json()["end_reason"] == "agent"
     await http.get(f"/subscriptions/{relation}/evidence", headers=headers)
     acts = await world.pool.fetch("SELECT act, reason, about_id FROM audit_log ORDER BY id")
     assert [(row["act"], row["reason"]) for row in acts if row["act"].startswith("subscr")] == [
         ("subscription.searched", "call 4711"),
-        ("subscription.left", "call 4711"),
+        ("subscription.proxy_lookup", "call 4711"),
+        ("subscription.left", "GD-17: call 4711"),
         ("subscription.evidence_seen", None),
     ]
     assert not any(msisdn[2:] in row["about_id"] for row in acts)
@@ -221,9 +226,9 @@ async def test_nobody_gets_in_without_the_right_role(
         ("GET", "/my/subscriptions"): (None, {"subscriber"}),
         ("POST", "/subscriptions/search"): (REASON | {"msisdn": msisdn}, {"agent", "officer"}),
         ("GET", "/subscriptions"): (None, {"sp"}),
-        ("POST", f"/subscriptions/{relation}/leave"): (REASON, {"agent", "subscriber"}),
+        ("POST", f"/subscriptions/{relation}/leave"): (FOR_HER, {"agent", "subscriber"}),
         ("POST", "/subscriptions/leave-all"): (
-            REASON | {"msisdn": msisdn}, {"agent", "subscriber"},
+            FOR_HER | {"msisdn": msisdn}, {"agent", "subscriber"},
         ),
         ("GET", f"/subscriptions/{relation}/evidence"): (
             None, {"sp", "agent", "officer", "subscriber"},
@@ -346,7 +351,7 @@ async def test_what_an_agent_noted_is_not_for_the_sp_and_names_stay_in_the_house
     sold, msisdn = await world.sold(), await world.number()
     relation = await world.running(msisdn, sold)
     agent = await sign_in(make.AGENT)
-    body = {"reason": "she cried on the phone"}
+    body = {"reason": "she cried on the phone", "ticket": "GD-17"}
     await http.post(f"/subscriptions/{relation}/leave", json=body, headers=agent)
     sp, subscriber = await sign_in(sold.sp), await sign_in(make.subscriber_actor(msisdn))
     seen = {}
@@ -354,7 +359,7 @@ async def test_what_an_agent_noted_is_not_for_the_sp_and_names_stay_in_the_house
         proof = (await http.get(f"/subscriptions/{relation}/evidence", headers=headers)).json()
         seen[kind] = (proof["history"][-1]["actor"], proof["history"][-1]["reason"])
     assert seen == {
-        "staff": ("staff:agent", body["reason"]),
+        "staff": ("staff:agent", "GD-17: she cried on the phone"),
         "sp": ("staff", None),
-        "subscriber": ("staff", body["reason"]),
+        "subscriber": ("staff", "GD-17: she cried on the phone"),
     }
