@@ -30,6 +30,7 @@ from spms.messaging import sandbox_routes as messaging_sandbox
 from spms.partners import routes as partners
 from spms.partners import webhook_routes as webhooks
 from spms.penalties import routes as penalties
+from spms.settlement import routes as settlement
 from spms.subscribers import routes as subscribers
 from spms.subscriptions import evidence_routes as subscriptions_evidence
 from spms.subscriptions import leaving_routes
@@ -56,6 +57,7 @@ def routers(*, sandbox: bool) -> list[Router]:
         compensation.router,
         inspections.router,
         penalties.router,
+        settlement.router,
     ]
     if sandbox:
         rooms += [sandbox_clock.router, messaging_sandbox.router, inspections_sandbox.router]

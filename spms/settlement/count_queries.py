@@ -5,10 +5,11 @@ table. A charge belongs to the first month that ends after it was made and was n
 came; late ones are found by when they came.
 """
 
+from datetime import date
 from typing import Final
 from uuid import UUID
 
-from spms.core.db import Connection, changed
+from spms.core.db import Connection, changed, many
 from spms.settlement.model import Figure, Report, SettlementRules, Window
 
 LONGEST_SECONDS: Final = 1800
@@ -217,11 +218,10 @@ async def look_arrears(tx: Connection, window: Window, rules: SettlementRules) -
 
 REPORTS = """
     SELECT month, sp_id, kind, part, whole, numbers, share_bp, threshold_bp, flagged
-      FROM settlement_report
-     WHERE month = $1 AND ($2::uuid IS NULL OR sp_id > $2) ORDER BY sp_id, kind
+      FROM settlement_report WHERE month = $1 ORDER BY flagged DESC, sp_id, kind
 """
 
 
-async def reports(read: Connection, month: Window, after: UUID | None) -> list[Report]:
-    """Load a month's reports."""
-    return [Report(**dict(row)) for row in await read.fetch(REPORTS, month.month, after)]
+async def reports(read: Connection, month: date) -> list[Report]:
+    """Load a month's reports, those that hold a settlement first."""
+    return many(Report, await read.fetch(REPORTS, month))

@@ -79,7 +79,9 @@ async def gather(
     """Load what some SPs' months are settled from; `counted` replaces the figures that were kept."""
     ids = [row.id for row in rows]
     figures: dict[UUID, dict[str, Figure]] = defaultdict(dict)
-    for figure in counted or await queries.figures(read, window.month, ids):
+    if counted is None:
+        counted = await queries.figures(read, window.month, ids)
+    for figure in counted:
         figures[figure.sp_id][figure.kind] = figure
     breaches: dict[UUID, list[queries.BreachRow]] = defaultdict(list)
     for breach in await queries.breaches(read, ids, window.cut_off_at):

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from spms.core.money import Fen
+from spms.penalties.model import Grade
 from spms.settlement.model import Facts, Kind, SettlementRules, Step, Waterfall
 
 Words = Annotated[str, msgspec.Meta(min_length=2, max_length=2000)]
@@ -267,12 +268,12 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     sp_id: UUID
     month: MonthName
-    rules: dict[Annotated[str, msgspec.Meta(max_length=40)], Any] = {}
-    """Overrides of the rulebook's section `settlement`, at most 30."""
+    rules: Annotated[dict[str, Any], msgspec.Meta(max_length=30)] = {}
+    """Overrides of fields of the rulebook's section `settlement`."""
     refund_fen: Fen = 0
     """First multiples that would come on top, with the same again as compensation."""
     fine_fen: Fen = 0
-    cut_breaches: Annotated[list[str], msgspec.Meta(max_length=10)] = []
+    cut_breaches: Annotated[list[Grade], msgspec.Meta(max_length=10)] = []
     """Grades of breaches that would come on top."""
 
 

@@ -12,7 +12,7 @@ from spms.penalties.model import Grade
 
 Bp = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
 """Basis points: 10 000 is all of it."""
-Count = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
 Day = Annotated[int, msgspec.Meta(ge=1, le=28)]
 
 
@@ -68,9 +68,9 @@ class RateBase(StrEnum):
 class Tier(msgspec.Struct, frozen=True, kw_only=True):
     """One tier of a progressive scale; what it says is for the part of the amount inside it."""
 
-    up_to: int | None
+    up_to: Annotated[int, msgspec.Meta(ge=1, le=10**15)] | None
     """Upper end (fen, or messages), included; null on the last tier."""
-    value: int
+    value: Bp
     """The SP's share in basis points, or fen for one message."""
 
 
