@@ -218,6 +218,19 @@ def held(w: LittleWorld) -> str:
     return str(w.post("officer-2", path, WHY)["id"])
 
 
+def counted(w: LittleWorld) -> dict[str, Any]:
+    """Return a count of yesterday that differs from what was charged."""
+    day = (START - timedelta(days=1)).date().isoformat()
+    count = {"service_code": w.names["service_code"], "records": 7, "amount_fen": 5_600}
+    return {"source": "billing", "day": day, "counts": [count]}
+
+
+def difference(w: LittleWorld) -> str:
+    w.post("gateway", "/reconciliation-counts", counted(w))
+    rows = w.get("sp", "/reconciliation-differences?month=2026-03")["items"]
+    return str(rows[0]["id"])
+
+
 PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "change_id": contact_change,
     "restriction_id": restriction,
@@ -238,6 +251,7 @@ PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "endpoint_id": endpoint,
     "settlement_id": little.settlement,
     "hold_id": held,
+    "difference_id": difference,
     "adjustment_id": lambda w: str(
         w.post("officer-2", "/settlement-adjustments", adjustment(w))["id"]
     ),
@@ -459,6 +473,11 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
         role="compliance", query={"month": little.approved(w)}
     ),
     "POST /settlement-payments": lambda w: Call(role="compliance", body=payment(w)),
+    "POST /reconciliation-counts": lambda w: Call(role="gateway", body=counted(w)),
+    "GET /reconciliation-differences": lambda _: Call(role="sp", query={"month": "2026-03"}),
+    "POST /reconciliation-differences/{difference_id}/explanation": lambda _: Call(
+        role="compliance", body={"explanation": "重发"}
+    ),
     "GET /settlement-reports": lambda _: Call(role="compliance", query={"month": "2026-02"}),
     "POST /appeals/{appeal_id}/decision": lambda _: Call(
         role="compliance", body={"uphold": False, **WHY}

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from spms.core.access import Actor
 from spms.core.db import Connection
-from spms.settlement import locking, months, queries
+from spms.settlement import locking, months, queries, reconciliation
 
 
 async def keep(tx: Connection, *, actor: Actor, now: datetime) -> str:
@@ -15,7 +15,11 @@ async def keep(tx: Connection, *, actor: Actor, now: datetime) -> str:
     opened = await months.open_months(tx, now=now)
     confirmed = await queries.confirm_silent(tx, now=now, actor=actor.label)
     handed = await locking.hand_over(tx, now=now)
-    return f"opened {opened}, confirmed {confirmed} by silence, handed {handed} to finance"
+    moved = await reconciliation.compare_again(tx, now=now)
+    return (
+        f"opened {opened}, confirmed {confirmed} by silence, handed {handed} to finance, "
+        f"{moved} differences moved"
+    )
 
 
 async def work(tx: Connection, *, actor: Actor, now: datetime) -> int:

@@ -16,7 +16,14 @@ from spms.core.errors import NotAllowed, NotFound
 from spms.core.evidence_routes import NO_STORE, answered_json, answered_pdf
 from spms.core.http import refusals
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page, read_cursor, write_cursor
-from spms.settlement import actions, draw_queries, payout_routes, queries, statement
+from spms.settlement import (
+    actions,
+    draw_queries,
+    payout_routes,
+    queries,
+    reconciliation_routes,
+    statement,
+)
 from spms.settlement.life_model import (
     Because,
     Hold,
@@ -203,6 +210,7 @@ router = Router(
     route_handlers=[
         find, show, as_json, as_pdf, as_xlsx, records, confirm, object_to, decide_objection, hold,
         clear, what_if, *payout_routes.HANDLERS,
+        *reconciliation_routes.HANDLERS,
     ],
     tags=["settlement"],
 )  # fmt: skip
