@@ -32,7 +32,9 @@ from jobs import (
     send_apologies,
     send_messages,
     send_webhooks,
+    settle_calendar,
     settle_claims,
+    settle_months,
     sum_up_balances,
     tell_charges,
     tell_partners,
@@ -63,6 +65,14 @@ TIMETABLE: Final[Sequence[Job]] = (
         offset=timedelta(hours=18),
         work=sum_up_balances.work,
     ),
+    # 00:05 in Shanghai. It finds what is due by date, so one slot makes up for any number of days.
+    SlotJob(
+        name="settle_calendar",
+        every=timedelta(days=1),
+        offset=timedelta(hours=16, minutes=5),
+        work=settle_calendar.work,
+    ),
+    PumpJob(name="settle_months", pump=settle_months.pump),
     SlotJob(name="check_invariants", every=timedelta(hours=1), work=check_invariants.work),
     # 10:00 in Shanghai is 02:00 UTC. A missed day is not made up for: spot checks are of today.
     SlotJob(

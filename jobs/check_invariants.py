@@ -15,8 +15,9 @@ from spms.core import invariants
 from spms.core.access import Actor
 from spms.core.db import Connection
 from spms.core.invariants import Invariant
+from spms.settlement.invariant_queries import INVARIANTS as SETTLEMENT
 
-INVARIANTS: Final[Sequence[Invariant]] = (*MONEY,)
+INVARIANTS: Final[Sequence[Invariant]] = (*MONEY, *SETTLEMENT)
 """All rooms' invariants: a room that has some is added here."""
 
 log = structlog.get_logger()

@@ -33,6 +33,7 @@ from spms.partners import routes as partners
 from spms.partners import webhook_routes as webhooks
 from spms.penalties import register_routes
 from spms.penalties import routes as penalties
+from spms.settlement import routes as settlement
 from spms.subscribers import routes as subscribers
 from spms.subscriptions import evidence_routes as subscriptions_evidence
 from spms.subscriptions import leaving_routes
@@ -61,6 +62,7 @@ def routers(*, sandbox: bool) -> list[Router]:
         inspections.router,
         penalties.router,
         register_routes.router,
+        settlement.router,
     ]
     if sandbox:
         rooms += [

@@ -8,6 +8,7 @@ from typing import Any
 from tests import make
 from tests.api_world import LOGIN, PASSWORD, Call, LittleWorld, unique
 from tests.conftest import START
+from tests.settlement import little
 
 WHY = {"reason": "来电核实"}
 WEBHOOK = {"url": "https://sp.example.com/spms"}
@@ -205,6 +206,43 @@ def objected(w: LittleWorld) -> dict[str, str]:
     return path
 
 
+def adjustment(w: LittleWorld) -> dict[str, Any]:
+    return {
+        "sp_id": str(w.names["sp_id"]), "kind": "fine", "amount_fen": 5_000, "about": "结算扣罚",
+    }  # fmt: skip
+
+
+def what_if(w: LittleWorld) -> dict[str, Any]:
+    """Ask about a month with something in it."""
+    little.settlement(w)
+    return {
+        "sp_id": str(w.names["sp_id"]), "month": "2026-02", "fine_fen": 100,
+        "rules": {"bad_debt_bp": 900},
+    }  # fmt: skip
+
+
+def payment(w: LittleWorld) -> dict[str, Any]:
+    return {"reference": unique(), "settlement_ids": [little.payable(w)]}
+
+
+def held(w: LittleWorld) -> str:
+    path = f"/settlements/{little.settlement(w)}/holds"
+    return str(w.post("officer-2", path, WHY)["id"])
+
+
+def counted(w: LittleWorld) -> dict[str, Any]:
+    """Return a count of yesterday that differs from what was charged."""
+    day = (START - timedelta(days=1)).date().isoformat()
+    count = {"service_code": w.names["service_code"], "records": 7, "amount_fen": 5_600}
+    return {"source": "billing", "day": day, "counts": [count]}
+
+
+def difference(w: LittleWorld) -> str:
+    w.post("gateway", "/reconciliation-counts", counted(w))
+    rows = w.get("sp", "/reconciliation-differences?month=2026-03")["items"]
+    return str(rows[0]["id"])
+
+
 PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "change_id": contact_change,
     "restriction_id": restriction,
@@ -221,6 +259,12 @@ PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "duty_id": duty,
     "item_id": item,
     "endpoint_id": endpoint,
+    "settlement_id": little.settlement,
+    "hold_id": held,
+    "difference_id": difference,
+    "adjustment_id": lambda w: str(
+        w.post("officer-2", "/settlement-adjustments", adjustment(w))["id"]
+    ),
 }
 """How a path parameter gets its thing, unless the world's own `names` have it."""
 
@@ -434,6 +478,38 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     "POST /breaches/{breach_id}/appeal": lambda w: Call(
         role="sp", path={"breach_id": effective(w)}, body={"statement": "情况不符"}
     ),
+    "POST /settlements/{settlement_id}/objection": lambda _: Call(role="sp", body={
+        "statement": "与我方统计不符",
+        "lines": [{"step": "gross", "expected_fen": 1, "reason": "我方统计"}],
+    }),
+    "POST /settlements/{settlement_id}/objection/decision": lambda w: Call(
+        role="compliance", path={"settlement_id": little.settlement(w, "disputed")},
+        body={"redraw": True, **WHY},
+    ),
+    "POST /settlements/{settlement_id}/holds": lambda _: Call(role="compliance", body=WHY),
+    "POST /settlement-holds/{hold_id}/clearance": lambda _: Call(role="compliance", body=WHY),
+    "POST /settlements/what-if": lambda w: Call(role="compliance", body=what_if(w)),
+    "GET /settlements/{settlement_id}/records": lambda w: Call(
+        role="sp", path={"settlement_id": little.settlement(w)}, query={"step": "gross"}
+    ),
+    "POST /settlement-adjustments": lambda w: Call(role="compliance", body=adjustment(w)),
+    "POST /settlement-adjustments/{adjustment_id}/decision": lambda _: Call(
+        role="compliance", body={"accept": True, **WHY}
+    ),
+    "POST /settlement-payouts/approval": lambda w: Call(
+        role="compliance", query={"month": little.locked(w)["month"]}
+    ),
+    "GET /settlement-payouts": lambda _: Call(role="compliance", query={"month": "2026-03"}),
+    "GET /settlement-payouts/file": lambda w: Call(
+        role="compliance", query={"month": little.approved(w)}
+    ),
+    "POST /settlement-payments": lambda w: Call(role="compliance", body=payment(w)),
+    "POST /reconciliation-counts": lambda w: Call(role="gateway", body=counted(w)),
+    "GET /reconciliation-differences": lambda _: Call(role="sp", query={"month": "2026-03"}),
+    "POST /reconciliation-differences/{difference_id}/explanation": lambda _: Call(
+        role="compliance", body={"explanation": "重发"}
+    ),
+    "GET /settlement-reports": lambda _: Call(role="compliance", query={"month": "2026-02"}),
     "POST /appeals/{appeal_id}/decision": lambda _: Call(
         role="compliance", body={"uphold": False, **WHY}
     ),

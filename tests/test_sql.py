@@ -23,6 +23,9 @@ APPEND_ONLY = {
     "charge_finding", "claim", "refund", "posting", "breach_event", "point_entry", "rulebook",
     "chain_start", "chain_entry", "signing_key", "anchor", "anchor_leaf", "anchor_signature",
     "journal_entry", "balance_snapshot",
+    "settlement_figure", "settlement_report", "settlement_statement",
+    "settlement_step", "settlement_event", "settlement_lock", "settlement_use",
+    "settlement_payment", "reconciliation_count",
 }  # fmt: skip
 """Evidence and money: what is written there stays as it was written."""
 

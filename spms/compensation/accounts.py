@@ -71,6 +71,8 @@ PAIRS: Final[frozenset[tuple[Account, Account]]] = frozenset({
     (Account.SP_PAYABLE, Account.OPERATOR_SHARE),
     (Account.SP_PAYABLE, Account.BAD_DEBT),
     (Account.SP_PAYABLE, Account.BANK),
+    # A late correction in the SP's favour.
+    (Account.OPERATOR_SHARE, Account.SP_PAYABLE),
     # Deposits come and go.
     (Account.BANK, Account.DEPOSITS),
     (Account.DEPOSITS, Account.BANK),

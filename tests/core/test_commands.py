@@ -19,7 +19,7 @@ from spms.cli.tools import DURABLE
 from spms.core import roles
 from spms.core.settings import Settings
 from tests.api_world import PASSWORD, LittleWorld, Served, served
-from tests.conftest import drop, clone
+from tests.conftest import clone, drop
 from tests.good_calls import CSV, decision, record
 
 Command = Callable[..., Any]

@@ -1,0 +1,21 @@
+-- Foreign keys of 0030, by name and last. A lock is of a statement that was drawn, as it was drawn.
+ALTER TABLE settlement_figure ADD CONSTRAINT settlement_figure_month FOREIGN KEY (month) REFERENCES settlement_month (month);
+ALTER TABLE settlement_report ADD CONSTRAINT settlement_report_month FOREIGN KEY (month) REFERENCES settlement_month (month);
+ALTER TABLE settlement ADD CONSTRAINT settlement_month_of FOREIGN KEY (month) REFERENCES settlement_month (month);
+ALTER TABLE settlement ADD CONSTRAINT settlement_sp FOREIGN KEY (sp_id) REFERENCES sp (id);
+ALTER TABLE settlement ADD CONSTRAINT settlement_identity UNIQUE (id, sp_id, month);
+ALTER TABLE settlement_statement ADD CONSTRAINT settlement_statement_of FOREIGN KEY (settlement_id) REFERENCES settlement (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE settlement_statement ADD CONSTRAINT settlement_statement_identity UNIQUE (settlement_id, revision, follows, sha256, payable_fen, carried);
+ALTER TABLE settlement ADD CONSTRAINT settlement_statement_current FOREIGN KEY (id, revision) REFERENCES settlement_statement (settlement_id, revision) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE settlement_step ADD CONSTRAINT settlement_step_of FOREIGN KEY (settlement_id, revision) REFERENCES settlement_statement (settlement_id, revision);
+ALTER TABLE settlement_event ADD CONSTRAINT settlement_event_of FOREIGN KEY (settlement_id) REFERENCES settlement (id);
+ALTER TABLE settlement_lock ADD CONSTRAINT settlement_lock_statement FOREIGN KEY (settlement_id, revision, follows, sha256, payable_fen, carried) REFERENCES settlement_statement (settlement_id, revision, follows, sha256, payable_fen, carried);
+ALTER TABLE settlement_lock ADD CONSTRAINT settlement_lock_of FOREIGN KEY (settlement_id, sp_id, month) REFERENCES settlement (id, sp_id, month);
+ALTER TABLE settlement_use ADD CONSTRAINT settlement_use_lock FOREIGN KEY (settlement_id) REFERENCES settlement_lock (settlement_id);
+ALTER TABLE settlement_objection ADD CONSTRAINT settlement_objection_statement FOREIGN KEY (settlement_id, revision) REFERENCES settlement_statement (settlement_id, revision);
+ALTER TABLE settlement_hold ADD CONSTRAINT settlement_hold_of FOREIGN KEY (settlement_id) REFERENCES settlement (id);
+ALTER TABLE settlement_adjustment ADD CONSTRAINT settlement_adjustment_sp FOREIGN KEY (sp_id) REFERENCES sp (id);
+ALTER TABLE settlement_adjustment ADD CONSTRAINT settlement_adjustment_corrects FOREIGN KEY (corrects) REFERENCES settlement_lock (settlement_id);
+ALTER TABLE settlement_payment ADD CONSTRAINT settlement_payment_lock FOREIGN KEY (settlement_id) REFERENCES settlement_lock (settlement_id);
+ALTER TABLE reconciliation_count ADD CONSTRAINT reconciliation_count_service FOREIGN KEY (service_id) REFERENCES service (id);
+ALTER TABLE reconciliation_difference ADD CONSTRAINT reconciliation_difference_service FOREIGN KEY (service_id) REFERENCES service (id);

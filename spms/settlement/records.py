@@ -1,0 +1,70 @@
+"""Opening a figure to the records under it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from spms.core.access import Actor
+from spms.core.db import Connection
+from spms.core.errors import NotFound
+from spms.core.paging import Page, instance_secret, read_cursor, write_cursor
+from spms.settlement import draw_queries, record_queries
+from spms.settlement.life_model import Settlement
+from spms.settlement.model import Kind, Window
+from spms.settlement.record_queries import RecordRow
+from spms.subscribers import actions as subscribers
+
+Reading = Callable[
+    [Connection, UUID, Window, tuple[datetime, UUID] | None, int], Awaitable[list[RecordRow]]
+]
+UNDER: Final[Mapping[Kind, Reading]] = {
+    Kind.GROSS: record_queries.charges,
+    Kind.CONTROLLED: record_queries.controlled,
+    Kind.REFUNDS: record_queries.refunds,
+}
+"""Steps counted from records; what the others rest on stands in their inputs as it is."""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One record under a figure."""
+
+    id: UUID
+    """Of the charge, or of the entry in the book."""
+    charge_id: UUID | None
+    number: str
+    """Stands for the number, for this SP only."""
+    at: datetime
+    amount_fen: int
+
+
+async def under(
+    read: Connection,
+    found: Settlement,
+    kind: Kind,
+    *,
+    actor: Actor,
+    cursor: str | None,
+    limit: int,
+) -> Page[Record]:
+    """List what a step was counted from, oldest first; `NotFound` for one with all in its inputs."""
+    reading, window = UNDER.get(kind), await draw_queries.of_month(read, found.month)
+    if reading is None or window is None:
+        raise NotFound
+    name = f"settlement {found.id} {kind}"
+    after = await read_cursor(read, actor, name, cursor, tuple[datetime, UUID])
+    rows = await reading(read, found.sp_id, window, after, limit + 1)
+    secret = await instance_secret(read)
+    items = [
+        Record(
+            id=row.id, charge_id=row.charge_id, at=row.at, amount_fen=row.amount_fen,
+            number=subscribers.pseudonym(secret, found.sp_id, row.msisdn),
+        )
+        for row in rows[:limit]
+    ]  # fmt: skip
+    later = None
+    if len(rows) > limit:
+        later = await write_cursor(read, actor, name, [rows[limit - 1].at, rows[limit - 1].id])
+    return Page(items=items, next=later)

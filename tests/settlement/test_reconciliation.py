@@ -1,0 +1,96 @@
+"""Delivered, charged, billed: every difference is listed with who is to explain it."""
+
+from datetime import date
+
+import pytest
+
+from spms.core import db
+from spms.core.errors import NotFound
+from spms.settlement import reconciliation
+from spms.settlement.reconciliation import DayNotOver, ServiceUnknown
+from spms.settlement.reconciliation_model import Source, Told, ToldCount
+from tests import make
+from tests.settlement.conftest import DAY, JANUARY, PRICE
+
+FIFTH = date(2026, 1, 5)
+
+
+@pytest.fixture
+def tell(world, clock):
+    async def told(source, *counts, day=FIFTH):
+        rows = [
+            ToldCount(service_code=code, records=records, amount_fen=fen)
+            for code, records, fen in counts
+        ]
+        async with db.transaction(world.pool) as tx:
+            return await reconciliation.tell(
+                tx, Told(source=source, day=day, counts=rows), actor=make.GATEWAY,
+                now=clock.now(),
+            )  # fmt: skip
+
+    return told
+
+
+async def listed(world, **values):
+    rows = await reconciliation.page(
+        world.tx, FIFTH.replace(day=1), None, 100, actor=values.get("actor", make.OFFICER)
+    )
+    return {(row.service_code, row.kind, row.owner): row for row in rows if row.state != "gone"}
+
+
+async def test_three_ways_by_day_and_service(world, tx, clock, tell):
+    clock.at = JANUARY + 9 * DAY
+    code = await tx.fetchval("SELECT code FROM service WHERE id = $1", world.service_id)
+    game_id = await make.service(tx, JANUARY, world.sp_id, price_fen=200, kind="on_demand")
+    game = await tx.fetchval("SELECT code FROM service WHERE id = $1", game_id)
+    for n in range(3):
+        await world.charge(4 + n / 10, kind="monthly")
+        await world.charge(4 + n / 10, service_id=game_id, kind="on_demand", price_fen=200)
+    await world.charge(5, service_id=game_id, kind="on_demand", price_fen=200)
+
+    assert (await tell(Source.GATEWAY, (game, 3, 600))).differences == 0, "by the month: not seen"
+    assert (await tell(Source.GATEWAY, (game, 3, 600))).new_counts == 0
+    assert (await tell(Source.GATEWAY, (game, 2, 400))).differences == 1
+    assert (await tell(Source.BILLING, (code, 4, 4 * PRICE), (game, 3, 500))).differences == 3
+    found = await listed(world)
+    assert set(found) == {
+        (game, "charged_not_delivered", "sp"), (code, "billed_not_charged", "billing"),
+        (game, "amount_differs", "billing"),
+    }  # fmt: skip
+    mine = found[game, "charged_not_delivered", "sp"]
+    assert (mine.delivered, mine.charged, mine.billed) == (2, 3, 3)
+
+    sp = make.sp_actor(world.sp_id)
+    async with db.transaction(world.pool) as own:
+        done = await reconciliation.explain(own, mine.id, "resent", actor=sp, now=clock.now())
+    assert (done.state, done.explained_by) == ("explained", sp.label)
+    with pytest.raises(NotFound):
+        await reconciliation.explain(
+            tx, found[game, "amount_differs", "billing"].id, "x", actor=sp, now=clock.now()
+        )
+    other_id, _ = await world.another_sp()
+    assert await listed(world, actor=make.sp_actor(other_id)) == {}
+
+    await world.charge(4.3, kind="monthly")
+    await world.charge(4.4, service_id=game_id, kind="on_demand", price_fen=200)
+    async with db.transaction(world.pool) as own:
+        assert await reconciliation.compare_again(own, now=clock.now()) == 4
+    again = await listed(world)
+    assert set(again) == {
+        (game, "charged_not_delivered", "sp"), (game, "charged_not_billed", "billing"),
+    }  # fmt: skip
+    assert again[game, "charged_not_delivered", "sp"].state == "open", "other figures: asked again"
+    async with db.transaction(world.pool) as own:
+        assert await reconciliation.compare_again(own, now=clock.now()) == 0
+
+
+async def test_a_day_that_is_not_over_and_a_code_nobody_has_are_refused(world, tx, clock, tell):
+    clock.at = JANUARY + 9 * DAY
+    code = await tx.fetchval("SELECT code FROM service WHERE id = $1", world.service_id)
+    for day in (date(2026, 1, 10), date(2025, 10, 1)):
+        with pytest.raises(DayNotOver):
+            await tell(Source.BILLING, (code, 1, 1), day=day)
+    for counts in ([("nothing", 1, 1)], [(code, 1, 1), (code, 2, 2)]):
+        with pytest.raises(ServiceUnknown):
+            await tell(Source.BILLING, *counts)
+    assert await tx.fetchval("SELECT count(*) FROM reconciliation_count") == 0
