@@ -10,7 +10,8 @@ import msgspec
 from spms.core.access import Actor
 from spms.core.db import Connection
 from spms.core.errors import NotFound
-from spms.core.paging import Page, instance_secret, read_cursor, write_cursor
+from spms.core.instance import instance_secret
+from spms.core.paging import Page, read_cursor, write_cursor
 from spms.settlement import draw_queries, record_queries
 from spms.settlement.life_model import Settlement
 from spms.settlement.model import Kind, Window

@@ -1,7 +1,7 @@
 """Leaving through an agent: on record first, bound to the number, at once, and with a clock."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -187,7 +187,7 @@ async def told(world: World) -> None:
         await event_feed.number(tx, now=world.clock.now())
 
 
-async def met(world: World) -> list[tuple[UUID, str]]:
+async def met(world: World) -> list[tuple[UUID, datetime]]:
     """Which SPs were told, and when, according to the clocks."""
     await watched(world)
     rows = await world.pool.fetch(
