@@ -76,13 +76,13 @@ _UNTOLD = """
 
 
 _TOLD = f"""
-    SELECT f.* FROM ({_EVENTS} WHERE e.msisdn {{numbers}}
+      FROM ({_EVENTS} WHERE e.msisdn {{numbers}}
       UNION ALL {_PROMPTS}
      WHERE o.msisdn {{numbers}} AND o.kind = 'prompt' AND o.about_kind = 'subscription'
        AND o.state IN ('sent', 'delivered') AND f.at IS NOT NULL) f
      WHERE true"""
 
-_OF_NUMBERS = _TOLD.format(numbers="= ANY($1::text[])")
+_OF_NUMBERS = "SELECT f.*" + _TOLD.format(numbers="= ANY($1::text[])")
 _IN_ORDER = """
      ORDER BY f.subject, f.at, f.kind = 'prompt_delivered', f.source
 """
@@ -90,7 +90,7 @@ _IN_ORDER = """
 UNTOLD_OF_NUMBERS = _OF_NUMBERS + _UNTOLD + _IN_ORDER
 # Most transactions concern one number. A plan for a list is made anew each time (10 ms), because
 # the planner thinks a list of one is less than usual; a plan for one number is kept.
-UNTOLD_OF_ONE = _TOLD.format(numbers="= $1::text") + _UNTOLD + _IN_ORDER
+UNTOLD_OF_ONE = "SELECT f.*" + _TOLD.format(numbers="= $1::text") + _UNTOLD + _IN_ORDER
 
 
 async def untold(read: Connection, numbers: Sequence[str]) -> list[asyncpg.Record]:

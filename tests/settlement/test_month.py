@@ -86,7 +86,7 @@ async def test_a_month_to_the_transfer(world, pool, tx, clock, now):
     assert (await world.balances())["bank"] == -paid_fen
     assert "sp_payable" not in await world.balances()
     assert [one for one in await invariants.check(tx, MONEY) if not one.holds] == []
-    assert (await journal.verify(tx))[1] == []
+    assert (await journal.verify(world.pool))[1] == []
 
 
 async def test_late_charges_and_late_refunds_go_into_the_next_month_and_a_locked_one_stays(
