@@ -1,6 +1,7 @@
 """One number's life on the real database, act by act; every act may crash and is then repeated."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from itertools import count
@@ -42,8 +43,8 @@ class CrashError(Exception):
 class Driver:
     """What the outside world does to one number."""
 
-    def __init__(self, pool: Pool, owner: Connection) -> None:
-        self.pool, self.owner = pool, owner
+    def __init__(self, pool: Pool, owner: Connection, met: Counter[str]) -> None:
+        self.pool, self.owner, self.met = pool, owner, met
         self.services: dict[str, dict[str, Any]] = {}
         self.msisdn = ""
 
@@ -58,6 +59,7 @@ class Driver:
 
     async def act(self, crash: str, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Do one thing in a transaction; after a crash before its commit, do it again."""
+        self.met[crash] += 1
         if crash in {"rolled_back", "cut"}:
             try:
                 async with db.transaction(self.pool) as tx:
@@ -185,17 +187,17 @@ class Driver:
             await compensation.refund_findings(tx, now=now)
 
     async def _epoch(self) -> int:
-        epoch: int = await self.pool.fetchval(
+        epoch: int = await self.owner.fetchval(
             "SELECT epoch FROM number WHERE msisdn = $1", self.msisdn
         )
         return epoch
 
     async def relations(self) -> list[dict[str, Any]]:
-        rows = await self.pool.fetch(RELATIONS, self.msisdn)
+        rows = await self.owner.fetch(RELATIONS, self.msisdn)
         return [dict(row) for row in rows]
 
     async def charges(self) -> list[dict[str, Any]]:
-        rows = await self.pool.fetch(CHARGES, self.msisdn)
+        rows = await self.owner.fetch(CHARGES, self.msisdn)
         return [dict(row) for row in rows]
 
 
