@@ -10,14 +10,14 @@ from typing import Final
 from spms.core import outbox, rulebook
 from spms.core.access import Actor, job_actor
 from spms.core.db import Connection
-from spms.subscribers.model import Number, NumberState
+from spms.subscribers.model import Number
 from spms.subscriptions import consent_log, queries
 from spms.subscriptions.evidence import evidence
 from spms.subscriptions.leaving import leave, leave_all
-from spms.subscriptions.model import Action, ConsentRules, EndReason, Status, Subscription
+from spms.subscriptions.model import ConsentRules
 from spms.subscriptions.ordering import order, request
 from spms.subscriptions.replies import handle_message
-from spms.subscriptions.rules import SETTLING, decide, end_of_owner
+from spms.subscriptions.rules import SETTLING, follow
 
 __all__ = [
     "evidence",
@@ -54,10 +54,10 @@ async def expire_due(tx: Connection, *, now: datetime, limit: int = 1000) -> int
 
 
 async def follow_numbers(tx: Connection, *, now: datetime, limit: int = 100) -> int:
-    """Let relations follow what happened to their numbers; return how many relations moved.
+    """Let relations follow what happened to their numbers; return how often relations moved.
 
     Reads the number as it is and its dated events, not the order in which the news came in, so
-    several workers and repeated news do no harm.
+    several workers and repeated news do no harm; of several suspensions each leaves its mark.
     """
     items = await outbox.take(tx, NUMBER_CHANGED, now=now, limit=limit)
     actor = job_actor("numbers")
@@ -74,25 +74,10 @@ async def follow_numbers(tx: Connection, *, now: datetime, limit: int = 100) -> 
 
 async def _follow(tx: Connection, number: Number, *, actor: Actor) -> int:
     events = await queries.owner_events(tx, number.msisdn)
+    moved_at = await queries.last_moves(tx, number.msisdn)
     moved = 0
     for current in await queries.live(tx, number.msisdn):
-        end = end_of_owner(events, current.epoch)
-        if end is None and current.epoch != number.epoch:
-            end = (EndReason.NUMBER_TRANSFERRED, number.epoch_since)
-        if end is not None:
-            change = decide(current, Action.END, at=end[1], reason=end[0])
-        elif (action := _in_step(current, number)) is not None:
-            change = decide(current, action, at=number.state_since)
-        else:
-            continue
-        moved += await queries.apply(tx, current, change, actor=actor.label, reason=None)
+        since = max(moved_at.get(current.id, current.requested_at), current.requested_at)
+        for change in follow(current, number, events, since=since):
+            moved += await queries.apply(tx, current, change, actor=actor.label, reason=None)
     return moved
-
-
-def _in_step(current: Subscription, number: Number) -> Action | None:
-    """Say what brings a relation in step with its number's state, if anything."""
-    if current.status is Status.ACTIVE and number.state is NumberState.SUSPENDED:
-        return Action.SUSPEND
-    if current.status is Status.SUSPENDED and number.state is NumberState.ACTIVE:
-        return Action.RESUME
-    return None

@@ -217,6 +217,18 @@ async def owner_events(read: Connection, msisdn: str) -> list[OwnerEvent]:
     return many(OwnerEvent, await read.fetch(OWNER_EVENTS, msisdn))
 
 
+LAST_MOVES = """
+    SELECT subscription_id, max(at) AS at FROM subscription_event
+     WHERE msisdn = $1 GROUP BY subscription_id
+"""
+
+
+async def last_moves(read: Connection, msisdn: str) -> dict[UUID, datetime]:
+    """Return when each of a number's relations last moved."""
+    rows = await read.fetch(LAST_MOVES, msisdn)
+    return {row["subscription_id"]: row["at"] for row in rows}
+
+
 ADD_LIST = """
     INSERT INTO leave_list (msisdn, id, subscription_ids, made_at, expires_at)
     VALUES ($1, $2, $3, $4, $5)

@@ -10,7 +10,7 @@ from spms.core.clock import business_day, start_of_day
 from spms.core.errors import Conflict, TooManyRequests, Unprocessable
 from spms.core.machine import advance
 from spms.partners.model import Measure, Restriction
-from spms.subscribers.model import NumberEventKind, NumberState
+from spms.subscribers.model import Number, NumberEventKind, NumberState
 from spms.subscriptions.causes import Cause
 from spms.subscriptions.model import Action, ConsentRules, EndReason, Status, Subscription
 
@@ -197,6 +197,42 @@ def end_of_owner(events: Sequence[OwnerEvent], epoch: int) -> tuple[EndReason, d
         theirs = theirs or not over
     return None
 
+
+def follow(
+    current: Subscription, number: Number, events: Sequence[OwnerEvent], *, since: datetime
+) -> list[Change]:
+    """Return, in order, the moves by which a relation comes in step with its number.
+
+    `since` is its latest move: every suspension after it leaves its mark, also when it was over
+    before anybody looked. What became known later than that only decides where it stands.
+    """
+    end = end_of_owner(events, current.epoch)
+    if end is None and current.epoch != number.epoch:
+        end = (EndReason.NUMBER_TRANSFERRED, number.epoch_since)
+    steps = [
+        (event.state_after, event.effective_at)
+        for event in sorted(events, key=lambda event: event.effective_at)
+        if event.epoch_after == current.epoch and event.effective_at > since
+        and (end is None or event.effective_at < end[1])
+    ]  # fmt: skip
+    if end is None:
+        steps.append((number.state, number.state_since))
+    changes = []
+    for state, at in steps:
+        action = IN_STEP.get((current.status, state))
+        if action is not None:
+            changes.append(decide(current, action, at=at))
+            current = msgspec.structs.replace(current, status=changes[-1].after)
+    if end is not None:
+        changes.append(decide(current, Action.END, at=end[1], reason=end[0]))
+    return changes
+
+
+IN_STEP = {
+    (Status.ACTIVE, NumberState.SUSPENDED): Action.SUSPEND,
+    (Status.SUSPENDED, NumberState.ACTIVE): Action.RESUME,
+}
+"""What a number's state asks of a relation that does not stand so."""
 
 END_REASONS = {
     NumberEventKind.NUMBER_CHANGED: EndReason.NUMBER_CHANGED,

@@ -29,14 +29,27 @@ async def test_a_suspended_number_suspends_its_relations_and_a_resumed_one_resum
     assert await world.followed() == 0
 
 
-async def test_news_that_came_in_together_leaves_the_state_of_the_last(world: World) -> None:
+async def test_of_news_that_came_in_together_each_leaves_its_mark(world: World) -> None:
     sold, msisdn = await world.sold(), await world.number()
     relation = await world.running(msisdn, sold)
-    for kind, reason in (("suspended", "lost"), ("resumed", "found"), ("suspended", "lost")):
+    began = world.clock.now()
+    for kind, reason in 2 * (("suspended", "lost"), ("resumed", "found")):
         world.clock.move(MINUTE)
         await world.happened(msisdn, kind, reason, world.clock.now())
-    assert await world.followed() == 1
-    assert await world.status(relation) == "suspended"
+    assert await world.followed() == 4
+    assert await world.status(relation) == "active"
+    assert await world.history(relation) == 2 * ["suspend", "resume"]
+    rows = await world.pool.fetch("SELECT at FROM subscription_event ORDER BY seq")
+    assert [row["at"] for row in rows] == [began + n * MINUTE for n in (1, 2, 3, 4)]
+    assert await world.followed() == 0
+    world.clock.move(MINUTE)
+    await world.happened(msisdn, "suspended", "lost", world.clock.now())
+    world.clock.move(MINUTE)
+    await world.happened(msisdn, "terminated", "subscriber_request", world.clock.now())
+    assert await world.followed() == 2
+    row = await world.row(relation)
+    assert (row["status"], row["ended_at"]) == ("ended", world.clock.now())
+    assert (await world.history(relation))[-2:] == ["suspend", "end"]
 
 
 @pytest.mark.parametrize(
