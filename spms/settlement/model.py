@@ -114,7 +114,7 @@ class SettlementRules(msgspec.Struct, frozen=True, kw_only=True):
     payment_day: Day = 24
     finance_day: Day = 26
     """Days of the following month in Asia/Shanghai (M4)."""
-    object_days: Count = 5
+    object_days: Annotated[int, msgspec.Meta(ge=0, le=60)] = 5
     """The SP has at least so many days to object, however late the statement was sent."""
     silent_bp: Bp = 6000
     self_consumption_bp: Bp = 3000
@@ -127,11 +127,12 @@ class SettlementRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_sound(rules: SettlementRules) -> bool:
-    """Whether a section can be settled by: every movable step once, scales that rise to no end."""
+    """Whether one can settle by a section: each movable step once, each grade, rising scales."""
     placed = [*rules.before_share, *rules.after_share]
     return (
         len(placed) == len(MOVABLE)
         and set(placed) == MOVABLE
+        and set(rules.cut_bp) == set(Grade)
         and _rises(rules.sp_share)
         and _rises(rules.mt_fee)
         and all(0 <= tier.value <= BASIS_POINTS for tier in (*rules.sp_share, *rules.mt_fee))

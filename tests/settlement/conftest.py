@@ -45,7 +45,10 @@ class World:
 
     async def charge(self, days: float, msisdn: str | None = None, **values: Any) -> UUID:
         """Insert a charge of this day of January that stands, or with findings one that does not."""
-        rows: dict[str, Any] = {"findings": ["over_cap"], "due_fen": values.get("price_fen", PRICE)} | values
+        rows: dict[str, Any] = {
+            "findings": ["over_cap"],
+            "due_fen": values.get("price_fen", PRICE),
+        } | values
         service_id = rows.pop("service_id", self.service_id)
         return await make.charge(
             self.tx, JANUARY + days * DAY, msisdn or self.msisdn, service_id, **rows

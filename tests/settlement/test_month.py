@@ -94,11 +94,14 @@ async def test_late_charges_and_late_refunds_go_into_the_next_month_and_a_locked
 ):
     await world.charges(10)
     came_late = JANUARY + 45 * DAY
-    await world.through(2)
-    assert (await world.state())["state"] == "locked"
-    before = await tx.fetch("SELECT * FROM settlement_statement")
+    # There already when January is counted, as when that is made up for: not January's.
     await world.charge(20, received_at=came_late)
     await world.charge(21, findings=["no_consent"], due_fen=0, received_at=came_late)
+    await world.through(2)
+    january = await world.state()
+    assert january["state"] == "locked"
+    assert (await world.steps(january["id"]))["gross"]["arising_fen"] == 10 * PRICE
+    before = await tx.fetch("SELECT * FROM settlement_statement")
     clock.at = came_late
     await world.audit()
     await world.on(3, 10)

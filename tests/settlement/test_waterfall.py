@@ -171,6 +171,7 @@ def test_a_payable_too_small_is_carried_and_comes_with_the_next():
         {"after_share": AFTER_SHARE[1:]},
         {"before_share": (*BEFORE_SHARE, Kind.GROSS)},
         {"sp_share": ()},
+        {"cut_bp": {Grade.GRAVE: 5000}},
         {"sp_share": (Tier(up_to=5, value=1),)},
         {"sp_share": (Tier(up_to=5, value=1), Tier(up_to=5, value=1), Tier(up_to=None, value=1))},
         {"sp_share": (Tier(up_to=None, value=10_001),)},

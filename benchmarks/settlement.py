@@ -1,0 +1,176 @@
+"""What settling a month costs, beside one sequential scan of the same charges.
+
+    SPMS_TEST_DATABASE_URL=postgresql://owner:secret@127.0.0.1/postgres \
+        python -m benchmarks.settlement --charges 10000000 --sps 300
+
+Works on a database of its own, which it drops. Prints one line a figure, and JSON with `--json`.
+`month_to_scan` is the whole month (every count, the three reports, all statements) over one
+sequential scan that sums the charges by SP and number, as the reports do; `counts_to_scan` leaves
+the reports out and compares with a scan that sums by SP alone.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import time
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from spms.core import db, migrate, roles
+from spms.core.access import job_actor
+from spms.core.settings import Settings
+from spms.settlement import calendar
+from tests import make
+
+START = datetime(2026, 1, 1, 4, tzinfo=UTC)
+JOB = job_actor("benchmark")
+NUMBERS = """
+    INSERT INTO number (msisdn, epoch, state, state_since, epoch_since)
+    SELECT '86139' || lpad(n::text, 8, '0'), 1, 'active', $2, $2 FROM generate_series(0, $1 - 1) n
+"""
+BARRED = """
+    INSERT INTO number_event (msisdn, id, kind, reason, effective_at, recorded_at, actor,
+                              state_after, epoch_after)
+    SELECT msisdn, gen_random_uuid(), k.kind, k.reason, $1, $1, 'benchmark', k.state, 1
+      FROM number
+      CROSS JOIN LATERAL (VALUES
+           (CASE WHEN hashtext(msisdn) % 50 = 0 THEN 'suspended' ELSE 'activated' END,
+            CASE WHEN hashtext(msisdn) % 50 = 0 THEN 'arrears' ELSE 'opened' END,
+            CASE WHEN hashtext(msisdn) % 50 = 0 THEN 'suspended' ELSE 'active' END)
+      ) AS k (kind, reason, state)
+"""
+# As files land: in the order of time, many SPs side by side.
+CHARGES = """
+    INSERT INTO charge_record
+        (msisdn, charged_at, id, sp_id, service_id, record_id, kind, price_fen, delivery,
+         received_at, findings, due_fen, rulebook_version)
+    SELECT '86139' || lpad((i * 7919 % $4::bigint)::text, 8, '0'), $3::timestamptz + i * $6::interval,
+           gen_random_uuid(), s.sp_id, s.service_id, i::text,
+           CASE WHEN i % 5 = 0 THEN 'on_demand' ELSE 'monthly' END, 100 + i % 9 * 100, 'none',
+           $3::timestamptz + i * $6::interval, '{over_cap}', 100, 1
+      FROM generate_series($5::bigint, $7::bigint) i
+      JOIN unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS s (sp_id, service_id, n)
+        ON s.n = 1 + i % cardinality($1::uuid[])
+"""
+SCAN = """
+    SELECT count(*), sum(fen) FROM (
+        SELECT sp_id, msisdn, count(*) AS charges, sum(price_fen) AS fen
+          FROM charge_record WHERE charged_at >= $1 AND charged_at < $2 AND received_at < $3
+         GROUP BY sp_id, msisdn) by_number
+"""
+SCAN_BY_SP = """
+    SELECT sp_id, count(*), sum(price_fen) FROM charge_record
+     WHERE charged_at >= $1 AND charged_at < $2 AND received_at < $3 GROUP BY sp_id
+"""
+BATCH = 500_000
+
+
+async def fill(owner: asyncpg.Connection, sps: int, charges: int, numbers: int) -> None:
+    """Make SPs that sell, numbers, one in fifty of them barred, and a month of charges."""
+    ids: list[tuple[UUID, UUID]] = []
+    for _ in range(sps):
+        sp_id = await make.sp(owner, START, activated_at=START - timedelta(days=400))
+        ids.append((sp_id, await make.service(owner, START, sp_id)))
+    await owner.execute(NUMBERS, numbers, START)
+    await owner.execute(BARRED, START + timedelta(days=20))
+    step = timedelta(days=30) / charges
+    for first in range(0, charges, BATCH):
+        await owner.execute(
+            CHARGES, [each[0] for each in ids], [each[1] for each in ids], START, numbers, first,
+            step, min(first + BATCH, charges) - 1, timeout=3600,
+        )  # fmt: skip
+    await owner.execute("VACUUM ANALYZE", timeout=3600)
+
+
+async def scan(pool: db.Pool, statement: str) -> float:
+    """Scan the month once, the better of two times; return seconds."""
+    best = float("inf")
+    for _ in range(2):
+        async with pool.acquire() as read, read.transaction():
+            await read.execute("SET LOCAL statement_timeout = 0; SET LOCAL enable_indexscan = off")
+            begun = time.perf_counter()
+            await read.fetch(
+                statement, START - timedelta(hours=12), START + timedelta(days=30, hours=12),
+                START + timedelta(days=39), timeout=3600,
+            )  # fmt: skip
+            best = min(best, time.perf_counter() - begun)
+    return best
+
+
+async def settle(pool: db.Pool) -> dict[str, float]:
+    """Settle the month up to its drafts; return the seconds of each stage."""
+    now = datetime(2026, 2, 10, 4, tzinfo=UTC)
+    async with db.transaction(pool) as tx:
+        await calendar.keep(tx, actor=JOB, now=now)
+    took: dict[str, float] = {}
+    while True:
+        async with db.transaction(pool) as tx:
+            stage = await tx.fetchval("SELECT stage FROM settlement_month")
+            begun = time.perf_counter()
+            if not await calendar.work(tx, actor=JOB, now=now):
+                return took
+        took[stage] = took.get(stage, 0) + time.perf_counter() - begun
+
+
+async def measure(url: str, sps: int, charges: int) -> dict[str, float]:
+    """Measure on a database of its own."""
+    name = f"spms_bench_{uuid4().hex[:8]}"
+    admin = await asyncpg.connect(url)
+    await roles.ensure_app_role(admin, url)
+    await admin.execute(f"CREATE DATABASE {name}")
+    mine = urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+    owner = await db.connect(mine)
+    await owner.execute("SET statement_timeout = 0")
+    await migrate.migrate(owner)
+    pool = await db.open_pool(
+        roles.app_url(mine), Settings(pool_size=3, command_timeout_seconds=600)
+    )
+    try:
+        for month in (1, 2):
+            for table in ("message_in", "message_out", "authorisation", "charge_record"):
+                await owner.execute(
+                    "SELECT make_month_partition($1, $2)", table, date(2026, month, 1)
+                )
+        await fill(owner, sps, charges, max(1000, charges // 5))
+        once, by_sp = await scan(pool, SCAN), await scan(pool, SCAN_BY_SP)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        took = await settle(pool)
+        whole = sum(took.values())
+        reports = sum(seconds for stage, seconds in took.items() if stage.startswith("look"))
+        drawn = await owner.fetchval("SELECT count(*) FROM settlement_statement")
+        return {
+            **{f"{stage}_s": seconds for stage, seconds in took.items()},
+            "scan_s": once, "scan_by_sp_s": by_sp, "month_s": whole, "month_to_scan": whole / once,
+            "counts_to_scan": (whole - reports) / by_sp, "statements": drawn,
+            "memory_grown_mb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024,
+        }  # fmt: skip
+    finally:
+        await pool.close()
+        await owner.close()
+        await admin.execute(f"DROP DATABASE {name}")
+        await admin.close()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--charges", type=int, default=200_000)
+    parser.add_argument("--sps", type=int, default=300)
+    parser.add_argument("--json", type=Path)
+    told = parser.parse_args()
+    url = os.environ["SPMS_TEST_DATABASE_URL"]
+    found = asyncio.run(measure(url, told.sps, told.charges))
+    for name, value in found.items():
+        print(f"{name:24} {value:12,.3f}")  # noqa: T201 - what it is for
+    if told.json:
+        told.json.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
