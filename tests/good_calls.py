@@ -238,9 +238,7 @@ PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "authorisation_id": decision,
     "file_id": charge_file,
     "breach_id": proposed,
-    "correction_id": lambda w: str(
-        w.post("compliance", "/mass-corrections", correction(w))["id"]
-    ),
+    "correction_id": lambda w: str(w.post("compliance", "/mass-corrections", correction(w))["id"]),
     "verification_id": lambda w: verification(w, "objected"),
     "appeal_id": appeal,
     "plan_id": plan,
