@@ -5,11 +5,15 @@ table. A charge belongs to the first month that ends after it was made and was n
 came; late ones are found by when they came.
 """
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Final
 from uuid import UUID
 
+from asyncpg import Record
+
 from spms.core.db import Connection, changed, many
+from spms.core.money import BASIS_POINTS
 from spms.settlement.model import Figure, Report, SettlementRules, Window
 
 LONGEST_SECONDS: Final = 1800
@@ -84,96 +88,92 @@ MESSAGES = """
      GROUP BY n.sp_id
 """
 
-_FIGURE = """settlement_figure (month, sp_id, kind, records, amount_fen)
-    SELECT $6, sp_id, kind, records, amount_fen"""
-COUNT_CHARGES = f"INSERT INTO {_FIGURE} FROM ({CHARGES}) counted ON CONFLICT DO NOTHING"
-COUNT_CONTROLLED = f"INSERT INTO {_FIGURE} FROM ({CONTROLLED}) counted ON CONFLICT DO NOTHING"
-COUNT_ADVANCED = f"INSERT INTO {_FIGURE} FROM ({ADVANCED}) counted ON CONFLICT DO NOTHING"
-COUNT_MESSAGES = f"INSERT INTO {_FIGURE} FROM ({MESSAGES}) counted ON CONFLICT DO NOTHING"
+KEEP_FIGURES = """
+    INSERT INTO settlement_figure (month, sp_id, kind, records, amount_fen)
+    SELECT $1, * FROM unnest($2::uuid[], $3::text[], $4::bigint[], $5::bigint[])
+    ON CONFLICT DO NOTHING
+"""
+
+
+async def _count(
+    read: Connection, statement: str, window: Window, sp_id: UUID | None = None
+) -> list[Figure]:
+    rows = await read.fetch(
+        statement, window.from_at, window.until_at, window.cut_off_before, window.cut_off_at,
+        sp_id, timeout=LONGEST_SECONDS,
+    )  # fmt: skip
+    return many(Figure, rows)
 
 
 async def _keep(tx: Connection, statement: str, window: Window) -> int:
+    """Count, then keep: PostgreSQL counts on all cores only where nothing is written meanwhile."""
+    found = await _count(tx, statement, window)
     status = await tx.execute(
-        statement, window.from_at, window.until_at, window.cut_off_before, window.cut_off_at,
-        None, window.month, timeout=LONGEST_SECONDS,
+        KEEP_FIGURES, window.month, [each.sp_id for each in found], [each.kind for each in found],
+        [each.records for each in found], [each.amount_fen for each in found],
     )  # fmt: skip
     return changed(status)
 
 
 async def count_charges(tx: Connection, window: Window) -> int:
     """Count what each SP's month was charged, late charges of earlier months apart."""
-    return await _keep(tx, COUNT_CHARGES, window)
+    return await _keep(tx, CHARGES, window)
 
 
 async def count_controlled(tx: Connection, window: Window) -> int:
     """Count the charges of numbers that were suspended or terminated by the cut-off."""
-    return await _keep(tx, COUNT_CONTROLLED, window)
+    return await _keep(tx, CONTROLLED, window)
 
 
 async def count_advanced(tx: Connection, window: Window) -> int:
     """Count first multiples advanced since the last cut-off."""
-    return await _keep(tx, COUNT_ADVANCED, window)
+    return await _keep(tx, ADVANCED, window)
 
 
 async def count_messages(tx: Connection, window: Window) -> int:
     """Count messages to and from subscribers."""
-    return await _keep(tx, COUNT_MESSAGES, window)
+    return await _keep(tx, MESSAGES, window)
 
 
 async def count_now(read: Connection, window: Window, sp_id: UUID) -> list[Figure]:
     """Count one SP's month without keeping it: for a preview."""
     found: list[Figure] = []
     for statement in (CHARGES, CONTROLLED, ADVANCED, MESSAGES):
-        rows = await read.fetch(
-            statement, window.from_at, window.until_at, window.cut_off_before, window.cut_off_at,
-            sp_id,
-        )  # fmt: skip
-        found += [Figure(**dict(row)) for row in rows]
+        found += await _count(read, statement, window, sp_id)
     return found
 
 
-_REPORT = """settlement_report (month, sp_id, kind, part, whole, numbers, share_bp, threshold_bp,
-                                   flagged)
-    SELECT $1::date, sp_id, kind, part, whole, numbers, part * 10000 / whole, $4::int,
-           numbers >= $5::bigint AND part * 10000 / whole >= $4::int"""
-_ONCE = "found WHERE whole > 0 ON CONFLICT DO NOTHING"
-
 # 沉默用户: pay by the month, and neither wrote to the SP nor were written to.
-REPORT_SILENT = f"""
-    INSERT INTO {_REPORT} FROM (
-    SELECT p.sp_id, 'silent_users' AS kind, count(*) AS whole,
+SILENT = """
+    SELECT p.sp_id, count(*) AS whole,
            count(*) FILTER (WHERE u.msisdn IS NULL) AS part, count(*) AS numbers
       FROM (SELECT DISTINCT sp_id, msisdn FROM charge_record
-             WHERE charged_at >= $2 AND charged_at < $3 AND received_at < $6
+             WHERE charged_at >= $1 AND charged_at < $2 AND received_at < $3
                AND kind = 'monthly') p
       LEFT JOIN (
            SELECT n.sp_id, m.msisdn FROM message_in m JOIN access_number n ON n.number = m.called
-            WHERE m.received_at >= $2 AND m.received_at < $3
+            WHERE m.received_at >= $1 AND m.received_at < $2
            UNION
            SELECT sp_id, msisdn FROM authorisation
-            WHERE decided_at >= $2 AND decided_at < $3 AND purpose = 'message' AND allowed) u
+            WHERE decided_at >= $1 AND decided_at < $2 AND purpose = 'message' AND allowed) u
         ON u.sp_id = p.sp_id AND u.msisdn = p.msisdn
      GROUP BY p.sp_id
-    ) {_ONCE}
 """
 # 自消费: the SP's own numbers, and numbers that pay it so much that few people would.
-REPORT_HEAVY = f"""
-    INSERT INTO {_REPORT} FROM (
-    SELECT c.sp_id, 'self_consumption' AS kind, sum(c.fen)::bigint AS whole, count(*) AS numbers,
-           COALESCE(sum(c.fen) FILTER (WHERE c.fen >= $6::bigint
+HEAVY = """
+    SELECT c.sp_id, sum(c.fen)::bigint AS whole, count(*) AS numbers,
+           COALESCE(sum(c.fen) FILTER (WHERE c.fen >= $4::bigint
                OR c.msisdn = s.responsible_mobile), 0)::bigint AS part
       FROM (SELECT sp_id, msisdn, sum(price_fen)::bigint AS fen FROM charge_record
-             WHERE charged_at >= $2 AND charged_at < $3 AND received_at < $7
+             WHERE charged_at >= $1 AND charged_at < $2 AND received_at < $3
              GROUP BY sp_id, msisdn) c
       JOIN sp s ON s.id = c.sp_id
      GROUP BY c.sp_id
-    ) {_ONCE}
 """
 # 欠费集中: charges of numbers that were barred for arrears by the cut-off.
-REPORT_ARREARS = f"""
-    INSERT INTO {_REPORT} FROM (
-    WITH {_BARRED.replace("$4", "$6::timestamptz")}
-    SELECT f.sp_id, 'arrears' AS kind, f.amount_fen AS whole, COALESCE(a.part, 0) AS part,
+ARREARS = f"""
+    WITH {_BARRED.replace("$4", "$3")}
+    SELECT f.sp_id, f.amount_fen AS whole, COALESCE(a.part, 0) AS part,
            COALESCE(a.numbers, 0) AS numbers
       FROM settlement_figure f
       LEFT JOIN (
@@ -181,39 +181,78 @@ REPORT_ARREARS = f"""
                   count(DISTINCT c.msisdn) AS numbers
              FROM barred b
              JOIN charge_record c ON c.msisdn = b.msisdn
-              AND c.charged_at >= $2 AND c.charged_at < $3 AND c.received_at < $6
+              AND c.charged_at >= $1 AND c.charged_at < $2 AND c.received_at < $3
             WHERE b.state_after <> 'active' AND b.reason = 'arrears'
             GROUP BY c.sp_id) a ON a.sp_id = f.sp_id
-     WHERE f.month = $1 AND f.kind = 'charged'
-    ) {_ONCE}
+     WHERE f.month = $4 AND f.kind = 'charged'
 """
+
+
+KEEP_REPORTS = """
+    INSERT INTO settlement_report (month, sp_id, kind, part, whole, numbers, share_bp, threshold_bp,
+                                   flagged)
+    SELECT $1, u.sp_id, $2, u.part, u.whole, u.numbers, u.share_bp, $3, u.flagged
+      FROM unnest($4::uuid[], $5::bigint[], $6::bigint[], $7::bigint[], $8::int[], $9::bool[])
+        AS u (sp_id, part, whole, numbers, share_bp, flagged)
+    ON CONFLICT DO NOTHING
+"""
+
+
+async def _report(
+    tx: Connection,
+    kind: str,
+    rows: Sequence[Record],
+    *,
+    month: date,
+    threshold_bp: int,
+    least: int,
+) -> int:
+    """Keep what part of each SP's whole looks wrong, and whether it is enough to hold it."""
+    found = [
+        (row["sp_id"], row["part"], row["whole"], row["numbers"],
+         row["part"] * BASIS_POINTS // row["whole"])
+        for row in rows if row["whole"] > 0
+    ]  # fmt: skip
+    status = await tx.execute(
+        KEEP_REPORTS, month, kind, threshold_bp, *([each[n] for each in found] for n in range(5)),
+        [each[3] >= least and each[4] >= threshold_bp for each in found],
+    )  # fmt: skip
+    return changed(status)
 
 
 async def look_silent(tx: Connection, window: Window, rules: SettlementRules) -> int:
     """Report how many of each SP's monthly payers never used what they pay for."""
-    status = await tx.execute(
-        REPORT_SILENT, window.month, window.from_at, window.until_at, rules.silent_bp,
-        rules.report_least, window.cut_off_at, timeout=LONGEST_SECONDS,
+    rows = await tx.fetch(
+        SILENT, window.from_at, window.until_at, window.cut_off_at, timeout=LONGEST_SECONDS
+    )
+    return await _report(
+        tx, "silent_users", rows, month=window.month, threshold_bp=rules.silent_bp,
+        least=rules.report_least,
     )  # fmt: skip
-    return changed(status)
 
 
 async def look_heavy(tx: Connection, window: Window, rules: SettlementRules) -> int:
     """Report how much of each SP's month comes from few numbers or from its own."""
-    status = await tx.execute(
-        REPORT_HEAVY, window.month, window.from_at, window.until_at, rules.self_consumption_bp,
-        rules.report_least, rules.heavy_fen, window.cut_off_at, timeout=LONGEST_SECONDS,
+    rows = await tx.fetch(
+        HEAVY, window.from_at, window.until_at, window.cut_off_at, rules.heavy_fen,
+        timeout=LONGEST_SECONDS,
     )  # fmt: skip
-    return changed(status)
+    return await _report(
+        tx, "self_consumption", rows, month=window.month,
+        threshold_bp=rules.self_consumption_bp, least=rules.report_least,
+    )  # fmt: skip
 
 
 async def look_arrears(tx: Connection, window: Window, rules: SettlementRules) -> int:
     """Report how much of each SP's month is on numbers barred for arrears."""
-    status = await tx.execute(
-        REPORT_ARREARS, window.month, window.from_at, window.until_at, rules.arrears_bp,
-        rules.report_least, window.cut_off_at, timeout=LONGEST_SECONDS,
+    rows = await tx.fetch(
+        ARREARS, window.from_at, window.until_at, window.cut_off_at, window.month,
+        timeout=LONGEST_SECONDS,
     )  # fmt: skip
-    return changed(status)
+    return await _report(
+        tx, "arrears", rows, month=window.month, threshold_bp=rules.arrears_bp,
+        least=rules.report_least,
+    )  # fmt: skip
 
 
 REPORTS = """
