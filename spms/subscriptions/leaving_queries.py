@@ -150,14 +150,23 @@ async def sps_know(tx: Connection, *, actor: str, limit: int) -> int:
     return len(await tx.fetch(KNOWN, actor, limit))
 
 
-# The person knows once the network took a confirmation, and nothing that welcomes is on its way.
+# The person knows once the network took the confirmation of this leaving (one SMS for all that was
+# left with it), and nothing that welcomes is on its way. Who holds the number by now is not told of
+# what another had.
 REVOKED = """
     WITH waiting AS (
         SELECT msisdn, id FROM leaving_duty d
          WHERE d.kind = 'welcome_revoked' AND d.met_at IS NULL
-           AND EXISTS (SELECT FROM message_out m
-                        WHERE m.msisdn = d.msisdn AND m.queued_at >= d.started_at
-                          AND m.kind IN ('left', 'info') AND m.state IN ('sent', 'delivered'))
+           AND (EXISTS (SELECT FROM message_out m
+                          JOIN leaving_duty o ON o.msisdn = m.msisdn
+                               AND o.started_at = d.started_at AND o.kind = d.kind
+                               AND o.subscription_id::text = m.about_id
+                         WHERE m.msisdn = d.msisdn AND m.queued_at >= d.started_at
+                           AND m.kind IN ('left', 'info') AND m.about_kind = 'subscription'
+                           AND m.state IN ('sent', 'delivered'))
+                OR EXISTS (SELECT FROM subscription s JOIN number n ON n.msisdn = s.msisdn
+                            WHERE s.msisdn = d.msisdn AND s.id = d.subscription_id
+                              AND s.epoch <> n.epoch))
            AND NOT EXISTS (SELECT FROM message_out m
                             WHERE m.msisdn = d.msisdn
                               AND m.queued_at > d.started_at - interval '3 days'

@@ -7,9 +7,13 @@ import msgspec
 import pytest
 from httpx import AsyncClient
 
+from jobs import handle_messages
+from jobs.timetable import House
 from spms.authorisation.model import BATCH_MAX
 from spms.core.access import Actor
+from spms.core.clock import FixedClock
 from spms.core.db import Connection
+from spms.core.settings import Settings
 from tests import make
 from tests.authorisation.arrange import SignIn, World
 
@@ -37,6 +41,22 @@ async def test_a_yes_and_a_no_are_both_answers(
     no = await http.post("/authorisations", json=body(world, price_fen=900), headers=sp)
     assert no.status_code == 200
     assert no.json()["reasons"] == ["price_mismatch"]
+
+
+async def test_charging_stops_when_a_td_comes_in_and_not_when_it_is_read(
+    world: World, http: AsyncClient, sp: dict[str, str], sign_in: SignIn, settings: Settings
+) -> None:
+    clock = FixedClock(world.now)
+    gateway = await sign_in(make.GATEWAY)
+    sms = {"link_message_id": "1", "msisdn": world.msisdn, "called": "10010", "text": "td"}
+    stored = await http.post("/messages/incoming", json=sms, headers=gateway)
+    assert stored.status_code == 200
+    unread = await http.post("/authorisations", json=body(world), headers=sp)
+    assert unread.json()["reasons"] == ["leave_received"]
+    house = House(pool=world.pool, clock=clock, settings=settings, link=None, prober=None)
+    assert await handle_messages.pump(house) == 1
+    read = await http.post("/authorisations", json=body(world), headers=sp)
+    assert read.json()["reasons"] == ["no_consent"]
 
 
 async def test_an_sp_asks_for_itself_whatever_the_service(

@@ -1,5 +1,6 @@
 """Money, time and transitions: pure."""
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spms.core import clock, machine, money
+from spms.core import clock, machine, money, passwords
 from spms.core.errors import NotAllowed
 from spms.core.partitions import months
 from spms.core.settings import SettingsError, load
@@ -86,3 +87,11 @@ def test_a_setting_that_cannot_be_used_is_named(tmp_path, environ, text):
     file.write_text(text)
     with pytest.raises(SettingsError):
         load(environ, file)
+
+
+def test_passwords_queue_within_their_own_loop():
+    async def crowd():
+        hashed = await asyncio.gather(*[passwords.hash_password("correct horse") for _ in range(4)])
+        return await passwords.password_matches("correct horse", hashed[0])
+
+    assert [asyncio.run(crowd()) for _ in range(2)] == [True, True]

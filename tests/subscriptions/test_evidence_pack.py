@@ -133,6 +133,10 @@ async def test_the_command_line_verifies_both_forms_with_the_published_key(
         assert msgspec.json.decode(told.read_bytes())["fine"] is True
         done = CliRunner().invoke(command_line, ["verify", str(file), "--key", str(stranger)])
         assert done.exit_code == 1
+        done = CliRunner().invoke(command_line, ["verify", str(file)])
+        assert done.exit_code == 0
+        assert "genuine" not in done.output, "anybody can sign a pack of his own"
+        assert "unaltered" in done.output
         file.write_bytes(answer.content.replace(b"request", b"Request", 1))
         done = CliRunner().invoke(command_line, ["verify", str(file)])
         assert done.exit_code == 1

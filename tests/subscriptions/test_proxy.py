@@ -180,6 +180,32 @@ async def test_a_clock_that_runs_out_is_told_once_and_stays_on_record(desk: Desk
     }  # fmt: skip
 
 
+async def test_only_the_confirmation_of_this_leaving_stops_the_clock(desk: Desk) -> None:
+    world = desk.world
+    one, two, msisdn = await world.sold(), await world.sold(), await world.number()
+    for sold in (one, two):
+        await world.running(msisdn, sold)
+    await desk.leave(await desk.look(msisdn))
+    world.clock.move(HOUR)
+    assert await world.say(msisdn, "TD") == "nothing_to_leave"
+    await world.pool.execute("UPDATE message_out SET state = 'sent' WHERE kind = 'info'")
+    assert await watched(world) == 0, "another SMS says nothing of this leaving"
+    await world.pool.execute("UPDATE message_out SET state = 'sent' WHERE kind = 'left'")
+    assert await watched(world) == 2, "one SMS confirms both"
+
+
+async def test_what_a_former_holder_had_is_confirmed_to_nobody(desk: Desk) -> None:
+    world = desk.world
+    msisdn = await world.number()
+    await world.running(msisdn, await world.sold())
+    world.clock.move(HOUR)
+    await world.happened(msisdn, "transferred", "owner_changed", world.clock.now())
+    world.clock.move(HOUR)
+    assert len((await desk.leave(await desk.look(msisdn))).json()["left"]) == 1
+    assert await world.kinds(msisdn) == []
+    assert await watched(world) == 1, "so that no clock runs out for want of it"
+
+
 async def told(world: World) -> None:
     async with db.transaction(world.pool) as tx:
         assert await event_feed.take_turn(tx)
