@@ -364,7 +364,7 @@ def test_every_life_keeps_the_promises(machine: type[LifeMachine], part: int) ->
     """Twelve thousand steps in all; each part has a database of its own, which stays small."""
     run_state_machine_as_test(seed(part)(machine), settings=QUICK)
     assert sum(machine.steps[act] for act in ACTS) >= 12_000 / PARTS, machine.steps
-    assert min(machine.steps[what] for what in MET) >= 40 / PARTS, machine.steps
+    assert min(machine.steps[what] for what in MET) >= 1, machine.steps
 
 
 @pytest.mark.soak
