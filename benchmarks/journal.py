@@ -37,6 +37,8 @@ OFFICERS = [
 ]
 RUNS = counter(20)
 TURNS = 5
+
+
 def unlinked(drafts: list[Draft], heads: dict[str, Head], **_: object) -> list[Linked]:
     """Place drafts as `journal_chain.link` does, and hash nothing: what the chain costs."""
     return [
@@ -226,9 +228,9 @@ async def measure(url: str, entries: int, charges: int) -> dict[str, float]:
         found["verify_rows_per_s"] = rows / (time.perf_counter() - begun)
         found["verify_rows"], found["verify_damage"] = rows, len(damage)
         with patch.object(journal, "link", unlinked):
-            found["post_rows_per_s_unchained"] = unchained = statistics.median([
-                await posting_rate(pool, entries // TURNS, 500) for _ in range(TURNS)
-            ])
+            found["post_rows_per_s_unchained"] = unchained = statistics.median(
+                [await posting_rate(pool, entries // TURNS, 500) for _ in range(TURNS)]
+            )
         found["chain_price"] = 1 - found["post_rows_per_s_batch_500"] / unchained
         found |= await correction(pool, owner, charges)
     finally:

@@ -134,19 +134,20 @@ async def subscription(
         "prompt_text": "回复Y确认", "confirm_by": now + timedelta(minutes=60), "active_from": now,
         "charge_from": values.get("active_from", now),
     } | values  # fmt: skip
-    await _insert(tx, "subscription", row)
-    await _insert(
-        tx, "message_in",
-        {"msisdn": msisdn, "received_at": now, "id": message_id, "called": "10010", "text": "Y",
-         "raw": b"Y", "link": "sandbox", "link_message_id": str(message_id), "handled_at": now},
-    )  # fmt: skip
-    await _insert(
-        tx, "consent",
-        {"msisdn": msisdn, "subscription_id": subscription_id,
-         "kind": "confirmation" if facts["kind"] == "monthly" else "order",
-         "service_id": service_id, "price_fen": row["price_fen"], "message_received_at": now,
-         "message_id": message_id, "prompt_text": "回复Y确认", "reply_text": "Y", "given_at": now},
-    )  # fmt: skip
+    async with tx.transaction():  # a live relation and its consent name each other
+        await _insert(tx, "subscription", row)
+        await _insert(
+            tx, "message_in",
+            {"msisdn": msisdn, "received_at": now, "id": message_id, "called": "10010", "text": "Y",
+             "raw": b"Y", "link": "sandbox", "link_message_id": str(message_id), "handled_at": now},
+        )  # fmt: skip
+        await _insert(
+            tx, "consent",
+            {"msisdn": msisdn, "subscription_id": subscription_id,
+             "kind": "confirmation" if facts["kind"] == "monthly" else "order",
+             "service_id": service_id, "price_fen": row["price_fen"], "message_received_at": now,
+             "message_id": message_id, "prompt_text": "回复Y确认", "reply_text": "Y", "given_at": now},
+        )  # fmt: skip
     return subscription_id
 
 

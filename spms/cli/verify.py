@@ -105,7 +105,9 @@ def _verdict(*, fine: bool, by_known_key: bool) -> str:
         return "[red]NOT genuine 不属实[/red]"
     if by_known_key:
         return "genuine 属实"
-    return "unaltered since it was signed; by whom, only the key says 签名后未改动，签名者待核对密钥"
+    return (
+        "unaltered since it was signed; by whom, only the key says 签名后未改动，签名者待核对密钥"
+    )
 
 
 async def _walk(trusted: list[bytes] | None, directory: Path | None) -> Walked:

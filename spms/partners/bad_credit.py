@@ -133,9 +133,7 @@ async def link(
     """
     if await partner_queries.by_id(tx, sp_id) is None:
         raise NotFound
-    found = await queries.link(
-        tx, sp_id, data.company, data.province, at=now, actor=actor.label
-    )
+    found = await queries.link(tx, sp_id, data.company, data.province, at=now, actor=actor.label)
     if found != data:
         raise LinkedOtherwise
     return data

@@ -36,13 +36,9 @@ async def find(
 
 @post("/sps/{sp_id:uuid}/bad-credit-clearances", status_code=204, guards=[only(Role.COMPLIANCE)],
       responses=refusals(NotFound))  # fmt: skip
-async def clear(
-    sp_id: UUID, data: Clearance, tx: Connection, actor: Actor, now: datetime
-) -> None:
+async def clear(sp_id: UUID, data: Clearance, tx: Connection, actor: Actor, now: datetime) -> None:
     """Say that an SP's responsible person only has a listed person's name."""
-    await bad_credit.clear(
-        tx, sp_id, data.bad_credit_id, reason=data.reason, actor=actor, now=now
-    )
+    await bad_credit.clear(tx, sp_id, data.bad_credit_id, reason=data.reason, actor=actor, now=now)
 
 
 @post("/sps/{sp_id:uuid}/company", status_code=200, guards=[only(Role.COMPLIANCE)],

@@ -78,9 +78,7 @@ async def answer(
     """Take the SP's statement about a notice; raise `AnsweredAlready`, or `NotAllowed`."""
     breach = await locked(tx, breach_id)
     advance(TRANSITIONS, breach.state, BreachAction.CONFIRM)
-    if not await queries.answer(
-        tx, breach_id, at=now, actor=actor.label, statement=statement
-    ):
+    if not await queries.answer(tx, breach_id, at=now, actor=actor.label, statement=statement):
         raise AnsweredAlready
     return await get(tx, breach_id)
 

@@ -84,9 +84,7 @@ class PenaltyRules(msgspec.Struct, frozen=True, kw_only=True):
     points: dict[Grade, Points] = msgspec.field(default_factory=lambda: by_grade(10, 30, 60))
     grades: dict[BreachKind, Grade] = {}
     """Grades that differ from the catalogue's."""
-    cut_percent: dict[Grade, Percent] = msgspec.field(
-        default_factory=lambda: by_grade(10, 30, 50)
-    )
+    cut_percent: dict[Grade, Percent] = msgspec.field(default_factory=lambda: by_grade(10, 30, 50))
     """Settlement cut, once the breach is final: domain P1."""
     fine_fen: dict[Grade, Fen] = msgspec.field(
         default_factory=lambda: by_grade(500_000, 1_000_000, 20_000_000)

@@ -82,9 +82,7 @@ async def add_report(
     tx: Connection, found: Finding, breach_id: UUID, *, at: datetime, actor: str
 ) -> None:
     """Record who reported what is one breach."""
-    await tx.execute(
-        ADD_REPORT, found.source, found.source_id, found.kind, breach_id, at, actor
-    )
+    await tx.execute(ADD_REPORT, found.source, found.source_id, found.kind, breach_id, at, actor)
 
 
 PAGE = (

@@ -28,12 +28,16 @@ BATCH = 200
 
 
 async def _step(
-    tx: Connection, breach: Breach, action: RemedyAction, *, actor: Actor, now: datetime, reason: str
+    tx: Connection,
+    breach: Breach,
+    action: RemedyAction,
+    *,
+    actor: Actor,
+    now: datetime,
+    reason: str,
 ) -> None:
     after = advance(REMEDIES, breach.remedy or Remedy.VOID, action)
-    if not await remedy_queries.move(
-        tx, breach, after, at=now, actor=actor.label, reason=reason
-    ):
+    if not await remedy_queries.move(tx, breach, after, at=now, actor=actor.label, reason=reason):
         raise Decided
 
 
@@ -120,9 +124,7 @@ async def _escalate(tx: Connection, breach: Breach, *, actor: Actor, now: dateti
 
     It deducts what the higher grade does beyond the lower; a grave one is another grave one.
     """
-    await _step(
-        tx, breach, RemedyAction.ESCALATE, actor=actor, now=now, reason="not cured in time"
-    )
+    await _step(tx, breach, RemedyAction.ESCALATE, actor=actor, now=now, reason="not cured in time")
     await fine_queries.fall_due(tx, breach.id)
     rules = await rulebook.section(tx, PenaltyRules, at=now)
     before = terms(breach.kind, rules, grade=breach.grade)

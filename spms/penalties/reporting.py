@@ -92,9 +92,7 @@ async def _follow(tx: Connection, item: OutboxItem, *, actor: Actor, now: dateti
     )  # fmt: skip
     await queries.lock_sp(tx, sp_id)
     brings = terms(kind, await rulebook.section(tx, PenaltyRules, at=now))
-    breach = await add(
-        tx, found, grade=brings.grade, points=brings.points, actor=actor, now=now
-    )
+    breach = await add(tx, found, grade=brings.grade, points=brings.points, actor=actor, now=now)
     if breach.state is not BreachState.PROPOSED or breach.source_kind is not Source.INSPECTION:
         return 0
     await take_effect(tx, breach, decided_by=None, actor=actor, now=now)

@@ -58,8 +58,13 @@ def compare(past: Sequence[Past], now: PenaltyRules, then: PenaltyRules) -> list
         fares = fare(own, now), fare(own, then)
         found.append(
             Fared(
-                sp_id=sp_id, code=own[0].sp_code, name=own[0].sp_name, breaches=len(own),
-                now=fares[0], then=fares[1], differs=fares[0] != fares[1],
+                sp_id=sp_id,
+                code=own[0].sp_code,
+                name=own[0].sp_name,
+                breaches=len(own),
+                now=fares[0],
+                then=fares[1],
+                differs=fares[0] != fares[1],
             )
         )
     return sorted(found, key=lambda fared: (not fared.differs, fared.then.left, fared.code))

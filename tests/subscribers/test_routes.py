@@ -77,9 +77,7 @@ async def test_staff_look_a_number_up_and_it_is_recorded_why(http, sign_in, tx, 
     assert MSISDN[2:] not in str(row)
 
 
-async def test_a_lookup_without_a_reason_or_of_nobodys_number_gives_nothing(
-    http, sign_in, tx, now
-):
+async def test_a_lookup_without_a_reason_or_of_nobodys_number_gives_nothing(http, sign_in, tx, now):
     agent = await sign_in(make.AGENT)
     without = await post(http, agent, "/numbers/lookup", {"msisdn": MSISDN})
     assert without.status_code == 400

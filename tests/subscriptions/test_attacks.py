@@ -29,6 +29,10 @@ FORBIDDEN = (
     "UPDATE subscription SET epoch = 2",
     "UPDATE subscription SET msisdn = '8613000000000'",
     "UPDATE subscription SET status = 'active', active_from = NULL",
+    (
+        "UPDATE subscription SET status = 'active', active_from = requested_at,"
+        " charge_from = requested_at, charge_rule = 'at_once' WHERE status = 'awaiting'"
+    ),
     "UPDATE subscription SET status = 'ended', ended_at = NULL",
     "UPDATE subscription SET ended_at = now()",
     "UPDATE subscription SET status = 'ended', ended_at = active_from - interval '1 second'",
@@ -57,6 +61,7 @@ async def test_terms_consents_and_history_cannot_be_rewritten(
 ) -> None:
     sold, msisdn = await world.sold(), await world.number()
     await world.running(msisdn, sold)
+    await world.asked(msisdn, await world.sold())
     succeeded = []
     for attack in FORBIDDEN:
         try:
