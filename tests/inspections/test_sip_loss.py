@@ -11,7 +11,6 @@ from spms.inspections.outcomes import CallOutcome
 from tests.inspections.bad_wire import AT_ONCE, LOST, TWICE, Fate, Plan, bad_wire
 from tests.inspections.peers import call, trunk
 
-
 LINGER = 0.7
 """So long after the end a repeat is still answered: longer than SIPp takes for one (0.3 s)."""
 
