@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from spms.core import db
 from spms.core.access import job_actor
-from spms.core.clock import business_month, month_range
+from spms.core.clock import FixedClock, business_month, month_range
 from spms.inspections import actions, judging, plan_queries, proving
+from spms.inspections.calling import pump_calls
 from spms.inspections.model import Start, Verdict, Why
 from spms.inspections.outcomes import CallOutcome
 from spms.inspections.policy import InspectionRules
@@ -230,6 +231,7 @@ async def test_responsible_persons_are_called_once_a_quarter_and_a_dead_mobile_i
     for plan in plans:
         assert plan["finished_at"] is not None
         assert faults_of(plan["document"], plan["plan_sha256"]) == []
+        assert faults_of(plan["document"] + " ", plan["plan_sha256"]), "the hash binds every byte"
     told = "".join(
         [row[0] for row in await tx.fetch("SELECT payload::text FROM outbox")]
         + [plan["document"] for plan in plans] + [str(dict(breach))]
@@ -287,3 +289,23 @@ async def test_persons_count_for_no_month_of_the_hotlines(pool, tx, now, sps):
     async with db.snapshot(pool) as read:
         found = await plan_queries.items_of_plan(read, plan.id, None, 10)
     assert {item.kind for item in found} == {"hotline"}
+
+
+class Leaping(FixedClock):
+    """Leaves the permitted hours once the calls are taken."""
+
+    def now(self):
+        """Return noon three times (lost, withdrawn, taken), then the night."""
+        self.asked = getattr(self, "asked", 0) + 1
+        return self.at if self.asked <= 3 else self.at + timedelta(hours=12)
+
+
+async def test_a_call_that_was_taken_does_not_leave_when_the_clock_has_left_the_hours(
+    pool, tx, now, prober, invites
+):
+    await make.sp(tx, now)
+    await draw(pool, now)
+    await pump_calls(pool, prober, Leaping(now))
+    assert invites == []
+    rows = await tx.fetch("SELECT state FROM hotline_call WHERE attempt_no = 1")
+    assert "unknown" in {row["state"] for row in rows}
