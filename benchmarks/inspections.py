@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import socket
+import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,7 +31,7 @@ from spms.core.settings import Settings
 from spms.inspections import actions
 from spms.inspections.calling import pump_calls
 from spms.inspections.model import Start
-from spms.inspections.prober import SipProber
+from spms.inspections.prober import LINGER_SECONDS, SipProber
 
 SCENARIOS = Path(__file__).parent.parent / "tests" / "inspections" / "sipp"
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
@@ -47,6 +48,9 @@ ADD_LINES = """
     SELECT gen_random_uuid(), id, '4008' || lpad((2 * n + k)::text, 6, '0'), $2
       FROM unnest($1::uuid[]) WITH ORDINALITY AS a (id, n), generate_series(0, 1) AS k
 """
+END = '<recv response="200" crlf="true">\n  </recv>\n'
+"""Where SIPp's own scenario of a caller is over."""
+
 JUDGED = "SELECT outcome, count(*) AS calls FROM hotline_call GROUP BY outcome"
 
 
@@ -73,6 +77,23 @@ async def sipp(folder: str, *arguments: str) -> AsyncIterator[asyncio.subprocess
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+def same_length(folder: str) -> Path:
+    """Write SIPp's own scenario of a caller, kept after the BYE for as long as ours is kept.
+
+    Otherwise the same limit of simultaneous calls would let one side begin more of them.
+    """
+    program = shutil.which("sipp") or "sipp"
+    plain = subprocess.run([program, "-sd", "uac"], capture_output=True, check=False, text=True)
+    scenario = plain.stdout[plain.stdout.index("<?xml") :]
+    head, end, tail = scenario.rpartition(END)
+    if not end:
+        raise SystemExit("this sipp's own scenario ends otherwise than expected")
+    pause = f'  <pause milliseconds="{1000 * LINGER_SECONDS:.0f}"/>\n'
+    path = Path(folder) / "caller.xml"
+    path.write_text(head + end + pause + tail)
+    return path
 
 
 async def planned(pool: db.Pool, items: int) -> float:
@@ -113,7 +134,7 @@ async def measure(items: int, calls: int, simultaneous: int) -> dict[str, Any]:
             async with sipp(folder, *uas):
                 await asyncio.sleep(0.5)
                 began = time.perf_counter()
-                uac = ("-sn", "uac", "-d", str(1000 * HOLD_SECONDS), "-l", str(simultaneous),
+                uac = ("-sf", str(same_length(folder)), "-d", str(1000 * HOLD_SECONDS), "-l", str(simultaneous),
                        "-r", "1000", "-m", str(calls), "-p", str(free_port()))  # fmt: skip
                 async with sipp(folder, *uac, f"127.0.0.1:{port}") as caller:
                     await caller.wait()
@@ -121,7 +142,7 @@ async def measure(items: int, calls: int, simultaneous: int) -> dict[str, Any]:
         async with db.snapshot(ground.pool) as read:
             outcomes = {str(row["outcome"]): row["calls"] for row in await read.fetch(JUDGED)}
     return {
-        "items": items, "calls": calls, "simultaneous": simultaneous,
+        "call_seconds": HOLD_SECONDS + LINGER_SECONDS, "items": items, "calls": calls, "simultaneous": simultaneous,
         "plan_seconds": round(plan_seconds, 2), "calls_per_second": round(ours, 1),
         "sipp_calls_per_second": round(theirs, 1), "ratio": round(ours / theirs, 2),
         "outcomes": outcomes,

@@ -1,7 +1,7 @@
 """Spot checks of SP hotlines: drawn by lot, placed as real SIP calls, judged by a sequential test.
 
 Tables written here: inspection_plan, inspection_item, hotline_call, hotline_evidence,
-hotline_finding, inspection_objection, hotline_greeting, and the sandbox's sandbox_line.
+hotline_finding, inspection_objection, hotline_greeting, service_proof, and the sandbox's sandbox_line.
 
 Invariants kept here:
 - a plan is committed to (hashes of its seed and of its whole document are stored and shown) before
@@ -15,9 +15,11 @@ Invariants kept here:
 - a hotline that was withdrawn with an officer's approval, or asked to be before the first call, is
   not judged;
 - a line that was found bad is one finding until it is cured or ought to have been;
+- a month of an SP is summed up once, and its responsible person called in one item a quarter; the
+  mobile itself is shown to that SP and to officers only;
 - every call is evidence, linked to the call before it of the same number.
 
 Pure files: `sequential` (the test and its figures), `verdict`, `rules` (hours, draw), `outcomes`,
 `evidence`, `sound`, `sip_messages`, `sip_digest`. `sip`, `sip_line`, `sip_wire`, `sip_audio` place
-one call; `calling` places all that are due; `prober` is the trunk, `dialler` the operator's own.
+one call; `proving` sums up months and draws persons; `calling` places all that are due; `prober` is the trunk, `dialler` the operator's own.
 """

@@ -182,7 +182,7 @@ async def take_due_calls(
     taken = await queries.take(tx, now, callers=callers, limit=limit, lease_seconds=lease_seconds)
     return [
         msgspec.structs.replace(
-            call, ring_seconds=rules.pass_ring_seconds, opens_at=opens, closes_at=closes
+            call, ring_seconds=rules.rings, opens_at=opens, closes_at=closes
         )
         for call in taken
     ]

@@ -12,13 +12,14 @@ from spms.inspections.model import (
     TOPIC_JUDGED,
     TOPIC_SET_ASIDE,
     Greeting,
+    ItemKind,
     Objection,
     Verdict,
     Why,
 )
 from spms.inspections.policy import InspectionRules
-from spms.inspections.rules import due
-from spms.inspections.verdict import Judgement, NextCall, decide, speaks_against
+from spms.inspections.rules import due, person
+from spms.inspections.verdict import Judgement, NextCall, decide, decide_person, speaks_against
 from spms.inspections.verdict_queries import Found
 
 
@@ -57,7 +58,8 @@ async def judge(tx: Connection, item_id: UUID, *, withdrawn: bool = False, now: 
         return
     rules = await rulebook.section(tx, InspectionRules, at=found.drawn_at)
     made = await verdict_queries.attempts(tx, item_id)
-    outcome = decide(made, rules)
+    called = found.kind is ItemKind.RESPONSIBLE
+    outcome = decide_person(made, rules) if called else decide(made, rules)
     gone = withdrawn or not found.in_force
     if gone and (isinstance(outcome, NextCall) or speaks_against(outcome.verdict)):
         outcome = Judgement(verdict=Verdict.INCONCLUSIVE, reason=Why.WITHDRAWN)
@@ -67,7 +69,8 @@ async def judge(tx: Connection, item_id: UUID, *, withdrawn: bool = False, now: 
         await _settle(tx, found, outcome, rules, now=now)
         return
     hours = await rulebook.section(tx, InspectionRules, at=now)
-    at = due(found.seed, found.hotline, after=now + outcome.after, start=found.start, rules=hours)
+    name = person(found.sp_id) if called else found.hotline
+    at = due(found.seed, name, after=now + outcome.after, start=found.start, rules=hours)
     await queries.add_calls(tx, [item_id], [found.hotline], [at], attempt_no=len(made) + 1)
 
 
@@ -86,7 +89,7 @@ async def _settle(
     ):
         return
     payload = {
-        "item_id": str(found.id), "sp_id": str(found.sp_id), "hotline": found.hotline,
+        "item_id": str(found.id), "sp_id": str(found.sp_id), "hotline": found.kind.value if found.kind is ItemKind.RESPONSIBLE else found.hotline,
         "verdict": outcome.verdict.value, "same_as": same_as and str(same_as),
     }  # fmt: skip
     await outbox.put(tx, TOPIC_JUDGED, payload, now=now)

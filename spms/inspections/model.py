@@ -15,7 +15,8 @@ from spms.inspections.sound import Media
 
 TOPIC_JUDGED: Final = "inspection.judged"
 """Outbox: {item_id, sp_id, hotline, verdict, same_as}, once for every item. `same_as` is the item
-whose finding this one only found again before it had to be cured: nothing new; otherwise null."""
+whose finding this one only found again before it had to be cured: nothing new; otherwise null.
+Of a responsible person `hotline` is the word "responsible", never the mobile."""
 
 TOPIC_SET_ASIDE: Final = "inspection.set_aside"
 """Outbox: {item_id} of a finding that an objection has set aside."""
@@ -29,6 +30,8 @@ class Verdict(StrEnum):
     REACHABLE = "reachable"
     UNREACHABLE = "unreachable"
     NUMBER_CHANGED = "number_changed"
+    DEAD = "dead"
+    """The responsible person's mobile is nobody's, or another's: found so twice in a row."""
     INCONCLUSIVE = "inconclusive"
     """Says nothing for or against the SP."""
 
@@ -43,8 +46,17 @@ class Why(StrEnum):
     """So many calls failed by our own fault or unclearly that we gave up."""
     WITHDRAWN = "withdrawn"
     """The hotline went out of force, with approval, after the plan was drawn."""
+    NUMBER_DEAD = "number_dead"
     CHANGE_REQUESTED = "change_requested"
     """The number was given up in a request made before the first call; it waits for a decision."""
+
+
+class ItemKind(StrEnum):
+    """Who is called."""
+
+    HOTLINE = "hotline"
+    RESPONSIBLE = "responsible"
+    """The SP's responsible person, on the mobile that was registered."""
 
 
 class CallState(StrEnum):
@@ -170,12 +182,14 @@ class HotlineCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """One hotline of one plan, with its calls in order."""
+    """One hotline (or responsible person) of one plan, with its calls in order."""
 
     id: UUID
     plan_id: UUID
     sp_id: UUID
+    kind: ItemKind = ItemKind.HOTLINE
     hotline: str
+    """The number that is called; of a responsible person the mobile without the 86."""
     verdict: Verdict | None
     """None while the calls go on."""
     same_as: UUID | None = None

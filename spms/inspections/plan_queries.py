@@ -128,7 +128,7 @@ async def document(read: Connection, plan_id: UUID) -> tuple[str, bool] | None:
     return None if row is None else (row["document"], row["finished"])
 
 
-_ITEM_COLUMNS = "id, plan_id, sp_id, hotline, verdict, reason, judged_at, same_as"
+_ITEM_COLUMNS = "id, plan_id, sp_id, kind, hotline, verdict, reason, judged_at, same_as"
 ITEMS_OF_PLAN = f"""
     SELECT {_ITEM_COLUMNS} FROM inspection_item
      WHERE plan_id = $1 AND ($2::uuid IS NULL OR (sp_id, hotline) > ($2, $3))

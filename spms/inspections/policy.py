@@ -59,6 +59,19 @@ class InspectionRules(msgspec.Struct, frozen=True, kw_only=True):
     """Share of the SPs whose hotlines an officer's plan draws; at least one."""
     daily_sample_percent: Annotated[int, msgspec.Meta(ge=1, le=100)] = 15
     """Share of the SPs whose hotlines the day's own plan draws; at least one."""
+    ring_seconds: Annotated[int, msgspec.Meta(ge=5, le=180)] = 45
+    """How long a call rings at least before it is given up. Longer than the pass mark: otherwise
+    nobody would see how late a slow line answers."""
+    answer_seconds: Annotated[int, msgspec.Meta(ge=5, le=180)] = 20
+    answer_percent: Annotated[int, msgspec.Meta(ge=1, le=99)] = 80
+    """Of an SP's answered calls of a month, so many in a hundred within `answer_seconds`."""
+    work_opens: Annotated[str, msgspec.Meta(pattern=HOUR)] = "09:00"
+    work_closes: Annotated[str, msgspec.Meta(pattern=HOUR)] = "18:00"
+    """Working hours, Monday to Friday: calls in them are shown apart in the service proof."""
+    person_calls: Annotated[int, msgspec.Meta(ge=2, le=50)] = 6
+    """Most calls to a responsible person in one quarter; then it is given up undecided."""
+    person_hours: Annotated[int, msgspec.Meta(ge=1, le=240)] = 20
+    """Shortest time between two of them."""
     cure_days: Annotated[int, msgspec.Meta(ge=0, le=90)] = 5
     """For so many days a line that was found bad is the same finding when it is found bad again."""
 
@@ -77,6 +90,21 @@ class InspectionRules(msgspec.Struct, frozen=True, kw_only=True):
             alpha=self.alpha_permille / 1000, beta=self.beta_permille / 1000,
             failures_needed=1 + self.retests,
         )  # fmt: skip
+
+    @property
+    def rings(self) -> int:
+        """How long a call rings at least, in seconds: never shorter than the pass mark."""
+        return max(self.ring_seconds, self.pass_ring_seconds, self.answer_seconds)
+
+    @property
+    def work_begins(self) -> time:
+        """First time of day of the working hours."""
+        return time.fromisoformat(self.work_opens)
+
+    @property
+    def work_ends(self) -> time:
+        """Time of day by which the working hours are over."""
+        return time.fromisoformat(self.work_closes)
 
     @property
     def opening(self) -> time:

@@ -229,10 +229,13 @@ async def call(read: Connection, item_id: UUID, attempt_no: int) -> HotlineCall 
     return one(HotlineCall, await read.fetchrow(CALL, item_id, attempt_no))
 
 
-IN_FORCE = """EXISTS (
+IN_FORCE = """CASE i.kind WHEN 'responsible' THEN EXISTS (
+           SELECT FROM sp WHERE sp.id = i.sp_id AND sp.status = 'active'
+                            AND sp.responsible_mobile = '86' || i.hotline)
+      ELSE EXISTS (
            SELECT FROM sp_hotline h JOIN sp ON sp.id = h.sp_id
             WHERE h.sp_id = i.sp_id AND h.number = i.hotline AND sp.status = 'active'
-              AND h.valid_from <= $1 AND (h.valid_to IS NULL OR h.valid_to > $1))"""
+              AND h.valid_from <= $1 AND (h.valid_to IS NULL OR h.valid_to > $1)) END"""
 
 DROP_WITHDRAWN = f"""
     UPDATE hotline_call c SET state = 'dropped', ended_at = $1

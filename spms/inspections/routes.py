@@ -1,6 +1,6 @@
 """Spot checks over HTTP: plans for compliance officers, evidence for the SP concerned."""
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from litestar import Router, get, post
@@ -11,7 +11,7 @@ from spms.core.errors import NotFound
 from spms.core.http import refusals
 from spms.core.once import IdempotencyKey, KeyReused, once
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page, read_cursor, write_cursor
-from spms.inspections import actions, judging, plan_queries
+from spms.inspections import actions, judging, plan_queries, proof_queries
 from spms.inspections.model import (
     Commitment,
     Greeting,
@@ -24,6 +24,7 @@ from spms.inspections.model import (
     PlanDetail,
     RevealedPlan,
 )
+from spms.inspections.proof import ServiceProof
 
 
 @post("/inspection-plans", status_code=201, guards=[only(Role.COMPLIANCE)],
@@ -161,11 +162,27 @@ async def register_greeting(
     return data
 
 
+@get("/service-proofs", guards=[only(Role.SP, Role.COMPLIANCE)],
+     responses=refusals(CursorInvalid))  # fmt: skip
+async def service_proofs(
+    read: Connection, actor: Actor, limit: Limit = 20, after: Cursor = None
+) -> Page[ServiceProof]:
+    """List what the spot checks of each month have shown of hotlines; to an SP, of its own."""
+    key = await read_cursor(read, actor, "service proofs", after, tuple[date, UUID])
+    whose = actor.sp_id if actor.kind is ActorKind.SP else None
+    rows = await proof_queries.proofs(read, whose, key, limit + 1)
+    cursor = None
+    if len(rows) > limit:
+        last = rows[limit - 1]
+        cursor = await write_cursor(read, actor, "service proofs", [last.month, last.sp_id])
+    return Page(items=rows[:limit], next=cursor)
+
+
 router = Router(
     "/",
     route_handlers=[
         draw, find, show, list_mine, show_item, commitments, reveal, object_to, show_objection,
-        decide_objection, register_greeting,
+        decide_objection, register_greeting, service_proofs,
     ],
     tags=["inspections"],
 )  # fmt: skip

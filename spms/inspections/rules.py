@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
@@ -113,6 +114,11 @@ def draw(
         for line in sorted(candidates, key=lambda line: (line.sp_id, line.number))
         if line.sp_id in chosen
     ]  # fmt: skip
+
+
+def person(sp_id: UUID) -> str:
+    """Return what stands for a responsible person's mobile in a plan that everybody may read."""
+    return f"responsible:{sp_id}"
 
 
 def commitment(text: str) -> str:

@@ -25,6 +25,9 @@ TIMER_SLACK_MS = 1_000
 
 CHANGES_NEEDED = 2
 
+DEAD = frozenset({CallOutcome.UNALLOCATED, CallOutcome.NUMBER_CHANGED})
+"""What the network says of a mobile that no longer leads to the person it was registered for."""
+
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one attempt; no outcome: nobody lived to tell."""
@@ -105,6 +108,23 @@ def decide(attempts: Sequence[Attempt], rules: InspectionRules) -> Judgement | N
     return NextCall(after=timedelta(minutes=rules.retest_minutes))
 
 
+def decide_person(attempts: Sequence[Attempt], rules: InspectionRules) -> Judgement | NextCall:
+    """Judge the calls to a responsible person, in order; `NextCall` while that cannot be done.
+
+    One answer is enough, however late: a mobile has one owner, who may be busy or asleep. Only
+    a number that the network calls nobody's, or changed, on the two latest calls that say
+    anything is dead; a bell that nobody answers proves nothing.
+    """
+    if any(one.outcome is CallOutcome.ANSWERED for one in attempts):
+        return Judgement(verdict=Verdict.REACHABLE, reason=Why.ANSWERED)
+    said = [one.outcome for one in attempts if one.outcome and counts_against_sp(one.outcome)]
+    if len(said) >= CHANGES_NEEDED and set(said[-CHANGES_NEEDED:]) <= DEAD:
+        return Judgement(verdict=Verdict.DEAD, reason=Why.NUMBER_DEAD)
+    if len(attempts) >= rules.person_calls:
+        return Judgement(verdict=Verdict.INCONCLUSIVE, reason=Why.ATTEMPTS_USED)
+    return NextCall(after=timedelta(hours=rules.person_hours))
+
+
 def _shown(*, answered: int, failed: int, rules: InspectionRules) -> Shown:
     if rules.method is Method.SEQUENTIAL:
         return rules.test.shown(answered=answered, failed=failed)
@@ -122,4 +142,4 @@ def _spread(failed: Sequence[Attempt]) -> timedelta:
 
 def speaks_against(verdict: Verdict) -> bool:
     """Whether the verdict is a finding against the SP."""
-    return verdict in {Verdict.UNREACHABLE, Verdict.NUMBER_CHANGED}
+    return verdict in {Verdict.UNREACHABLE, Verdict.NUMBER_CHANGED, Verdict.DEAD}

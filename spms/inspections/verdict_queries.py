@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from spms.core.db import Connection, changed, many, one
-from spms.inspections.model import Objection, Start, Verdict, Why
+from spms.inspections.model import ItemKind, Objection, Start, Verdict, Why
 from spms.inspections.queries import IN_FORCE
 from spms.inspections.verdict import Attempt
 
@@ -17,6 +17,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     plan_id: UUID
     sp_id: UUID
+    kind: ItemKind
     hotline: str
     drawn_at: datetime
     seed: str
@@ -27,11 +28,12 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 LOCK_ITEM = f"""
-    SELECT i.id, i.plan_id, i.sp_id, i.hotline, p.drawn_at, p.seed, p.start,
+    SELECT i.id, i.plan_id, i.sp_id, i.kind, i.hotline, p.drawn_at, p.seed, p.start,
            {IN_FORCE} AS in_force,
            EXISTS (SELECT FROM contact_change r
                     WHERE r.sp_id = i.sp_id AND r.state = 'requested'
-                      AND NOT i.hotline = ANY (r.hotlines)
+                      AND CASE i.kind WHEN 'responsible' THEN r.responsible_mobile <> '86' || i.hotline
+                             ELSE NOT i.hotline = ANY (r.hotlines) END
                       AND r.requested_at < (SELECT min(c.placed_at) FROM hotline_call c
                                              WHERE c.item_id = i.id)) AS given_up
       FROM inspection_item i JOIN inspection_plan p ON p.id = i.plan_id

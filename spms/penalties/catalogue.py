@@ -45,8 +45,9 @@ def _line(
 _LINES = (
     _line(K.HOTLINE_CHANGED, G.GRAVE, "擅自变更客服热线", "L1, L7", S.INSPECTION),
     _line(K.HOTLINE_UNREACHABLE, G.SERIOUS, "客服热线接通率不达标", "L1, L3", S.INSPECTION),
+    _line(K.HOTLINE_SLOW, G.GENERAL, "客服热线应答超时", "L1", S.INSPECTION),
     _line(K.HOTLINES_TOO_FEW, G.GENERAL, "客服热线不足两条", "L1, L2", S.INSPECTION),
-    _line(K.CONTACT_UNREACHABLE, G.GENERAL, "责任人联系不上", "L1"),
+    _line(K.CONTACT_UNREACHABLE, G.GENERAL, "责任人联系不上", "L1", S.INSPECTION),
     _line(K.PROMOTION_INACCURATE, G.GENERAL, "宣传与备案不符", "T2, K9", S.COMPLAINT),
     _line(K.PROMOTION_FALSE, G.SERIOUS, "虚假宣传", "P1", S.COMPLAINT, apology=True),
     _line(K.TARIFF_NOT_SHOWN, G.SERIOUS, "未明示资费", "T1, T3", S.COMPLAINT),

@@ -21,6 +21,7 @@ class BreachKind(StrEnum):
 
     HOTLINE_CHANGED = "hotline_changed"
     HOTLINE_UNREACHABLE = "hotline_unreachable"
+    HOTLINE_SLOW = "hotline_slow"
     HOTLINES_TOO_FEW = "hotlines_too_few"
     CONTACT_UNREACHABLE = "contact_unreachable"
     PROMOTION_INACCURATE = "promotion_inaccurate"

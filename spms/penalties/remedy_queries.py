@@ -42,7 +42,7 @@ FOUND_GOOD = (
     BREACH
     + """
      WHERE sp_id = $1 AND subject = $2 AND remedy IN ('due', 'reported')
-       AND kind IN ('hotline_changed', 'hotline_unreachable')
+       AND kind IN ('hotline_changed', 'hotline_unreachable', 'contact_unreachable')
        AND found_at <= (SELECT p.drawn_at FROM inspection_item i
                           JOIN inspection_plan p ON p.id = i.plan_id WHERE i.id = $3)
      ORDER BY id
@@ -59,7 +59,7 @@ OF_ITEM = (
     BREACH
     + """
      WHERE source_kind = 'inspection' AND source_id = $1
-       AND state IN ('effective', 'appealed', 'upheld', 'varied') ORDER BY id
+       AND state IN ('proposed', 'effective', 'appealed', 'upheld', 'varied') ORDER BY id
 """
 )
 

@@ -10,9 +10,10 @@ from spms.core.clock import business_day, start_of_day
 from spms.core.db import Connection
 from spms.core.outbox import OutboxItem
 from spms.inspections.model import TOPIC_JUDGED, TOPIC_SET_ASIDE, Verdict
+from spms.inspections.proof import TOPIC_SLOW
 from spms.penalties import queries, remedies, remedy_queries
 from spms.penalties.catalogue import terms
-from spms.penalties.effect import add, fall, interim_shield, locked, move, take_effect
+from spms.penalties.effect import add, end_interim, fall, interim_shield, locked, move, take_effect
 from spms.penalties.model import (
     STANDING,
     Breach,
@@ -63,13 +64,16 @@ async def report(tx: Connection, found: Finding, *, actor: Actor, now: datetime)
 async def follow_inspections(tx: Connection, *, actor: Actor, now: datetime) -> int:
     """Turn verdicts of spot checks into breaches, which take effect at once; return how many.
 
-    The verdict rests on retests already (design §5), so no person decides it before an appeal. A
+    The verdict rests on retests already (design §5), so no person decides it before an appeal; of
+    a slow month and of a dead mobile notice is served, and the SP may speak first. A
     line that a later check found good is cured; a finding that an objection set aside is quashed.
     """
     items = await outbox.take(tx, TOPIC_JUDGED, now=now)
+    items += await outbox.take(tx, TOPIC_SLOW, now=now)
     count = 0
-    for item in sorted(items, key=lambda item: item.payload["sp_id"]):
-        count += await _follow(tx, item, actor=actor, now=now)
+    for item in sorted(items, key=lambda item: item.payload["sp_id"]):  # SPs are locked in order
+        follow = _slow if item.topic == TOPIC_SLOW else _follow
+        count += await follow(tx, item, actor=actor, now=now)
     aside = await outbox.take(tx, TOPIC_SET_ASIDE, now=now)
     for item in aside:
         await _set_aside(tx, str(item.payload["item_id"]), actor=actor, now=now)
@@ -83,6 +87,8 @@ async def _follow(tx: Connection, item: OutboxItem, *, actor: Actor, now: dateti
     if verdict is Verdict.REACHABLE:
         await remedies.found_good(tx, sp_id, hotline, UUID(item_id), actor=actor, now=now)
     kind = FROM_VERDICT.get(verdict)
+    if verdict is Verdict.DEAD:
+        return await _dead_mobile(tx, sp_id, item, actor=actor, now=now)
     if kind is None or item.payload.get("same_as"):  # nothing new: one finding, one breach
         return 0
     found = Finding(
@@ -99,12 +105,44 @@ async def _follow(tx: Connection, item: OutboxItem, *, actor: Actor, now: dateti
     return 1
 
 
+async def _dead_mobile(
+    tx: Connection, sp_id: UUID, item: OutboxItem, *, actor: Actor, now: datetime
+) -> int:
+    """Serve notice of a responsible person's dead mobile; the number stands nowhere in it."""
+    if item.payload.get("same_as"):
+        return 0
+    found = Finding(
+        sp_id=sp_id, kind=BreachKind.CONTACT_UNREACHABLE, source=Source.INSPECTION,
+        source_id=item.payload["item_id"], subject=item.payload["hotline"], service_ids=[],
+        statement="the responsible person's mobile was found dead, and again on retest",
+    )  # fmt: skip
+    await report(tx, found, actor=actor, now=now)
+    return 1
+
+
+async def _slow(tx: Connection, item: OutboxItem, *, actor: Actor, now: datetime) -> int:
+    """Serve notice of a month in which an SP's hotlines answered too slowly."""
+    told = item.payload
+    found = Finding(
+        sp_id=UUID(told["sp_id"]), kind=BreachKind.HOTLINE_SLOW, source=Source.INSPECTION,
+        source_id=f"{told['sp_id']}/{told['month']}", subject="time to answer", service_ids=[],
+        statement=f"in the month of {told['month']} the hotlines answered {told['in_time']} of"
+        f" {told['answered']} calls within {told['seconds']} s; {told['percent']} % are asked for",
+    )  # fmt: skip
+    await report(tx, found, actor=actor, now=now)
+    return 1
+
+
 async def _set_aside(tx: Connection, item_id: str, *, actor: Actor, now: datetime) -> None:
     for found in await remedy_queries.of_item(tx, item_id):
         breach = await locked(tx, found.id)
+        words = "the SP's objection to the spot check was sustained"
+        if breach.state is BreachState.PROPOSED:
+            await move(tx, breach, BreachAction.DISMISS, actor=actor, now=now, reason=words)
+            await end_interim(tx, breach, "dismissed", actor=actor, now=now)
+            continue
         if breach.state not in STANDING:
             continue
-        words = "the SP's objection to the spot check was sustained"
         await queries.close_appeal(tx, breach.id, at=now, actor=actor.label, reason=words)
         await move(tx, breach, BreachAction.QUASH, actor=actor, now=now, reason=words)
         await fall(tx, breach, actor=actor, now=now)

@@ -1,4 +1,8 @@
-"""Messages after RFC 4475 (SIP torture tests), by its names; hexadecimal runs written out."""
+"""Messages after RFC 4475 (SIP torture tests), by its names; hexadecimal runs written out.
+
+Written from memory of what each of its tests is about, and not copied: no byte here is claimed to
+be the byte of the RFC, and passing them is no claim to pass its messages.
+"""
 
 
 def _message(*lines: str, body: bytes = b"") -> bytes:
