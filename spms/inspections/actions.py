@@ -181,9 +181,7 @@ async def take_due_calls(
     opens, closes = hours_of(business_day(now), rules)
     taken = await queries.take(tx, now, callers=callers, limit=limit, lease_seconds=lease_seconds)
     return [
-        msgspec.structs.replace(
-            call, ring_seconds=rules.rings, opens_at=opens, closes_at=closes
-        )
+        msgspec.structs.replace(call, ring_seconds=rules.rings, opens_at=opens, closes_at=closes)
         for call in taken
     ]
 

@@ -73,12 +73,12 @@ async def _left_under_a_new_tariff(world: World, owner: Connection) -> None:
 
 
 async def _not_confirmed(world: World, owner: Connection) -> None:
-    await owner.execute("DELETE FROM consent WHERE subscription_id = $1", world.subscription_id)
     await owner.execute(
         "UPDATE subscription SET status = 'awaiting', active_from = NULL, confirm_by = $2"
         " WHERE id = $1",
         world.subscription_id, world.now + SECOND,
     )  # fmt: skip
+    await owner.execute("DELETE FROM consent WHERE subscription_id = $1", world.subscription_id)
 
 
 async def _window_over(world: World, owner: Connection) -> None:
@@ -87,6 +87,7 @@ async def _window_over(world: World, owner: Connection) -> None:
 
 
 async def _consent_missing(world: World, owner: Connection) -> None:
+    await owner.execute("ALTER TABLE subscription DROP CONSTRAINT subscription_live_has_consent")
     await owner.execute("DELETE FROM consent WHERE subscription_id = $1", world.subscription_id)
 
 
