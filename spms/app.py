@@ -9,6 +9,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import License
 
 from spms.authorisation import routes as authorisation
+from spms.authorisation.express import Express
 from spms.catalogue import routes as catalogue
 from spms.charging import evidence_routes as charging_evidence
 from spms.charging import routes as charging
@@ -94,7 +95,13 @@ def create_app(pool: Pool, clock: Clock, settings: Settings) -> Edge:
     """Build the application on an open pool; the sandbox's routes only where settings say so."""
     signer = open_signer(settings)
     state = {"pool": pool, "clock": clock, "settings": settings, "signer": signer}
-    return Edge(_litestar(state, sandbox=settings.sandbox), body_limit=settings.body_limit_bytes)
+    return edge(_litestar(state, sandbox=settings.sandbox), settings)
+
+
+def edge(litestar: Litestar, settings: Settings) -> Edge:
+    """Put the edge around the application, with its shortcuts."""
+    shortcuts = {"/authorisations": Express(litestar.state)}
+    return Edge(litestar, body_limit=settings.body_limit_bytes, shortcuts=shortcuts)
 
 
 def openapi_document() -> dict[str, Any]:
