@@ -41,7 +41,8 @@ class Engine:
         """Hold the pool; nothing is started before the first question."""
         self.pool, self.clock = pool, clock
         self._waiting: deque[Waiting] = deque()
-        self._rounds: set[asyncio.Task[None]] = set()
+        self._running = 0
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def waiting(self) -> int:
@@ -58,16 +59,25 @@ class Engine:
             raise Unavailable("too many questions wait", headers=RETRY)
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append(Waiting(ask, answered))
-        if len(self._rounds) < ROUNDS_AT_ONCE:
+        if self._running < ROUNDS_AT_ONCE:
             self._start()
         return await answered
 
     def _start(self) -> None:
+        self._running += 1
         task = asyncio.create_task(self._run(), name="decide")
-        self._rounds.add(task)
-        task.add_done_callback(self._rounds.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _run(self) -> None:
+        try:
+            await self._rounds()
+        finally:
+            # Nothing is awaited between the last look at the queue and this line: whoever comes
+            # later sees that nobody is at work and starts anew.
+            self._running -= 1
+
+    async def _rounds(self) -> None:
         while self._waiting:
             # Whoever became ready in this turn of the loop joins the round.
             await asyncio.sleep(0)
