@@ -8,6 +8,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import License
 
+from spms.authorisation import reservation_routes
 from spms.authorisation import routes as authorisation
 from spms.authorisation.express import Express
 from spms.catalogue import routes as catalogue
@@ -52,6 +53,7 @@ def routers(*, sandbox: bool) -> list[Router]:
         leaving_routes.router,
         subscriptions_evidence.router,
         authorisation.router,
+        reservation_routes.router,
         charging.router,
         charging_evidence.router,
         compensation.router,

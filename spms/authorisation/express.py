@@ -61,6 +61,7 @@ class Express:
 def bearer(headers: Headers) -> bytes | None:
     """Return the SHA-256 of the one bearer token in a request's headers."""
     value = headers.get(b"authorization", b"")
-    if value[:7].lower() != BEARER or not 7 < len(value) <= TOKEN_LENGTH_MAX:
+    start = len(BEARER)
+    if value[:start].lower() != BEARER or not start < len(value) <= TOKEN_LENGTH_MAX:
         return None
-    return hashlib.sha256(value[7:]).digest()
+    return hashlib.sha256(value[start:]).digest()

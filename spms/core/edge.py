@@ -56,7 +56,8 @@ class Edge:
         try:
             receive = await self._checked(scope, receive)
             if scope["path"] in self.shortcuts and scope["method"] == "POST":
-                body = (await receive()).get("body", b"")
+                message: Any = await receive()
+                body: bytes = message.get("body", b"")
                 answer = await self._shortcut(scope, body)
                 if answer is not None:
                     await _send_json(send, answer)
@@ -162,7 +163,7 @@ async def _send_json(send: Send, body: bytes) -> None:
     headers = [
         (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()),
     ]  # fmt: skip
-    await send({"type": "http.response.start", "status": 200, "headers": headers})  # type: ignore[typeddict-item]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
