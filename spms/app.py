@@ -11,6 +11,7 @@ from litestar.openapi.spec import License
 from spms.authorisation import reservation_routes
 from spms.authorisation import routes as authorisation
 from spms.authorisation.express import Express
+from spms.authorisation.stream import stream
 from spms.catalogue import routes as catalogue
 from spms.charging import evidence_routes as charging_evidence
 from spms.charging import routes as charging
@@ -72,7 +73,7 @@ def _closed(*_: object) -> None:
 
 def _litestar(state: dict[str, Any], *, sandbox: bool) -> Litestar:
     return Litestar(
-        route_handlers=routers(sandbox=sandbox),
+        route_handlers=[*routers(sandbox=sandbox), stream],
         dependencies=DEPENDENCIES,
         exception_handlers=EXCEPTION_HANDLERS,
         middleware=[Authenticate],

@@ -7,7 +7,8 @@ from uuid import UUID
 
 import msgspec
 
-from spms.authorisation.model import Decision, DecisionRequest
+from spms.authorisation.model import AskedPrice, Decision, DecisionRequest, Purpose, ServiceCode
+from spms.core.phone import AccessNumber, Msisdn
 
 
 class ReservationState(StrEnum):
@@ -35,6 +36,35 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     reserved_at: datetime
     expires_at: datetime
     closed_at: datetime | None = None
+
+
+Reference = Annotated[
+    str,
+    msgspec.Meta(
+        pattern="^[0-9A-Za-z._-]{1,64}$(?!\\n)",
+        description="Your own name of this charge of this number. The same one again is the same "
+        "reservation, never a second one.",
+        examples=["order-2026-0001"],
+    ),
+]
+
+
+class ReservationRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """May I charge this, and will you hold it for me?"""
+
+    reference: Reference
+    msisdn: Msisdn
+    service_code: ServiceCode
+    price_fen: AskedPrice
+    access_number: AccessNumber | None = None
+    link_id: Annotated[str, msgspec.Meta(pattern="^[0-9]{20}$(?!\\n)")] | None = None
+
+    def question(self) -> DecisionRequest:
+        """Return the question about the charge itself."""
+        return DecisionRequest(
+            purpose=Purpose.CHARGE, msisdn=self.msisdn, service_code=self.service_code,
+            price_fen=self.price_fen, access_number=self.access_number, link_id=self.link_id,
+        )  # fmt: skip
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

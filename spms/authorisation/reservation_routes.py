@@ -1,51 +1,24 @@
 """HTTP: charges in two steps."""
 
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
-import msgspec
 from litestar import Router, get, post
 
 from spms.authorisation import reservations
 from spms.authorisation.deciding import ReferenceReused
-from spms.authorisation.model import AskedPrice, DecisionRequest, Purpose, ServiceCode
-from spms.authorisation.reservation_model import Answer, Ask, Reservation, ReservationState
+from spms.authorisation.reservation_model import (
+    Answer,
+    Ask,
+    Reservation,
+    ReservationRequest,
+    ReservationState,
+)
 from spms.authorisation.reservations import ReservationClosed
 from spms.core.access import Actor, Role, only
 from spms.core.db import Connection
 from spms.core.errors import NotFound, Unavailable
 from spms.core.http import refusals
-from spms.core.phone import AccessNumber, Msisdn
-
-Reference = Annotated[
-    str,
-    msgspec.Meta(
-        pattern="^[0-9A-Za-z._-]{1,64}$(?!\\n)",
-        description="Your own name of this charge of this number. The same one again is the same "
-        "reservation, never a second one.",
-        examples=["order-2026-0001"],
-    ),
-]
-
-
-class ReservationRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """May I charge this, and will you hold it for me?"""
-
-    reference: Reference
-    msisdn: Msisdn
-    service_code: ServiceCode
-    price_fen: AskedPrice
-    access_number: AccessNumber | None = None
-    link_id: Annotated[str, msgspec.Meta(pattern="^[0-9]{20}$(?!\\n)")] | None = None
-
-    def ask(self, actor: Actor) -> Ask:
-        """Return the question for the engine."""
-        asked = DecisionRequest(
-            purpose=Purpose.CHARGE, msisdn=self.msisdn, service_code=self.service_code,
-            price_fen=self.price_fen, access_number=self.access_number, link_id=self.link_id,
-        )  # fmt: skip
-        return Ask(request=asked, sp_id=actor.sp_id, actor=actor.label, reference=self.reference)
 
 
 @post(
@@ -56,7 +29,10 @@ async def reserve(data: ReservationRequest, tx: Connection, actor: Actor, now: d
 
     A denial holds nothing. What is not captured in time is given back by itself.
     """
-    return await reservations.reserve(tx, data.ask(actor), now=now)
+    ask = Ask(
+        request=data.question(), sp_id=actor.sp_id, actor=actor.label, reference=data.reference
+    )
+    return await reservations.reserve(tx, ask, now=now)
 
 
 @get(
