@@ -28,6 +28,7 @@ import asyncpg
 import uvicorn
 
 from spms.app import create_app
+from spms.authorisation import engine
 from spms.core import access, clock, db, migrate, roles
 from spms.core.settings import Settings
 from tests import make
@@ -76,7 +77,7 @@ CLONES = """
 ASKABLE = """
     SELECT s.msisdn, v.code, s.sp_id FROM subscription s JOIN service v ON v.id = s.service_id
 """
-CREDIT = "UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = :aid;"
+CREDIT = str(Path(__file__).with_name("credit.sql"))
 
 
 def at(url: str, name: str) -> str:
@@ -103,9 +104,7 @@ async def arrange(url: str, numbers: int) -> tuple[dict[str, str], list[tuple[st
             owner, kind=actor.kind, subject=actor.subject, name=str(sp_id),
             roles=tuple(actor.roles), secret_hash="", actor=actor, now=now,
         )  # fmt: skip
-        token = await access.issue_token(
-            owner, credential_id, lifetime=timedelta(days=1), now=now
-        )
+        token = await access.issue_token(owner, credential_id, lifetime=timedelta(days=1), now=now)
         tokens[str(sp_id)] = token.access_token
     model = await make.number(owner, now)
     await make.subscription(owner, now - timedelta(hours=3), model, service_ids[0])
@@ -116,12 +115,21 @@ async def arrange(url: str, numbers: int) -> tuple[dict[str, str], list[tuple[st
     return tokens, [(row["msisdn"], row["code"], str(row["sp_id"])) for row in rows]
 
 
+def program() -> str:
+    """Return the path of a `pgbench`."""
+    return shutil.which("pgbench") or str(max(Path("/usr/lib/postgresql").glob("*/bin/pgbench")))
+
+
+def fill(url: str) -> None:
+    """Make pgbench's own tables."""
+    words = [program(), "-i", "-q", "-s", "5", url]
+    subprocess.run(words, check=True, capture_output=True)
+
+
 def pgbench(url: str, *more: str, seconds: int, clients: int = 16) -> float:
     """Return the transactions a second of one `pgbench` run."""
-    bins = sorted(Path("/usr/lib/postgresql").glob("*/bin/pgbench"))
-    program = shutil.which("pgbench") or str(bins[0])
-    told = subprocess.run(  # noqa: S603 - our own arguments
-        [program, "-n", "-M", "prepared", "-c", str(clients), "-T", str(seconds), *more, url],
+    told = subprocess.run(
+        [program(), "-n", "-M", "prepared", "-c", str(clients), "-T", str(seconds), *more, url],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     found = re.search(r"tps = ([0-9.]+)", told.stdout)
@@ -135,9 +143,7 @@ async def serve(url: str, fd: int, most: int) -> None:
     pool = await db.open_pool(roles.app_url(url), settings)
     app = create_app(pool, clock.SystemClock(), settings)
     if most:
-        from spms.authorisation import engine  # noqa: PLC0415 - the baseline had none
-
-        engine.ROUND_MAX = most
+        engine.ROUND_MAX = most  # type: ignore[misc] - to see what a round is worth
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", server_header=False,
     )  # fmt: skip
@@ -152,15 +158,18 @@ class Client(asyncio.Protocol):
         self.buffer, self.begun, self.n = b"", 0.0, random.randrange(len(requests))  # noqa: S311
 
     def connection_made(self, transport: Any) -> None:
+        """Begin."""
         self.transport = transport
         self.ask()
 
     def ask(self) -> None:
+        """Send the next request."""
         self.n = (self.n + 1) % len(self.requests)
         self.begun = time.perf_counter()
         self.transport.write(self.requests[self.n])
 
     def data_received(self, data: bytes) -> None:
+        """Take an answer, and ask again once it is whole."""
         self.buffer += data
         head, found, body = self.buffer.partition(b"\r\n\r\n")
         if not found:
@@ -211,12 +220,12 @@ class House:
         self.port = self.sock.getsockname()[1]
         words = [sys.executable, "-m", "benchmarks.decision", "--serve", str(fd), "--url", url]
         self.processes = [
-            subprocess.Popen([*words, "--most", str(most)], close_fds=False)  # noqa: S603
-            for _ in range(workers)
+            subprocess.Popen([*words, "--most", str(most)], close_fds=False) for _ in range(workers)
         ]
         time.sleep(4)
 
     def close(self) -> None:
+        """End the processes."""
         for process in self.processes:
             process.terminate()
             process.wait()
@@ -231,14 +240,13 @@ async def measure(told: argparse.Namespace) -> dict[str, float]:
     mine, bench = (f"spms_bench_{uuid4().hex[:8]}" for _ in range(2))
     for name in (mine, bench):
         await admin.execute(f"CREATE DATABASE {name}")
-    found: dict[str, list[float]] = {}
+    found: Found = {}
     try:
-        pgbench(at(root, bench), "-i", "-s", "5", seconds=1) if False else subprocess.run(
-            [str(sorted(Path("/usr/lib/postgresql").glob("*/bin/pgbench"))[0]), "-i", "-q", "-s", "5", at(root, bench)],
-            check=True, capture_output=True,
-        )
+        await asyncio.to_thread(fill, at(root, bench))
         tokens, asked = await arrange(at(root, mine), told.numbers)
-        await rounds(told, at(root, mine), at(root, bench), tokens, asked, found)
+        await rounds(
+            told, url=at(root, mine), bench=at(root, bench), tokens=tokens, asked=asked, found=found
+        )
     finally:
         for name in (mine, bench):
             await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -246,45 +254,65 @@ async def measure(told: argparse.Namespace) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in found.items()}
 
 
-async def rounds(told, url, bench, tokens, asked, found):  # noqa
-    def note(name: str, value: float) -> None:
-        found.setdefault(name, []).append(value)
-        print(f"{name:36} {value:12,.3f}", flush=True)  # noqa: T201
+Found = dict[str, list[float]]
 
-    def body(row: tuple[str, str, str], purpose: str) -> dict[str, object]:
-        return {"purpose": purpose, "msisdn": row[0], "service_code": row[1], "price_fen": 0 if purpose == "message" else 800}
 
+def note(found: Found, name: str, value: float) -> None:
+    """Keep and print a figure."""
+    found.setdefault(name, []).append(value)
+    print(f"{name:36} {value:12,.3f}", flush=True)  # noqa: T201 - what it is for
+
+
+def question(row: tuple[str, str, str], purpose: str) -> dict[str, object]:
+    """Return a question about a number and a service it has."""
+    price_fen = 0 if purpose == "message" else 800
+    return {
+        "purpose": purpose, "msisdn": row[0], "service_code": row[1], "price_fen": price_fen,
+    }  # fmt: skip
+
+
+async def rounds(
+    told: argparse.Namespace,
+    *url: str,
+    bench: str,
+    tokens: dict[str, str],
+    asked: list[tuple[str, str, str]],
+    found: Found,
+) -> None:
+    """Take every figure next to a pgbench of its own."""
     random.shuffle(asked)
-    one = [request("/authorisations", tokens[row[2]], body(row, "message")) for row in asked]
-    charge = [request("/authorisations", tokens[row[2]], body(row, "charge")) for row in asked]
-    by_sp: dict[str, list[Any]] = {}
+    one, charge = (
+        [request("/authorisations", tokens[row[2]], question(row, purpose)) for row in asked]
+        for purpose in ("message", "charge")
+    )
+    by_sp: dict[str, list[dict[str, object]]] = {}
     for row in asked:
-        by_sp.setdefault(row[2], []).append(body(row, "message"))
+        by_sp.setdefault(row[2], []).append(question(row, "message"))
     batches = [
         request("/authorisations/batch", tokens[sp], {"items": items[i : i + 1000]})
         for sp, items in by_sp.items() for i in range(0, len(items) - 999, 1000)
-    ]
+    ]  # fmt: skip
+    seconds = told.seconds
     for _ in range(told.rounds):
         house = House(url, told.workers, told.most)
         try:
             await load(house.port, one, 16, 1.5)
-            select = await asyncio.to_thread(pgbench, bench, "-S", seconds=told.seconds)
-            note("pgbench_select_tps", select)
-            for c in (64, 8):
-                took = await load(house.port, one, c, told.seconds)
-                note(f"a1_single_per_s_c{c}", len(took) / told.seconds)
-                note(f"a1c_p99_ms_c{c}", statistics.quantiles(took, n=100)[98] * 1000)
-                if c == 64:
-                    note("a1_single_to_select", len(took) / told.seconds / select)
-            took = await load(house.port, batches, 4, told.seconds)
-            note("a2_batch_items_per_s", 1000 * len(took) / told.seconds)
-            note("a2_batch_to_select", 1000 * len(took) / told.seconds / select)
-            Path("/tmp/engine/u.sql").write_text("\\set aid random(1, 500000)\n" + CREDIT)
-            update = await asyncio.to_thread(pgbench, bench, "-f", "/tmp/engine/u.sql", seconds=told.seconds)
-            note("pgbench_update_tps", update)
-            took = await load(house.port, charge, 64, told.seconds)
-            note("a4_charge_per_s", len(took) / told.seconds)
-            note("a4_charge_to_update", len(took) / told.seconds / update)
+            select = await asyncio.to_thread(pgbench, bench, "-S", seconds=seconds)
+            note(found, "pgbench_select_tps", select)
+            for clients in (8, 64):
+                took = await load(house.port, one, clients, seconds)
+                note(found, f"a1_single_per_s_c{clients}", len(took) / seconds)
+                p99 = statistics.quantiles(took, n=100)[98]
+                note(found, f"a1c_p99_ms_c{clients}", p99 * 1000)
+            note(found, "a1_single_to_select", len(took) / seconds / select)
+            took = await load(house.port, batches, 4, seconds)
+            note(found, "a2_batch_items_per_s", 1000 * len(took) / seconds)
+            note(found, "a2_batch_to_select", 1000 * len(took) / seconds / select)
+            update = await asyncio.to_thread(pgbench, bench, "-f", CREDIT, seconds=seconds)
+            note(found, "pgbench_update_tps", update)
+            took = await load(house.port, charge, 64, seconds)
+            note(found, "a4_charge_per_s", len(took) / seconds)
+            note(found, "a4_charge_to_update", len(took) / seconds / update)
         finally:
             house.close()
 
