@@ -273,7 +273,8 @@ def question(row: tuple[str, str, str], purpose: str) -> dict[str, object]:
 
 async def rounds(
     told: argparse.Namespace,
-    *url: str,
+    *,
+    url: str,
     bench: str,
     tokens: dict[str, str],
     asked: list[tuple[str, str, str]],
