@@ -6,13 +6,15 @@ way when a decision is made; and a number event that arrives late corrects what 
 events after it.
 """
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 
 from spms.authorisation import hindsight_queries as queries
-from spms.authorisation.dossier import Gathered
+from spms.authorisation.dossier import NumberRow
+from spms.authorisation.model import Facts
 from spms.authorisation.queries import RecordedRow
 from spms.core.db import Connection
 
@@ -21,21 +23,26 @@ UNDER_WAY: Final = timedelta(minutes=1)
 decision is taken from the decision's own record; what turned earlier was there to be seen."""
 
 
-async def as_known(read: Connection, gathered: Gathered, recorded: RecordedRow) -> Gathered:
-    """Put back what was on record when this decision was made."""
+async def numbers(read: Connection, rows: Sequence[NumberRow], *, at: datetime) -> list[NumberRow]:
+    """Put back what followed from the numbers' events before a later record corrected it."""
+    known = []
+    for row in rows:
+        before = await queries.standing(read, row.msisdn, row.event_id, at)
+        known.append(
+            row
+            if before is None
+            else msgspec.structs.replace(row, state=before.state, epoch=before.epoch)
+        )
+    return known
+
+
+async def restricted(read: Connection, facts: Facts, recorded: RecordedRow) -> Facts:
+    """Put back which restrictions were on record when this decision was made."""
     at, then = recorded.decided_at, recorded.facts
     turns = await queries.turns(read, recorded.sp_id, at - UNDER_WAY, at)
     seen = {one.id for one in then.restrictions}
     unseen = {turn.id for turn in turns if turn.began} - seen
-    held = [one for one in gathered.restrictions if one.id not in unseen]
+    held = [one for one in facts.restrictions if one.id not in unseen]
     lifted = {turn.id for turn in turns} - {one.id for one in held}
     held += [one for one in then.restrictions if one.id in lifted]
-    numbers = []
-    for number in gathered.numbers:
-        before = await queries.standing(read, number.msisdn, number.event_id, at)
-        numbers.append(
-            number
-            if before is None
-            else msgspec.structs.replace(number, state=before.state, epoch=before.epoch)
-        )
-    return msgspec.structs.replace(gathered, restrictions=held, numbers=numbers)
+    return msgspec.structs.replace(facts, restrictions=tuple(held))
