@@ -103,9 +103,11 @@ async def _again(read: Connection, recorded: queries.RecordedRow, asked: Decisio
     rows = msgspec.structs.replace(
         gathered.rows,
         numbers=await hindsight.numbers(read, gathered.rows.numbers, at=at),
+        relations=await hindsight.relations(read, gathered.rows.relations, recorded),
         months=await queries.spent_before(read, asked.msisdn, at=at, before=before),
     )
     facts = Dossier(rows, standing, at).facts(asked, recorded.sp_id)
+    facts = await hindsight.spent(read, facts, recorded)
     return await hindsight.restricted(read, facts, recorded)
 
 

@@ -169,11 +169,22 @@ SPENT_BEFORE = """
 
 
 async def spent_before(
-    read: Connection, msisdn: str, *, at: datetime, before: UUID
+    read: Connection,
+    msisdn: str,
+    *,
+    at: datetime,
+    before: UUID,
+    until: datetime | None = None,
+    open_at: datetime | None = None,
 ) -> list[MonthRow]:
-    """Work out what a number's month had come to just before a decision at `at`."""
-    month = month_range(business_month(at))
-    return decoded(await read.fetchval(SPENT_BEFORE, msisdn, *month, before, at), MonthRow)
+    """Work out what a number's month had come to just before a decision at `at`.
+
+    `until` leaves out what was decided from then on; what was given back after `open_at` (or `at`)
+    still counts.
+    """
+    start, end = month_range(business_month(at))
+    found = await read.fetchval(SPENT_BEFORE, msisdn, start, until or end, before, open_at or at)
+    return decoded(found, MonthRow)
 
 
 HOLD_NEW = """
