@@ -192,7 +192,8 @@ async def stream(socket: WebSocket[Any, Any, Any]) -> None:
     headers = dict(socket.scope["headers"])
     actor = None
     token = headers.get(b"authorization", b"").decode("latin-1")[7:]
-    if bearer(headers) is not None:
+    once = sum(name == b"authorization" for name, _ in socket.scope["headers"]) == 1
+    if once and bearer(headers) is not None:
         async with db.acquired(engine.pool) as connection:
             actor = await access.actor_of(connection, token, engine.clock.now())
     if actor is None or not actor.has(Role.SP):
