@@ -8,7 +8,10 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import License
 
+from spms.authorisation import reservation_routes
 from spms.authorisation import routes as authorisation
+from spms.authorisation.express import Express
+from spms.authorisation.stream import stream
 from spms.catalogue import routes as catalogue
 from spms.charging import evidence_routes as charging_evidence
 from spms.charging import routes as charging
@@ -56,6 +59,7 @@ def routers(*, sandbox: bool) -> list[Router]:
         leaving_routes.router,
         subscriptions_evidence.router,
         authorisation.router,
+        reservation_routes.router,
         charging.router,
         charging_evidence.router,
         compensation.router,
@@ -78,7 +82,7 @@ def _closed(*_: object) -> None:
 
 def _litestar(state: dict[str, Any], *, sandbox: bool) -> Litestar:
     return Litestar(
-        route_handlers=routers(sandbox=sandbox),
+        route_handlers=[*routers(sandbox=sandbox), stream],
         dependencies=DEPENDENCIES,
         exception_handlers=EXCEPTION_HANDLERS,
         middleware=[Authenticate],
@@ -104,7 +108,13 @@ def create_app(pool: Pool, clock: Clock, settings: Settings) -> Edge:
     """Build the application on an open pool; the sandbox's routes only where settings say so."""
     signer = open_signer(settings)
     state = {"pool": pool, "clock": clock, "settings": settings, "signer": signer}
-    return Edge(_litestar(state, sandbox=settings.sandbox), body_limit=settings.body_limit_bytes)
+    return edge(_litestar(state, sandbox=settings.sandbox), settings)
+
+
+def edge(litestar: Litestar, settings: Settings) -> Edge:
+    """Put the edge around the application, with its shortcuts."""
+    shortcuts = {"/authorisations": Express(litestar.state)}
+    return Edge(litestar, body_limit=settings.body_limit_bytes, shortcuts=shortcuts)
 
 
 def openapi_document() -> dict[str, Any]:

@@ -20,7 +20,7 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from spms.app import create_app
+from spms.app import create_app, edge
 from spms.core import access, db, migrate, roles
 from spms.core.access import Actor
 from spms.core.clock import FixedClock
@@ -176,7 +176,7 @@ async def http(
     """Return a client of the whole application, on the test's own pool and clock."""
     litestar = cast("Litestar", sandbox_app.app)
     litestar.state.update({"pool": pool, "clock": clock, "settings": settings})
-    app = Edge(litestar, body_limit=settings.body_limit_bytes)
+    app = edge(litestar, settings)
     transport = httpx.ASGITransport(app=cast("Any", app), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://spms.test") as client:
         yield client

@@ -77,6 +77,16 @@ def decision(w: LittleWorld) -> str:
     return str(w.post("sp", "/authorisations", question(w))["id"])
 
 
+def reservation(w: LittleWorld) -> dict[str, Any]:
+    return {name: value for name, value in question(w).items() if name != "purpose"} | {
+        "reference": f"order-{unique()}"
+    }
+
+
+def reserved(w: LittleWorld) -> str:
+    return str(w.post("sp", "/reservations", reservation(w))["reservation"]["id"])
+
+
 def record(w: LittleWorld) -> dict[str, Any]:
     return {
         "record_id": unique(), "service_code": w.names["service_code"],
@@ -248,6 +258,7 @@ PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "restriction_id": restriction,
     "notice_id": notice,
     "authorisation_id": decision,
+    "reservation_id": reserved,
     "file_id": charge_file,
     "breach_id": proposed,
     "correction_id": lambda w: str(w.post("compliance", "/mass-corrections", correction(w))["id"]),
@@ -402,6 +413,7 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
         role="compliance", body=WHY
     ),
     "POST /authorisations": lambda w: Call(role="sp", body=question(w)),
+    "POST /reservations": lambda w: Call(role="sp", body=reservation(w)),
     "POST /authorisations/batch": lambda w: Call(role="sp", body={"items": [question(w)]}),
     "POST /charge-records": lambda w: Call(role="sp", body={"records": [record(w)]}),
     "POST /charge-files": lambda w: Call(role="sp", body=CSV + ",".join(

@@ -1,36 +1,34 @@
 """The verbs: decide, explain, list."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from spms.authorisation import hindsight, queries
+import msgspec
+
+from spms.authorisation import deciding, hindsight, queries, standing_queries
 from spms.authorisation.dossier import Dossier
 from spms.authorisation.explanation import checks, differences, for_sp
 from spms.authorisation.model import (
     BATCH_MAX,
-    CapRules,
     Decision,
     DecisionRecord,
     DecisionRequest,
     Explanation,
     Facts,
-    Purpose,
     Replay,
 )
+from spms.authorisation.reservation_model import Ask
 from spms.authorisation.rules import judge
-from spms.core import paging, rulebook
+from spms.core import paging
 from spms.core.access import Actor, ActorKind
-from spms.core.clock import business_month, month_range
 from spms.core.db import Connection
 from spms.core.errors import NotFound, TooLarge
-from spms.core.ids import new_id
 from spms.core.instance import instance_secret
 from spms.core.paging import Page
 from spms.core.phone import mask
 from spms.subscribers.actions import pseudonym
-from spms.subscriptions.model import ConsentRules
 
 
 async def decide(
@@ -49,56 +47,9 @@ async def decide(
     """
     if len(requests) > BATCH_MAX:
         raise TooLarge(f"a batch has at most {BATCH_MAX} questions")
-    if not requests:
-        return []
-    charged = [asked.msisdn for asked in requests if asked.purpose == Purpose.CHARGE]
-    if charged:
-        await queries.lock_numbers(tx, charged)
-    dossier = await _dossier(tx, requests, sp_id=sp_id, at=now)
-    decided = [_decide(dossier, asked, now) for asked in requests]
-    await queries.add(tx, decided, sp_id=sp_id, actor=actor.label, now=now)
-    return [item.decision for item in decided]
-
-
-def _decide(dossier: Dossier, asked: DecisionRequest, now: datetime) -> queries.Decided:
-    facts = dossier.facts(asked)
-    reasons = judge(facts, facts.caps)
-    decision = Decision(
-        # Made while the number's lock is held: later decisions about it have larger ids.
-        id=new_id(),
-        allowed=not reasons,
-        reasons=reasons,
-        subscription_id=None if facts.relation is None else facts.relation.id,
-        decided_at=now,
-    )
-    uses_order = not reasons and dossier.count(asked, facts)
-    return queries.Decided(asked=asked, facts=facts, decision=decision, uses_order=uses_order)
-
-
-async def _dossier(
-    read: Connection,
-    requests: Sequence[DecisionRequest],
-    *,
-    sp_id: UUID,
-    at: datetime,
-    again: queries.RecordedRow | None = None,
-) -> Dossier:
-    """Gather facts and rules as of an instant; with `again`, as that decision could know them."""
-    caps = await rulebook.section(read, CapRules, at=at)
-    consent = await rulebook.section(read, ConsentRules, at=at)
-    version = await rulebook.version_at(read, at)
-    gathered = await queries.gather(
-        read,
-        requests,
-        sp_id=sp_id,
-        at=at,
-        orders_since=at - timedelta(hours=consent.on_demand_hours),
-        month=month_range(business_month(at)),
-        before=queries.NOTHING_LATER if again is None else again.id,
-    )
-    if again is not None:
-        gathered = await hindsight.as_known(read, gathered, again)
-    return Dossier(gathered, sp_id=sp_id, caps=caps, rulebook_version=version)
+    asks = [Ask(request=asked, sp_id=sp_id, actor=actor.label) for asked in requests]
+    answers = await deciding.decide_all(tx, asks, now=now)
+    return [deciding.given(answer).decision for answer in answers]
 
 
 async def explain(read: Connection, authorisation_id: UUID, *, actor: Actor) -> Explanation:
@@ -120,10 +71,7 @@ async def explain(read: Connection, authorisation_id: UUID, *, actor: Actor) -> 
         access_number=recorded.access_number,
         link_id=recorded.facts.link_id,
     )
-    dossier = await _dossier(
-        read, [asked], sp_id=recorded.sp_id, at=recorded.decided_at, again=recorded
-    )
-    then, again = recorded.facts, dossier.facts(asked)
+    then, again = recorded.facts, await _again(read, recorded, asked)
     reasons = judge(again, again.caps)
     shown = for_sp if actor.kind is ActorKind.SP else _whole
     return Explanation(
@@ -139,6 +87,28 @@ async def explain(read: Connection, authorisation_id: UUID, *, actor: Actor) -> 
         agrees=recorded.reasons == judge(then, then.caps) == reasons,
         differences=differences(then, again),
     )
+
+
+async def _again(read: Connection, recorded: queries.RecordedRow, asked: DecisionRequest) -> Facts:
+    """Gather the facts of a past decision once more, as it could know them at its instant."""
+    at, before = recorded.decided_at, recorded.id
+    standing = await standing_queries.whole(read)
+    mark = await standing_queries.mark(read)
+    if standing.mark != mark:
+        standing = await standing_queries.whole(read, mark)
+    gathered = await queries.gather(
+        read, [(asked.msisdn, standing.service_id(asked.service_code))], at=at,
+        orders_since=deciding.orders_since(standing, at), before=before,
+    )  # fmt: skip
+    rows = msgspec.structs.replace(
+        gathered.rows,
+        numbers=await hindsight.numbers(read, gathered.rows.numbers, at=at),
+        relations=await hindsight.relations(read, gathered.rows.relations, recorded),
+        months=await queries.spent_before(read, asked.msisdn, at=at, before=before),
+    )
+    facts = Dossier(rows, standing, at).facts(asked, recorded.sp_id)
+    facts = await hindsight.spent(read, facts, recorded)
+    return await hindsight.restricted(read, facts, recorded)
 
 
 def _whole(facts: Facts) -> Facts:

@@ -12,17 +12,16 @@ import msgspec
 
 from spms.authorisation.model import (
     BarFact,
-    CapRules,
     DecisionRequest,
     Facts,
     NumberFact,
     OwnCaps,
     Purpose,
     RelationFact,
-    RestrictionFact,
     ServiceFact,
 )
 from spms.authorisation.rules import choose
+from spms.authorisation.standing import Standing
 from spms.messaging.reading import ReadingKind, read
 
 NO_CAPS = OwnCaps()
@@ -43,12 +42,13 @@ class RelationRow(RelationFact, frozen=True, kw_only=True):
     service_id: UUID
 
 
-class SpentRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What a number was charged for one service this month."""
+class MonthRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a number was charged for each service this month."""
 
     msisdn: str
-    service_id: UUID
-    spent_fen: int
+    by_service: dict[UUID, int]
+    turn: int
+    """Counts up with every change; whoever changes it names the one it has read."""
 
 
 class BarRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,15 +79,12 @@ class UnreadRow(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None
 
 
-class Gathered(msgspec.Struct, frozen=True, kw_only=True):
-    """What the facts statement returns: one list per kind of fact, all of one instant."""
+class NumberRows(msgspec.Struct, frozen=True, kw_only=True):
+    """What was read about numbers: one list per kind of fact, all of one instant."""
 
-    sp_status: str | None
-    restrictions: list[RestrictionFact]
-    services: list[ServiceFact]
     numbers: list[NumberRow]
     relations: list[RelationRow]
-    spent: list[SpentRow]
+    months: list[MonthRow]
     bars: list[BarRow]
     caps: list[CapRow]
     unread: list[UnreadRow]
@@ -96,54 +93,50 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
 class Dossier:
     """The facts of a batch, with running sums."""
 
-    def __init__(
-        self, gathered: Gathered, *, sp_id: UUID, caps: CapRules, rulebook_version: int
-    ) -> None:
+    def __init__(self, rows: NumberRows, standing: Standing, at: datetime) -> None:
         """Lay out what was read, by number and by service."""
-        self._sp_id = sp_id
-        self._sp_status = gathered.sp_status
-        self._restrictions = gathered.restrictions
-        self._caps = caps
-        self._version = rulebook_version
-        self._services = {service.code: service for service in gathered.services}
+        self._standing, self._at = standing, at
+        self.rules = standing.rules(at)
         self._numbers = {
             row.msisdn: NumberFact(state=row.state, epoch=row.epoch, event_id=row.event_id)
-            for row in gathered.numbers
+            for row in rows.numbers
         }
         self._relations: dict[tuple[str, UUID], list[RelationFact]] = defaultdict(list)
-        for relation in gathered.relations:
+        for relation in rows.relations:
             self._relations[relation.msisdn, relation.service_id].append(_relation(relation))
-        self._spent: dict[tuple[str, UUID], int] = {}
-        self._total: dict[str, int] = defaultdict(int)
-        for spent in gathered.spent:
-            self._spent[spent.msisdn, spent.service_id] = spent.spent_fen
-            self._total[spent.msisdn] += spent.spent_fen
+        self._months = {month.msisdn: month for month in rows.months}
+        self._charged: dict[str, MonthRow] = {}
         self._bars: dict[tuple[str, int], list[BarRow]] = defaultdict(list)
-        for held in gathered.bars:
+        for held in rows.bars:
             self._bars[held.msisdn, held.epoch].append(held)
         self._own = {
-            (cap.msisdn, cap.epoch, cap.scope, cap.service_id): cap.limit_fen
-            for cap in gathered.caps
+            (cap.msisdn, cap.epoch, cap.scope, cap.service_id): cap.limit_fen for cap in rows.caps
         }
         self._leaving: dict[str, datetime] = {}
-        for sms in gathered.unread:
+        for sms in rows.unread:
             if may_leave(sms.text):
                 self._leaving.setdefault(sms.msisdn, sms.received_at)
 
-    def facts(self, asked: DecisionRequest) -> Facts:
-        """Return what one question rests on, after all that was allowed before it."""
-        service = self._services.get(asked.service_code)
+    def facts(self, asked: DecisionRequest, sp_id: UUID) -> Facts:
+        """Return what one question of an SP rests on, after all that was allowed before it.
+
+        Of a service that is another SP's, nothing that would tell what the person has with it.
+        """
+        service = self._standing.service(asked.service_code, self._at)
         number = self._numbers.get(asked.msisdn)
-        service_id = None if service is None else service.id
+        sp = self._standing.sp(sp_id, self._at)
+        own = service is not None and service.sp_id == sp_id
+        service_id = service.id if own and service is not None else None
+        month = self._month(asked.msisdn)
         return Facts(
             purpose=asked.purpose,
             price_fen=asked.price_fen,
-            sp_id=self._sp_id,
+            sp_id=sp_id,
             access_number=asked.access_number,
             link_id=asked.link_id,
-            sp_status=self._sp_status,
+            sp_status=sp.status,
             restrictions=tuple(
-                held for held in self._restrictions if held.service_id in {None, service_id}
+                held for held in sp.restrictions if held.service_id in {None, service_id}
             ),
             service=service,
             number=number,
@@ -151,15 +144,22 @@ class Dossier:
                 self._relations.get((asked.msisdn, service_id), ()), epoch=number.epoch,
                 link_id=asked.link_id,
             ),
-            spent_service_fen=0 if service_id is None
-            else self._spent.get((asked.msisdn, service_id), 0),
-            spent_total_fen=self._total.get(asked.msisdn, 0),
-            caps=self._caps,
+            spent_service_fen=0 if service_id is None else month.by_service.get(service_id, 0),
+            spent_total_fen=sum(month.by_service.values()),
+            caps=self.rules.cap,
             own_caps=self._own_caps(asked.msisdn, number, service_id),
-            bars=self._barring(asked.msisdn, number, service),
+            bars=self._barring(asked.msisdn, number, service) if own else (),
             leave_received_at=self._leaving.get(asked.msisdn),
-            rulebook_version=self._version,
+            rulebook_version=self.rules.version,
         )  # fmt: skip
+
+    def _month(self, msisdn: str) -> MonthRow:
+        found = self._charged.get(msisdn) or self._months.get(msisdn)
+        return found or MonthRow(msisdn=msisdn, by_service={}, turn=0)
+
+    def charged(self) -> list[MonthRow]:
+        """Return the months that allowed charges have changed, each with its next turn."""
+        return [self._charged[msisdn] for msisdn in sorted(self._charged)]
 
     def _own_caps(self, msisdn: str, number: NumberFact | None, service_id: UUID | None) -> OwnCaps:
         if not self._own or number is None:
@@ -191,8 +191,14 @@ class Dossier:
         if asked.purpose != Purpose.CHARGE or facts.service is None or facts.relation is None:
             return False
         key = (asked.msisdn, facts.service.id)
-        self._spent[key] = self._spent.get(key, 0) + asked.price_fen
-        self._total[asked.msisdn] += asked.price_fen
+        before = self._month(asked.msisdn)
+        spent_fen = before.by_service.get(facts.service.id, 0) + asked.price_fen
+        turn = before.turn if asked.msisdn in self._charged else before.turn + 1
+        self._charged[asked.msisdn] = MonthRow(
+            msisdn=asked.msisdn,
+            by_service={**before.by_service, facts.service.id: spent_fen},
+            turn=turn,
+        )
         if facts.service.kind != "on_demand":
             return False
         self._relations[key] = [

@@ -1,19 +1,22 @@
 """A replay judges by what was on record at the decision's instant, not by what is known since.
 
-Facts carry the instant at which they hold, and two of them can reach the record after it: a
+Facts carry the instant at which they hold, and three of them can reach the record after it: a
 restriction is dated by the request that imposes or lifts it, whose transaction may still be under
-way when a decision is made; and a number event that arrives late corrects what follows from the
-events after it.
+way when a decision is made; so may that of another charge of the number; and a number event that
+arrives late corrects what follows from the events after it.
 """
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
 from spms.authorisation import hindsight_queries as queries
-from spms.authorisation.dossier import Gathered
-from spms.authorisation.queries import RecordedRow
+from spms.authorisation.dossier import MonthRow, NumberRow, RelationRow
+from spms.authorisation.model import Facts, Purpose
+from spms.authorisation.queries import RecordedRow, spent_before
 from spms.core.db import Connection
 
 UNDER_WAY: Final = timedelta(minutes=1)
@@ -21,21 +24,68 @@ UNDER_WAY: Final = timedelta(minutes=1)
 decision is taken from the decision's own record; what turned earlier was there to be seen."""
 
 
-async def as_known(read: Connection, gathered: Gathered, recorded: RecordedRow) -> Gathered:
-    """Put back what was on record when this decision was made."""
+async def numbers(read: Connection, rows: Sequence[NumberRow], *, at: datetime) -> list[NumberRow]:
+    """Put back what followed from the numbers' events before a later record corrected it."""
+    known = []
+    for row in rows:
+        before = await queries.standing(read, row.msisdn, row.event_id, at)
+        known.append(
+            row
+            if before is None
+            else msgspec.structs.replace(row, state=before.state, epoch=before.epoch)
+        )
+    return known
+
+
+def _settled(recorded: RecordedRow) -> bool:
+    """Whether no other charge was under way: an allowed one names the turn it has read."""
+    return recorded.allowed and recorded.purpose is Purpose.CHARGE
+
+
+async def relations(
+    read: Connection, rows: Sequence[RelationRow], recorded: RecordedRow
+) -> list[RelationRow]:
+    """Give an order back that a charge under way used, to a decision that saw it unused."""
+    saw = recorded.facts.relation
+    if saw is None or saw.used or _settled(recorded):
+        return list(rows)
+    since = recorded.decided_at - UNDER_WAY
+    if not await queries.used_since(read, recorded.msisdn, saw.id, since):
+        return list(rows)
+    return [msgspec.structs.replace(row, used=False) if row.id == saw.id else row for row in rows]
+
+
+async def spent(read: Connection, facts: Facts, recorded: RecordedRow) -> Facts:
+    """Put back what the month had come to, as far as charges under way leave that open."""
+    if _settled(recorded):
+        return facts
+    at, then, since = recorded.decided_at, recorded.facts, recorded.decided_at - UNDER_WAY
+    number, before = recorded.msisdn, recorded.id
+    least = await spent_before(read, number, at=at, before=before, until=since)
+    most = await spent_before(read, number, at=at, before=before, open_at=since)
+    service_id = facts.service.id if facts.service is not None else None
+    low, high = _sums(least, service_id), _sums(most, service_id)
+    of_service, total = then.spent_service_fen, then.spent_total_fen
+    if low[0] <= of_service <= high[0]:
+        facts = msgspec.structs.replace(facts, spent_service_fen=of_service)
+    if total is not None and low[1] <= total <= high[1]:
+        facts = msgspec.structs.replace(facts, spent_total_fen=total)
+    return facts
+
+
+def _sums(months: Sequence[MonthRow], service_id: UUID | None) -> tuple[int, int]:
+    """Return what a month came to for one service, and in all."""
+    fens = {service: fen for month in months for service, fen in month.by_service.items()}
+    return (fens.get(service_id, 0) if service_id is not None else 0), sum(fens.values())
+
+
+async def restricted(read: Connection, facts: Facts, recorded: RecordedRow) -> Facts:
+    """Put back which restrictions were on record when this decision was made."""
     at, then = recorded.decided_at, recorded.facts
     turns = await queries.turns(read, recorded.sp_id, at - UNDER_WAY, at)
     seen = {one.id for one in then.restrictions}
     unseen = {turn.id for turn in turns if turn.began} - seen
-    held = [one for one in gathered.restrictions if one.id not in unseen]
+    held = [one for one in facts.restrictions if one.id not in unseen]
     lifted = {turn.id for turn in turns} - {one.id for one in held}
     held += [one for one in then.restrictions if one.id in lifted]
-    numbers = []
-    for number in gathered.numbers:
-        before = await queries.standing(read, number.msisdn, number.event_id, at)
-        numbers.append(
-            number
-            if before is None
-            else msgspec.structs.replace(number, state=before.state, epoch=before.epoch)
-        )
-    return msgspec.structs.replace(gathered, restrictions=held, numbers=numbers)
+    return msgspec.structs.replace(facts, restrictions=tuple(held))

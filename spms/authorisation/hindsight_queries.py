@@ -45,3 +45,15 @@ CORRECTED = """
 async def standing(read: Connection, msisdn: str, event_id: UUID, at: datetime) -> Standing | None:
     """Return what was held to follow from an event at an instant; None: what is held now."""
     return one(Standing, await read.fetchrow(CORRECTED, msisdn, event_id, at))
+
+
+USED = """
+    SELECT EXISTS (SELECT FROM order_use
+                    WHERE msisdn = $1 AND subscription_id = $2 AND used_at > $3)
+"""
+
+
+async def used_since(read: Connection, msisdn: str, subscription_id: UUID, since: datetime) -> bool:
+    """Whether an order was used after an instant."""
+    found: bool = await read.fetchval(USED, msisdn, subscription_id, since)
+    return found

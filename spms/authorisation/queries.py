@@ -1,8 +1,8 @@
-"""Every statement this room runs. Writes `authorisation` and `order_use` only."""
+"""Every statement of decisions. Writes `authorisation`, `order_use`, `month_spend`, `reservation`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -10,243 +10,291 @@ import msgspec
 from spms.authorisation.dossier import (
     BarRow,
     CapRow,
-    Gathered,
+    MonthRow,
     NumberRow,
+    NumberRows,
     RelationRow,
-    SpentRow,
     UnreadRow,
 )
-from spms.authorisation.model import (
-    Decision,
-    DecisionRequest,
-    Facts,
-    Purpose,
-    Reason,
-    RestrictionFact,
-    ServiceFact,
-)
+from spms.authorisation.model import Decision, Facts, Purpose, Reason
+from spms.authorisation.reservation_model import Ask
+from spms.authorisation.standing_queries import decoded
+from spms.core.access import Actor
+from spms.core.clock import business_month, month_range
 from spms.core.db import Connection, many, one
-
-T = TypeVar("T")
-
-LOCK_CLASS: Final = 0x4155  # "AU": keeps these locks apart from other rooms'
-
-LOCK_NUMBERS = """
-    SELECT pg_advisory_xact_lock($2, bucket)
-      FROM (SELECT DISTINCT (hashtextextended(msisdn, 0) & 4095)::integer AS bucket
-              FROM unnest($1::text[]) AS asked (msisdn)
-             ORDER BY bucket) AS sorted
-"""
-
-
-async def lock_numbers(tx: Connection, msisdns: Sequence[str]) -> None:
-    """Let nobody else decide about these numbers' money until the transaction ends.
-
-    The locks are taken in one order by everybody, so two batches never wait for each other.
-    Numbers share 4096 locks: one for each would let a few large batches together fill PostgreSQL's
-    lock table (about 6400 places by default) and fail everybody's statements.
-    """
-    await tx.execute(LOCK_NUMBERS, msisdns, LOCK_CLASS)
-
 
 FACTS = """
     SELECT
-    (SELECT COALESCE(
-                (SELECT e.to_status FROM sp_event e WHERE e.sp_id = sp.id AND e.at <= $6
-                  ORDER BY e.at DESC, e.id DESC LIMIT 1),
-                (SELECT e.from_status FROM sp_event e WHERE e.sp_id = sp.id AND e.at > $6
-                  ORDER BY e.at, e.id LIMIT 1),
-                sp.status)
-       FROM sp WHERE sp.id = $5) AS sp_status,
-    (SELECT json_agg(r) FROM (
-        SELECT id, measure, service_id, cause_kind, cause_id
-          FROM restriction
-         WHERE sp_id = $5 AND starts_at <= $6 AND (ends_at IS NULL OR ends_at > $6)
-         ORDER BY starts_at, id) r) AS restrictions,
-    (SELECT json_agg(s) FROM (
-        SELECT s.id, s.code, s.sp_id, s.kind, s.access_number, s.category,
-               a.sp_id AS access_number_sp_id, t.id AS tariff_id, t.version AS tariff_version,
-               t.price_fen AS tariff_price_fen, n.id AS notice_id, n.version AS notice_version,
-               COALESCE(
-                   (SELECT e.to_status FROM service_event e
-                     WHERE e.service_id = s.id AND e.at <= $6
-                     ORDER BY e.at DESC, e.id DESC LIMIT 1),
-                   (SELECT COALESCE(e.from_status, 'draft') FROM service_event e
-                     WHERE e.service_id = s.id AND e.at > $6 ORDER BY e.at, e.id LIMIT 1),
-                   s.status) AS status
-          FROM service s
-          LEFT JOIN access_number a ON a.number = s.access_number
-          LEFT JOIN LATERAL (SELECT * FROM tariff
-                              WHERE tariff.service_id = s.id AND effective_from <= $6
-                              ORDER BY effective_from DESC LIMIT 1) t ON true
-          LEFT JOIN LATERAL (SELECT * FROM notice
-                              WHERE notice.service_id = s.id AND notice.tariff_id = t.id
-                                AND state = 'approved' AND decided_at <= $6
-                              ORDER BY notice.version DESC LIMIT 1) n ON true
-         WHERE s.code = ANY($2::text[])) s) AS services,
+    (SELECT mark FROM standing_mark) AS mark,
+    (SELECT json_agg(a) FROM (
+        SELECT asked.n - 1 AS n, c.kind, c.id AS credential_id, c.subject, c.name, c.roles, c.epoch
+          FROM unnest($8::bytea[]) WITH ORDINALITY AS asked (token_sha256, n)
+          JOIN access_token t ON t.token_sha256 = asked.token_sha256
+          JOIN credential c ON c.id = t.credential_id
+         WHERE t.expires_at > $4 AND t.revoked_at IS NULL AND c.revoked_at IS NULL) a) AS actors,
     (SELECT json_agg(n) FROM (
-        SELECT DISTINCT ON (e.msisdn)
-               e.msisdn, e.state_after AS state, e.epoch_after AS epoch, e.id AS event_id
+        SELECT asked.msisdn, e.state, e.epoch, e.event_id
           FROM unnest($1::text[]) AS asked (msisdn)
-          JOIN number_event e ON e.msisdn = asked.msisdn
-         WHERE e.effective_at <= $6 AND e.recorded_at <= $6
-         ORDER BY e.msisdn, e.effective_at DESC) n) AS numbers,
+         CROSS JOIN LATERAL (
+               SELECT state_after AS state, epoch_after AS epoch, id AS event_id
+                 FROM number_event
+                WHERE msisdn = asked.msisdn AND effective_at <= $4 AND recorded_at <= $4
+                ORDER BY effective_at DESC LIMIT 1) e) n) AS numbers,
     (SELECT json_agg(x) FROM (
         SELECT x.msisdn, x.service_id, x.id, x.epoch, x.price_fen, x.active_from, x.charge_from,
-               COALESCE(x.charge_from > $6, false) AS free, x.link_id,
+               COALESCE(x.charge_from > $4, false) AS free, x.link_id,
                known.confirmed AS live, c.kind AS consent_kind, c.price_fen AS consent_price_fen,
                u.authorisation_id IS NOT NULL AS used
-          FROM unnest($3::text[], $4::text[]) AS asked (msisdn, service_code)
-          JOIN service s ON s.code = asked.service_code AND s.sp_id = $5
-          JOIN subscription x ON x.msisdn = asked.msisdn AND x.service_id = s.id
+          FROM unnest($2::text[], $3::uuid[]) AS asked (msisdn, service_id)
+          JOIN subscription x ON x.msisdn = asked.msisdn AND x.service_id = asked.service_id
           LEFT JOIN consent c ON c.msisdn = x.msisdn AND c.subscription_id = x.id
           LEFT JOIN message_in m
                  ON m.msisdn = c.msisdn AND m.received_at = c.message_received_at
                 AND m.id = c.message_id
           LEFT JOIN order_use u
-                 ON u.msisdn = x.msisdn AND u.subscription_id = x.id AND u.authorisation_id < $9
+                 ON u.msisdn = x.msisdn AND u.subscription_id = x.id AND u.authorisation_id < $6
          CROSS JOIN LATERAL (
-               SELECT COALESCE(x.active_from <= $6 AND COALESCE(m.handled_at <= $6, true), false)
+               SELECT COALESCE(x.active_from <= $4 AND COALESCE(m.handled_at <= $4, true), false)
                    AS confirmed) known
-         WHERE x.requested_at <= $6 AND (x.ended_at IS NULL OR x.ended_at > $6)
-           AND (x.free_until IS NULL OR x.free_until > $6)
-           AND CASE WHEN known.confirmed THEN x.kind = 'monthly' OR x.active_from > $10
-                    ELSE x.confirm_by > $6 END
+         WHERE x.requested_at <= $4 AND (x.ended_at IS NULL OR x.ended_at > $4)
+           AND (x.free_until IS NULL OR x.free_until > $4)
+           AND CASE WHEN known.confirmed THEN x.kind = 'monthly' OR x.active_from > $7
+                    ELSE x.confirm_by > $4 END
          ORDER BY x.active_from NULLS LAST, x.id) x) AS relations,
     (SELECT json_agg(m) FROM (
-        SELECT d.msisdn, d.service_id, sum(d.price_fen)::bigint AS spent_fen
+        SELECT k.msisdn, k.by_service, k.turn
           FROM unnest($1::text[]) AS asked (msisdn)
-          JOIN authorisation d ON d.msisdn = asked.msisdn
-         WHERE d.decided_at >= $7 AND d.decided_at < $8
-           AND d.allowed AND d.purpose = 'charge' AND d.id < $9
-         GROUP BY d.msisdn, d.service_id) m) AS spent,
+          JOIN month_spend k ON k.msisdn = asked.msisdn AND k.month = $5) m) AS months,
     (SELECT json_agg(b) FROM (
         SELECT b.msisdn, b.epoch, b.id, b.scope, b.target
           FROM unnest($1::text[]) AS asked (msisdn)
           JOIN number_bar b ON b.msisdn = asked.msisdn
-         WHERE b.starts_at <= $6 AND (b.ends_at IS NULL OR b.ends_at > $6)
+         WHERE b.starts_at <= $4 AND (b.ends_at IS NULL OR b.ends_at > $4)
          ORDER BY b.starts_at, b.id) b) AS bars,
     (SELECT json_agg(k) FROM (
         SELECT DISTINCT ON (k.msisdn, k.epoch, k.scope, k.service_id)
                k.msisdn, k.epoch, k.scope, k.service_id, k.limit_fen
           FROM unnest($1::text[]) AS asked (msisdn)
           JOIN number_cap k ON k.msisdn = asked.msisdn
-         WHERE k.starts_at <= $6
+         WHERE k.starts_at <= $4
          ORDER BY k.msisdn, k.epoch, k.scope, k.service_id, k.starts_at DESC, k.id DESC) k) AS caps,
     (SELECT json_agg(u) FROM (
         SELECT u.msisdn, u.received_at, u.text
           FROM unnest($1::text[]) AS asked (msisdn)
           JOIN message_in u ON u.msisdn = asked.msisdn
-         WHERE u.received_at <= $6 AND u.received_at > $6 - interval '3 days'
-           AND (u.handled_at IS NULL OR u.handled_at > $6 OR u.outcome = 'failed')
+         WHERE u.received_at <= $4 AND u.received_at > $4 - interval '3 days'
+           AND (u.handled_at IS NULL OR u.handled_at > $4 OR u.outcome = 'failed')
          ORDER BY u.received_at, u.id) u) AS unread
 """
-PLAN = "SELECT set_config('plan_cache_mode', $1, true)"
-FEW: Final = 20
-"""Up to here planning anew (2 ms) costs more than a plan for an unknown number of keys; above, a
-plan that knows how many there are is worth it."""
+PLAN = "SET LOCAL plan_cache_mode = force_generic_plan"
+"""Planning anew costs 2 ms, as much as deciding about thirty numbers; the plan would be the same."""
 
 NOTHING_LATER: Final = UUID(int=2**128 - 1)
 """`before` of a decision that is being made: everything on record counts."""
 
 
+class ActorRow(Actor, frozen=True, kw_only=True):
+    """Who holds the n-th token."""
+
+    n: int
+
+
+class Gathered(msgspec.Struct, frozen=True, kw_only=True):
+    """What the facts statement returns: one list per kind of fact, all of one instant."""
+
+    mark: UUID
+    """Of what `Standing` must have been read under."""
+    actors: list[ActorRow]
+    rows: NumberRows
+
+
 async def gather(
     read: Connection,
-    asked: Sequence[DecisionRequest],
+    pairs: Collection[tuple[str, UUID | None]],
     *,
-    sp_id: UUID,
     at: datetime,
     orders_since: datetime,
-    month: tuple[datetime, datetime],
+    tokens: Sequence[bytes] = (),
     before: UUID = NOTHING_LATER,
 ) -> Gathered:
-    """Read every fact about a list of questions, as of `at`, in one statement.
+    """Read every fact about numbers and their relations with services, as of `at`.
 
     An on-demand order made at `orders_since` or before is over, also where the job that ends it is
-    late; so is an SP's own free trial at its end. `month` is the business month of `at`; of its decisions only those made before the decision
-    `before` count. Statuses, restrictions, tariffs and number events are dated, so the same
-    statement replays a past decision. A number event counts from when it was recorded, a consent
-    from when its message was handled: before that nobody could have known. A message that could
-    not be handled and was put aside for a person stays unread.
+    late; so is an SP's own free trial at its end. Of orders used only those count that a decision
+    made before the decision `before` used. Number events are dated, so the same statement replays
+    a past decision. A number event counts from when it was recorded, a consent from when its
+    message was handled: before that nobody could have known. A message that could not be handled
+    and was put aside for a person stays unread. `tokens` are SHA-256 of the bearer tokens of those
+    who ask.
 
     One list per kind of fact, matched outside. Each list starts from the keys asked for and finds
     its rows by index: a prepared plan does not know how many keys there will be, and joining the
     lists in SQL, or filtering by `= ANY`, may then compare every key with every row.
     """
-    await read.execute(PLAN, "force_generic_plan" if len(asked) <= FEW else "force_custom_plan")
-    pairs = dict.fromkeys((question.msisdn, question.service_code) for question in asked)
-    numbers, codes = zip(*pairs, strict=True)
+    await read.execute(PLAN)
+    known = [(msisdn, service_id) for msisdn, service_id in pairs if service_id is not None]
     row = await read.fetchrow(
-        FACTS, sorted(set(numbers)), sorted(set(codes)), numbers, codes,
-        sp_id, at, *month, before, orders_since,
+        FACTS, sorted({msisdn for msisdn, _ in pairs}), [msisdn for msisdn, _ in known],
+        [service_id for _, service_id in known], at, business_month(at), before, orders_since,
+        tokens,
     )  # fmt: skip
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
     return Gathered(
-        sp_status=row["sp_status"],
-        restrictions=_decoded(row["restrictions"], RestrictionFact),
-        services=_decoded(row["services"], ServiceFact),
-        numbers=_decoded(row["numbers"], NumberRow),
-        relations=_decoded(row["relations"], RelationRow),
-        spent=_decoded(row["spent"], SpentRow),
-        bars=_decoded(row["bars"], BarRow),
-        caps=_decoded(row["caps"], CapRow),
-        unread=_decoded(row["unread"], UnreadRow),
+        mark=row["mark"],
+        actors=decoded(row["actors"], ActorRow),
+        rows=NumberRows(
+            numbers=decoded(row["numbers"], NumberRow),
+            relations=decoded(row["relations"], RelationRow),
+            months=decoded(row["months"], MonthRow),
+            bars=decoded(row["bars"], BarRow),
+            caps=decoded(row["caps"], CapRow),
+            unread=decoded(row["unread"], UnreadRow),
+        ),
     )
 
 
-def _decoded(rows: str | None, kind: type[T]) -> list[T]:
-    return [] if rows is None else msgspec.json.decode(rows, type=list[kind])  # type: ignore[valid-type]
+SPENT_BEFORE = """
+    SELECT json_agg(m) FROM (
+        SELECT $1::text AS msisdn, json_object_agg(service_id, fen) AS by_service, 0 AS turn
+          FROM (SELECT d.service_id, sum(d.price_fen)::bigint AS fen
+                  FROM authorisation d
+                  LEFT JOIN reservation r ON r.msisdn = d.msisdn AND r.id = d.id
+                 WHERE d.msisdn = $1 AND d.decided_at >= $2 AND d.decided_at < $3
+                   AND d.allowed AND d.purpose = 'charge' AND d.id < $4
+                   AND (r.state IS NULL OR r.state IN ('reserved', 'captured')
+                        OR r.closed_at > $5)
+                 GROUP BY d.service_id) s
+        HAVING count(*) > 0) m
+"""
+
+
+async def spent_before(
+    read: Connection,
+    msisdn: str,
+    *,
+    at: datetime,
+    before: UUID,
+    until: datetime | None = None,
+    open_at: datetime | None = None,
+) -> list[MonthRow]:
+    """Work out what a number's month had come to just before a decision at `at`.
+
+    `until` leaves out what was decided from then on; what was given back after `open_at` (or `at`)
+    still counts.
+    """
+    start, end = month_range(business_month(at))
+    found = await read.fetchval(SPENT_BEFORE, msisdn, start, until or end, before, open_at or at)
+    return decoded(found, MonthRow)
+
+
+HOLD_NEW = """
+    INSERT INTO month_spend (msisdn, month, total_fen, by_service, turn)
+    SELECT msisdn, $2, 0, '{}', 0 FROM unnest($1::text[]) AS asked (msisdn) ORDER BY msisdn
+    ON CONFLICT DO NOTHING
+"""
+HOLD = """
+    SELECT count(*) FROM (
+        SELECT FROM month_spend WHERE month = $2 AND msisdn = ANY($1::text[])
+         ORDER BY msisdn FOR UPDATE) held
+"""
+
+
+async def hold_months(tx: Connection, msisdns: Collection[str], *, at: datetime) -> None:
+    """Let nobody else decide about these numbers' money until the transaction ends.
+
+    Everybody takes the rows in one order, so two batches never wait for each other crosswise.
+    """
+    await tx.execute(HOLD_NEW, msisdns, business_month(at))
+    await tx.fetchval(HOLD, msisdns, business_month(at))
 
 
 ADD = """
     WITH decided AS (
         SELECT *
-          FROM unnest($4::uuid[], $5::text[], $6::text[], $7::uuid[], $8::text[], $9::text[],
-                      $10::bigint[], $11::text[], $12::uuid[], $13::text[], $14::boolean[])
-               AS d (id, msisdn, purpose, service_id, service_code, access_number,
-                     price_fen, reasons, subscription_id, facts, uses_order)
+          FROM unnest($3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::uuid[], $8::text[],
+                      $9::text[], $10::bigint[], $11::text[], $12::uuid[], $13::integer[],
+                      $14::text[], $15::boolean[], $16::text[], $17::text[], $18::timestamptz[])
+               AS d (id, msisdn, purpose, sp_id, service_id, service_code, access_number,
+                     price_fen, reasons, subscription_id, rulebook_version, facts, uses_order,
+                     requested_by, reference, expires_at)
+    ), spent AS (
+        INSERT INTO month_spend AS k (msisdn, month, by_service, total_fen, turn)
+        SELECT msisdn, $2, by_service::jsonb, total_fen, turn
+          FROM unnest($19::text[], $20::text[], $21::bigint[], $22::bigint[])
+               AS m (msisdn, by_service, total_fen, turn)
+         ORDER BY msisdn
+        ON CONFLICT (msisdn, month) DO UPDATE
+           SET by_service = excluded.by_service, total_fen = excluded.total_fen,
+               turn = excluded.turn
+         WHERE k.turn = excluded.turn - 1
+        RETURNING 1
     ), used AS (
         INSERT INTO order_use (msisdn, subscription_id, authorisation_id, used_at)
         SELECT msisdn, subscription_id, id, $1 FROM decided WHERE uses_order
+    ), held AS (
+        INSERT INTO reservation
+            (msisdn, id, reserved_at, sp_id, service_id, reference, price_fen, expires_at, state)
+        SELECT msisdn, id, $1, sp_id, service_id, reference, price_fen, expires_at, 'reserved'
+          FROM decided WHERE reference IS NOT NULL AND reasons = ''
+    ), added AS (
+        INSERT INTO authorisation
+            (msisdn, decided_at, id, purpose, sp_id, service_id, service_code, access_number,
+             price_fen, allowed, reasons, subscription_id, rulebook_version, facts, requested_by)
+        SELECT msisdn, $1, id, purpose, sp_id, service_id, service_code, access_number,
+               price_fen, reasons = '', string_to_array(reasons, ','), subscription_id,
+               rulebook_version, facts::jsonb, requested_by
+          FROM decided
     )
-    INSERT INTO authorisation
-        (msisdn, decided_at, id, purpose, sp_id, service_id, service_code, access_number,
-         price_fen, allowed, reasons, subscription_id, rulebook_version, facts, requested_by)
-    SELECT msisdn, $1, id, purpose, $2, service_id, service_code, access_number,
-           price_fen, reasons = '', string_to_array(reasons, ','), subscription_id,
-           (facts::jsonb ->> 'rulebook_version')::integer, facts::jsonb, $3
-      FROM decided
+    SELECT count(*) FROM spent
 """
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True):
     """A question with its answer and what the answer rests on: one row to be."""
 
-    asked: DecisionRequest
+    ask: Ask
+    sp_id: UUID
+    actor: str
     facts: Facts
     decision: Decision
     uses_order: bool
+    expires_at: datetime | None = None
 
 
 async def add(
-    tx: Connection, decided: Sequence[Decided], *, sp_id: UUID, actor: str, now: datetime
-) -> None:
-    """Record decisions, and the orders they used, in one statement."""
+    tx: Connection, decided: Sequence[Decided], months: Sequence[MonthRow], *, now: datetime
+) -> bool:
+    """Record decisions, the orders they used, what they hold and what their months come to.
+
+    False when somebody else decided about one of the numbers' money in between: then everything
+    written here must be rolled back.
+    """
+    questions = [item.ask.request for item in decided]
     services = [item.facts.service for item in decided]
-    await tx.execute(
-        ADD, now, sp_id, actor,
+    written = await tx.fetchval(
+        ADD, now, business_month(now),
         [item.decision.id for item in decided],
-        [item.asked.msisdn for item in decided],
-        [item.asked.purpose for item in decided],
+        [asked.msisdn for asked in questions],
+        [asked.purpose for asked in questions],
+        [item.sp_id for item in decided],
         [None if service is None else service.id for service in services],
-        [item.asked.service_code for item in decided],
-        [item.asked.access_number for item in decided],
-        [item.asked.price_fen for item in decided],
+        [asked.service_code for asked in questions],
+        [asked.access_number for asked in questions],
+        [asked.price_fen for asked in questions],
         [",".join(item.decision.reasons) for item in decided],
         [item.decision.subscription_id for item in decided],
+        [item.facts.rulebook_version for item in decided],
         [msgspec.json.encode(item.facts).decode() for item in decided],
         [item.uses_order for item in decided],
+        [item.actor for item in decided],
+        [item.ask.reference for item in decided],
+        [item.expires_at for item in decided],
+        [month.msisdn for month in months],
+        [msgspec.json.encode(month.by_service).decode() for month in months],
+        [sum(month.by_service.values()) for month in months],
+        [month.turn for month in months],
     )  # fmt: skip
+    return bool(written == len(months))
 
 
 class DecidedRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -38,6 +38,7 @@ async def serving(ground: Base, sock: socket.socket) -> AsyncIterator[Server]:
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS, h11_max_incomplete_event_size=65_536,
+        ws_max_size=65_536,  # far above a frame of the stream, far below what would hurt
     )  # fmt: skip
     server = Server(config)
     task = asyncio.create_task(server.serve(sockets=[sock]), name="http")

@@ -154,6 +154,35 @@ async def _told(world: World, kind: str, reason: str, at: datetime, *, known: da
         )
 
 
+async def test_a_charge_under_way_when_it_was_made_is_not_held_against_a_denial(
+    world: World, orders: World
+) -> None:
+    """A denial adds nothing to the month and waits for nobody who does."""
+    await world.decide(world.question(), world.question())
+    async with db.transaction(world.pool) as tx:
+        await actions.decide(
+            tx, [world.question()], sp_id=world.sp_id, actor=make.sp_actor(world.sp_id),
+            now=world.now,
+        )  # fmt: skip
+        (denied,) = await world.decide(world.question(access_number="10699999"))
+    told = await explain(world, denied)
+    assert told.replay.reasons == denied.reasons == (Reason.ACCESS_NUMBER_WRONG,)
+    assert told.agrees
+    (later,) = await world.decide(world.question(access_number="10699999"))
+    assert later.reasons == (Reason.ACCESS_NUMBER_WRONG, Reason.CAP_SERVICE)
+    assert (await explain(world, later)).agrees
+    # An order that a charge under way uses is still free to whoever is denied meanwhile.
+    async with db.transaction(world.pool) as tx:
+        await actions.decide(
+            tx, [orders.question()], sp_id=orders.sp_id, actor=make.sp_actor(orders.sp_id),
+            now=orders.now,
+        )  # fmt: skip
+        (denied,) = await orders.decide(orders.question(access_number="10699999"))
+    told = await explain(orders, denied)
+    assert told.replay.reasons == denied.reasons == (Reason.ACCESS_NUMBER_WRONG,)
+    assert told.agrees
+
+
 async def test_a_number_event_that_arrives_late_corrects_no_past_decision(
     world: World, owner: Connection
 ) -> None:

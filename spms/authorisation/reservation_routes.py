@@ -1,0 +1,77 @@
+"""HTTP: charges in two steps."""
+
+from datetime import datetime
+from uuid import UUID
+
+from litestar import Router, get, post
+
+from spms.authorisation import reservations
+from spms.authorisation.deciding import ReferenceReused
+from spms.authorisation.reservation_model import (
+    Answer,
+    Ask,
+    Reservation,
+    ReservationRequest,
+    ReservationState,
+)
+from spms.authorisation.reservations import ReservationClosed
+from spms.core.access import Actor, Role, only
+from spms.core.db import Connection
+from spms.core.errors import NotFound, Unavailable
+from spms.core.http import refusals
+
+
+@post(
+    "/", status_code=200, guards=[only(Role.SP)], responses=refusals(ReferenceReused, Unavailable)
+)
+async def reserve(data: ReservationRequest, tx: Connection, actor: Actor, now: datetime) -> Answer:
+    """Ask whether a charge may go and hold it (预占): it counts towards the caps from now on.
+
+    A denial holds nothing. What is not captured in time is given back by itself.
+    """
+    ask = Ask(
+        request=data.question(), sp_id=actor.sp_id, actor=actor.label, reference=data.reference
+    )
+    return await reservations.reserve(tx, ask, now=now)
+
+
+@get(
+    "/{reservation_id:uuid}",
+    status_code=200,
+    guards=[only(Role.SP)],
+    responses=refusals(NotFound),
+)
+async def show(reservation_id: UUID, read: Connection, actor: Actor) -> Reservation:
+    """Show one of the SP's own reservations."""
+    return await reservations.get(read, reservation_id, actor=actor)
+
+
+@post(
+    "/{reservation_id:uuid}/capture",
+    status_code=200,
+    guards=[only(Role.SP)],
+    responses=refusals(NotFound, ReservationClosed),
+)
+async def capture(reservation_id: UUID, tx: Connection, actor: Actor, now: datetime) -> Reservation:
+    """Say that the service was rendered: the charge stands. Safe to repeat."""
+    return await reservations.close(
+        tx, reservation_id, ReservationState.CAPTURED, actor=actor, now=now
+    )
+
+
+@post(
+    "/{reservation_id:uuid}/release",
+    status_code=200,
+    guards=[only(Role.SP)],
+    responses=refusals(NotFound, ReservationClosed),
+)
+async def release(reservation_id: UUID, tx: Connection, actor: Actor, now: datetime) -> Reservation:
+    """Give a held charge back: it counts towards no cap any more. Safe to repeat."""
+    return await reservations.close(
+        tx, reservation_id, ReservationState.RELEASED, actor=actor, now=now
+    )
+
+
+router = Router(
+    "/reservations", route_handlers=[reserve, show, capture, release], tags=["authorisation"]
+)

@@ -1,0 +1,234 @@
+"""What a decision rests on besides the number: SPs, services, tariffs, notices, restrictions, rules.
+
+All of it is dated, so one answer serves the present and any past instant, and a tariff that lies
+ahead takes force at its instant without anybody being told.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from spms.authorisation.model import CapRules, RestrictionFact, ServiceFact
+from spms.authorisation.reservation_model import HoldRules
+from spms.core import rulebook
+from spms.subscriptions.model import ConsentRules
+
+T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of status, as its history tells it."""
+
+    at: datetime
+    from_status: str | None = None
+    to_status: str
+
+
+class HeldRow(RestrictionFact, frozen=True, kw_only=True):
+    """A restriction with its time."""
+
+    starts_at: datetime
+    ends_at: datetime | None = None
+
+
+class SpRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An SP with its history, oldest first."""
+
+    id: UUID
+    status: str
+    changes: list[Change] | None
+    restrictions: list[HeldRow] | None
+
+
+class TariffRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a service's tariff."""
+
+    id: UUID
+    version: int
+    price_fen: int
+    effective_from: datetime
+
+
+class NoticeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An approved notice."""
+
+    id: UUID
+    version: int
+    tariff_id: UUID
+    decided_at: datetime
+
+
+class ServiceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A service with its history, its tariffs and its approved notices, oldest first."""
+
+    id: UUID
+    code: str
+    sp_id: UUID
+    kind: str
+    status: str
+    access_number: str
+    category: str
+    access_number_sp_id: UUID | None
+    changes: list[Change] | None
+    tariffs: list[TariffRow] | None
+    notices: list[NoticeRow] | None
+
+
+class RulesRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of the rulebook."""
+
+    version: int
+    effective_from: datetime
+    rules: Mapping[str, Any]
+
+
+class SpThen(msgspec.Struct, frozen=True, kw_only=True):
+    """An SP as of an instant."""
+
+    status: str | None = None
+    restrictions: tuple[RestrictionFact, ...] = ()
+
+
+class RulesThen(msgspec.Struct, frozen=True, kw_only=True):
+    """The rules a decision goes by, as of an instant."""
+
+    version: int = 0
+    cap: CapRules = CapRules()
+    consent: ConsentRules = ConsentRules()
+    hold: HoldRules = HoldRules()
+
+
+class Dated(Generic[T]):
+    """Something that changes at known instants only, worked out once for each span between them."""
+
+    def __init__(self, moments: Iterable[datetime], build: Callable[[datetime], T]) -> None:
+        self._moments = sorted(moments)
+        self._build = build
+        self._known: dict[int, T] = {}
+
+    def at(self, at: datetime) -> T:
+        """Return what holds at the instant; a change counts from its own instant on."""
+        span = bisect_right(self._moments, at)
+        if span not in self._known:
+            self._known[span] = self._build(at)
+        return self._known[span]
+
+
+NO_SP = SpThen()
+
+
+class Standing:
+    """All of it, read at one moment and true as long as `mark` is the database's."""
+
+    def __init__(
+        self,
+        mark: UUID,
+        sps: Sequence[SpRow],
+        services: Sequence[ServiceRow],
+        rules: Sequence[RulesRow],
+    ) -> None:
+        """Lay out what was read."""
+        self.mark = mark
+        self._sps = {row.id: _dated_sp(row) for row in sps}
+        self._services = {row.code: _dated_service(row) for row in services}
+        self._ids = {row.code: row.id for row in services}
+        self.categories = {row.id: row.category for row in services}
+        self._rules = _dated_rules(rules)
+
+    def service_id(self, code: str) -> UUID | None:
+        """Return the id of the service with a code; a code never changes hands."""
+        return self._ids.get(code)
+
+    def service(self, code: str, at: datetime) -> ServiceFact | None:
+        """Return a service as of an instant, or None when there is none with this code."""
+        found = self._services.get(code)
+        return None if found is None else found.at(at)
+
+    def sp(self, sp_id: UUID, at: datetime) -> SpThen:
+        """Return an SP's status and the restrictions in force as of an instant."""
+        found = self._sps.get(sp_id)
+        return NO_SP if found is None else found.at(at)
+
+    def rules(self, at: datetime) -> RulesThen:
+        """Return the rules in force at an instant."""
+        return self._rules.at(at)
+
+
+def _status(
+    changes: Sequence[Change], at: datetime, now: str, *, first: str | None = None
+) -> str | None:
+    """Return the status as of an instant; before the first change, what it changed from."""
+    past = [change for change in changes if change.at <= at]
+    if past:
+        return past[-1].to_status
+    return (changes[0].from_status or first or now) if changes else now
+
+
+def _dated_sp(row: SpRow) -> Dated[SpThen]:
+    changes, held = row.changes or [], row.restrictions or []
+
+    def build(at: datetime) -> SpThen:
+        return SpThen(
+            status=_status(changes, at, row.status),
+            restrictions=tuple(
+                RestrictionFact(
+                    id=one.id, measure=one.measure, cause_kind=one.cause_kind,
+                    cause_id=one.cause_id, service_id=one.service_id,
+                )
+                for one in held
+                if one.starts_at <= at and (one.ends_at is None or one.ends_at > at)
+            ),
+        )  # fmt: skip
+
+    moments = {change.at for change in changes} | {one.starts_at for one in held}
+    return Dated(moments | {one.ends_at for one in held if one.ends_at is not None}, build)
+
+
+def _dated_service(row: ServiceRow) -> Dated[ServiceFact]:
+    changes, tariffs, notices = row.changes or [], row.tariffs or [], row.notices or []
+
+    def build(at: datetime) -> ServiceFact:
+        tariff = next((one for one in reversed(tariffs) if one.effective_from <= at), None)
+        notice = next(
+            (
+                one for one in reversed(notices)
+                if tariff is not None and one.tariff_id == tariff.id and one.decided_at <= at
+            ),
+            None,
+        )  # fmt: skip
+        return ServiceFact(
+            id=row.id, code=row.code, sp_id=row.sp_id, kind=row.kind,
+            status=_status(changes, at, row.status, first="draft") or row.status,
+            access_number=row.access_number, category=row.category,
+            access_number_sp_id=row.access_number_sp_id,
+            tariff_id=None if tariff is None else tariff.id,
+            tariff_version=None if tariff is None else tariff.version,
+            tariff_price_fen=None if tariff is None else tariff.price_fen,
+            notice_id=None if notice is None else notice.id,
+            notice_version=None if notice is None else notice.version,
+        )  # fmt: skip
+
+    moments = {change.at for change in changes} | {one.effective_from for one in tariffs}
+    return Dated(moments | {one.decided_at for one in notices}, build)
+
+
+def _dated_rules(rows: Sequence[RulesRow]) -> Dated[RulesThen]:
+    def build(at: datetime) -> RulesThen:
+        row = next((one for one in reversed(rows) if one.effective_from <= at), None)
+        if row is None:
+            return RulesThen()
+
+        def section(kind: type[S]) -> S:
+            return msgspec.convert(row.rules.get(rulebook.section_name(kind), {}), kind)
+
+        return RulesThen(
+            version=row.version, cap=section(CapRules), consent=section(ConsentRules),
+            hold=section(HoldRules),
+        )  # fmt: skip
+
+    return Dated({row.effective_from for row in rows}, build)

@@ -1,0 +1,204 @@
+"""A gateway's long-lived stream: one WebSocket, many questions in flight, answers as they come.
+
+A text frame is JSON, a binary one MessagePack; the answer comes back in kind. Every question is
+decided by the same engine as any other, its token checked anew each time. While `IN_FLIGHT_MAX` of
+a stream wait, nothing more is read from it: the sender's own buffers fill up, and it waits.
+
+After a drop the gateway sends again what it has no answer for. A `reserve` with the same reference
+gets the first answer, so nothing is held twice; docs/authorisation.md has an example.
+"""
+
+import asyncio
+import hashlib
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+import structlog
+from litestar import WebSocket, websocket
+from litestar.exceptions import WebSocketDisconnect
+
+from spms.authorisation import reservations
+from spms.authorisation.engine import Engine
+from spms.authorisation.express import bearer, engine_of
+from spms.authorisation.model import Decision, DecisionRequest
+from spms.authorisation.reservation_model import (
+    Answer,
+    Ask,
+    Reservation,
+    ReservationRequest,
+    ReservationState,
+)
+from spms.core import access, db
+from spms.core.access import Role
+from spms.core.body import fault
+from spms.core.errors import Forbidden, Invalid, Refused, Unauthenticated
+from spms.core.http import ProblemDetails, problem
+from spms.core.strict import Malformed, scan_json
+
+IN_FLIGHT_MAX: Final = 512
+FRAME_BYTES_MAX: Final = 4096
+POLICY_VIOLATION: Final = 1008
+
+log = structlog.get_logger()
+
+
+class Decide(msgspec.Struct, frozen=True, tag_field="op", tag="decide", forbid_unknown_fields=True):
+    """May I …? Nothing is held."""
+
+    id: int
+    """The sender's own number of the frame; the answer carries it."""
+    question: DecisionRequest
+
+
+class Reserve(
+    msgspec.Struct, frozen=True, tag_field="op", tag="reserve", forbid_unknown_fields=True
+):
+    """May I charge, and will you hold it?"""
+
+    id: int
+    question: ReservationRequest
+
+
+class Capture(
+    msgspec.Struct, frozen=True, tag_field="op", tag="capture", forbid_unknown_fields=True
+):
+    """The service was rendered."""
+
+    id: int
+    reservation_id: UUID
+
+
+class Release(
+    msgspec.Struct, frozen=True, tag_field="op", tag="release", forbid_unknown_fields=True
+):
+    """Give a held charge back."""
+
+    id: int
+    reservation_id: UUID
+
+
+Frame = Decide | Reserve | Capture | Release
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The answer to one frame: `answer`, or `refusal` as problem details."""
+
+    id: int | None
+    """None: the frame could not be read."""
+    answer: Decision | Answer | Reservation | None = None
+    refusal: ProblemDetails | None = None
+
+
+_json: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
+_packed: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
+
+
+def read(frame: str | bytes) -> Frame:
+    """Read one frame. Raises `Invalid` without repeating a value."""
+    if len(frame) > FRAME_BYTES_MAX:
+        raise Invalid(f"a frame has at most {FRAME_BYTES_MAX} bytes")
+    try:
+        if isinstance(frame, bytes):
+            return _packed.decode(frame)
+        raw = frame.encode()
+        scan_json(raw)
+        return _json.decode(raw)
+    except Malformed as error:
+        raise Invalid(error.detail, code=error.code) from None
+    except msgspec.ValidationError as error:
+        raise Invalid("a value does not fit its field", errors=[fault(error)]) from None
+    except (msgspec.DecodeError, UnicodeError):
+        raise Invalid("the frame cannot be read") from None
+
+
+class Stream:
+    """One connection."""
+
+    def __init__(self, socket: WebSocket[Any, Any, Any], engine: Engine, token: str) -> None:
+        self._socket, self._engine, self._token = socket, engine, token
+        self._digest = hashlib.sha256(token.encode()).digest()
+        self._room = asyncio.Semaphore(IN_FLIGHT_MAX)
+
+    async def run(self) -> None:
+        """Answer until the other side goes; what is under way then is still decided."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await self._room.acquire()
+                try:
+                    message: Any = await self._socket.receive()
+                except WebSocketDisconnect:
+                    return
+                if message["type"] != "websocket.receive":
+                    return
+                packed = message.get("bytes")
+                tasks.create_task(self._answer(message["text"] if packed is None else packed))
+
+    async def _answer(self, frame: str | bytes) -> None:
+        number = None
+        try:
+            asked = read(frame)
+            number = asked.id
+            reply = Reply(id=number, answer=await self._do(asked))
+        except Refused as refusal:
+            reply = Reply(id=number, refusal=problem(refusal))
+        except Exception as error:  # noqa: BLE001 - one frame never ends the stream
+            known = isinstance(error, db.NOT_NOW)
+            log.log(30 if known else 40, "stream_frame_failed", kind=type(error).__name__)
+            reply = Reply(id=number, refusal=FAILED_NOW if known else FAILED)
+        finally:
+            self._room.release()
+        try:
+            if isinstance(frame, bytes):
+                await self._socket.send_data(msgspec.msgpack.encode(reply), mode="binary")
+            else:
+                await self._socket.send_data(msgspec.json.encode(reply).decode())
+        except (WebSocketDisconnect, RuntimeError, OSError):
+            return  # gone; it asks again on its next stream
+
+    async def _do(self, asked: Frame) -> Decision | Answer | Reservation:
+        if isinstance(asked, Decide):
+            answer = await self._engine.decide(Ask(request=asked.question, token=self._digest))
+            return answer.decision
+        if isinstance(asked, Reserve):
+            ask = Ask(
+                request=asked.question.question(), token=self._digest,
+                reference=asked.question.reference,
+            )  # fmt: skip
+            return await self._engine.decide(ask)
+        state = (
+            ReservationState.CAPTURED if isinstance(asked, Capture) else ReservationState.RELEASED
+        )
+        now = self._engine.clock.now()
+        async with db.transaction(self._engine.pool) as tx:
+            actor = await access.actor_of(tx, self._token, now)
+            if actor is None:
+                raise Unauthenticated
+            return await reservations.close(tx, asked.reservation_id, state, actor=actor, now=now)
+
+
+FAILED = ProblemDetails(
+    type="urn:spms:problem:internal", title="A mistake of ours", status=500, code="internal"
+)
+FAILED_NOW = ProblemDetails(
+    type="urn:spms:problem:unavailable", title="Try again later", status=503, code="unavailable"
+)
+
+
+@websocket("/authorisations/stream")
+async def stream(socket: WebSocket[Any, Any, Any]) -> None:
+    """Open a stream for an SP's gateway; the bearer token comes with the handshake."""
+    engine = engine_of(socket.app.state)
+    headers = dict(socket.scope["headers"])
+    actor = None
+    token = headers.get(b"authorization", b"").decode("latin-1")[7:]
+    once = sum(name == b"authorization" for name, _ in socket.scope["headers"]) == 1
+    if once and bearer(headers) is not None:
+        async with db.acquired(engine.pool) as connection:
+            actor = await access.actor_of(connection, token, engine.clock.now())
+    if actor is None or not actor.has(Role.SP):
+        refusal = Unauthenticated() if actor is None else Forbidden()
+        await socket.close(code=POLICY_VIOLATION, reason=refusal.instance_code)
+        return
+    await socket.accept()
+    await Stream(socket, engine, token).run()

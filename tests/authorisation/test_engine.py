@@ -1,0 +1,136 @@
+"""The engine's rounds: shared, bounded, and spoiled for nobody; what is remembered stays true."""
+
+import hashlib
+from asyncio import gather
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from httpx import AsyncClient
+
+from spms.authorisation import deciding, engine
+from spms.authorisation.deciding import Outcome
+from spms.authorisation.engine import Engine
+from spms.authorisation.model import Purpose, Reason
+from spms.authorisation.reservation_model import Answer, Ask
+from spms.core.clock import FixedClock
+from spms.core.db import Connection
+from spms.core.errors import Forbidden, Unauthenticated, Unavailable
+from tests import make
+from tests.authorisation import arrange
+from tests.authorisation.arrange import HOUR, SignIn, World
+
+
+def ask(world: World, **values: Any) -> Ask:
+    return Ask(request=world.question(**values), sp_id=world.sp_id, actor="sp:test")
+
+
+@pytest.fixture
+def rounds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Count the questions of each round; one with the price 666 breaks its statement."""
+    sizes: list[int] = []
+
+    async def counted(tx: Connection, asks: Sequence[Ask], **values: Any) -> list[Outcome]:
+        sizes.append(len(asks))
+        if any(one.request.price_fen == 666 for one in asks):
+            await tx.execute("SELECT 1 / 0")
+        return await deciding.decide_all(tx, asks, **values)
+
+    monkeypatch.setattr(engine, "decide_all", counted)
+    return sizes
+
+
+async def test_questions_at_the_same_time_share_a_round(
+    world: World, clock: FixedClock, owner: Connection, rounds: list[int]
+) -> None:
+    made = Engine(world.pool, clock)
+    answers = await gather(*[made.decide(ask(world)) for _ in range(40)])
+    assert [answer.decision.allowed for answer in answers].count(True) == 3
+    assert sum(rounds) == 40
+    assert len(rounds) <= 2
+    assert await owner.fetchval("SELECT count(*) FROM authorisation") == 40
+    # One that comes just as a round has ended is not forgotten.
+    for _ in range(5):
+        await made.decide(ask(world))
+
+
+async def test_a_question_that_breaks_its_round_spoils_it_for_nobody_else(
+    world: World, clock: FixedClock, owner: Connection, rounds: list[int]
+) -> None:
+    made = Engine(world.pool, clock)
+    prices = [0] * 20
+    prices[7] = prices[13] = 666
+    answers = await gather(
+        *[made.decide(ask(world, purpose=Purpose.MESSAGE, price_fen=fen)) for fen in prices],
+        return_exceptions=True,
+    )
+    broken = [n for n, answer in enumerate(answers) if not isinstance(answer, Answer)]
+    assert broken == [7, 13]
+    assert len(rounds) > 3
+    assert await owner.fetchval("SELECT count(*) FROM authorisation") == 18
+
+
+async def test_who_comes_when_too_many_wait_is_sent_away(
+    world: World, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "WAITING_MAX", 5)
+    made = Engine(world.pool, clock)
+    answers = await gather(*[made.decide(ask(world)) for _ in range(9)], return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, Unavailable)]
+    assert len(refused) == 4
+    assert refused[0].headers == {"Retry-After": "1"}
+    assert len([answer for answer in answers if isinstance(answer, Answer)]) == 5
+
+
+async def test_tokens_are_checked_in_the_deciding_statement(
+    world: World, clock: FixedClock, owner: Connection, sign_in: SignIn, http: AsyncClient
+) -> None:
+    tokens = [await sign_in(actor) for actor in (make.sp_actor(world.sp_id), make.OFFICER)]
+    digests = [hashlib.sha256(one["Authorization"][7:].encode()).digest() for one in tokens]
+    made = Engine(world.pool, clock)
+    good, wrong_role, unknown = await gather(
+        *[
+            made.decide(Ask(request=world.question(), token=digest))
+            for digest in (*digests, b"0" * 32)
+        ],
+        return_exceptions=True,
+    )
+    assert isinstance(good, Answer)
+    assert good.decision.allowed
+    assert isinstance(wrong_role, Forbidden)
+    assert isinstance(unknown, Unauthenticated)
+    body = {"purpose": "message", "msisdn": world.msisdn, "service_code": world.code}
+    assert (await http.post("/authorisations", json=body, headers=tokens[0])).status_code == 200
+    await owner.execute("UPDATE credential SET revoked_at = $1, revoked_by = 'test'", world.now)
+    refused = await http.post("/authorisations", json=body, headers=tokens[0])
+    assert refused.status_code == 401
+    assert refused.json()["code"] == "unauthenticated"
+    assert refused.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_what_is_remembered_is_never_older_than_the_database(
+    world: World, owner: Connection
+) -> None:
+    """Nobody tells this process of a change: the next decision sees it by the mark."""
+    assert await world.ask(purpose=Purpose.MESSAGE, price_fen=0) == []
+    held = await arrange.restriction(owner, world.sp_id, "offline", world.now - HOUR)
+    assert await world.ask(purpose=Purpose.MESSAGE, price_fen=0) == [Reason.SP_OFFLINE]
+    await owner.execute("UPDATE restriction SET ends_at = $2 WHERE id = $1", held, world.now)
+    assert await world.ask(purpose=Purpose.MESSAGE, price_fen=0) == []
+    # A change that is rolled back is none, and one that lies ahead counts from its instant.
+    transaction = owner.transaction()
+    await transaction.start()
+    await owner.execute("UPDATE service SET status = 'offline'")
+    assert await world.ask(purpose=Purpose.MESSAGE, price_fen=0) == []
+    await transaction.rollback()
+    tariff_id = await arrange.tariff(owner, world.service_id, 1000, world.now + HOUR)
+    await arrange.notice(owner, world.service_id, tariff_id, world.now)
+    other = await make.number(owner, world.now)
+    question: dict[str, Any] = {"msisdn": other, "price_fen": 800}
+    assert await world.ask(**question) == [Reason.NO_CONSENT]
+    just_before = world.now + HOUR - timedelta(microseconds=1)
+    assert await world.ask(**question, at=just_before) == [Reason.NO_CONSENT]
+    assert await world.ask(**question, at=world.now + HOUR) == [
+        Reason.PRICE_MISMATCH, Reason.NO_CONSENT,
+    ]  # fmt: skip

@@ -1,0 +1,105 @@
+"""Charges in two steps: held, captured, given back; caps that stay exact whatever runs at once."""
+
+from asyncio import gather
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from jobs import expire_reservations
+from spms.authorisation import actions, reservations
+from spms.authorisation.deciding import ReferenceReused
+from spms.authorisation.model import Reason
+from spms.authorisation.reservation_model import Answer, Ask, Reservation, ReservationState
+from spms.authorisation.reservations import ReservationClosed
+from spms.core import db
+from spms.core.access import job_actor
+from spms.core.db import Connection
+from spms.core.errors import NotFound
+from tests import make
+from tests.authorisation.arrange import World
+
+MINUTE = timedelta(minutes=1)
+SPENT = "SELECT COALESCE(sum(total_fen), 0)::bigint FROM month_spend"
+COUNTED = """
+    SELECT COALESCE(sum(a.price_fen), 0)::bigint FROM authorisation a
+      LEFT JOIN reservation r ON r.msisdn = a.msisdn AND r.id = a.id
+     WHERE a.allowed AND COALESCE(r.state, 'captured') IN ('reserved', 'captured')
+"""
+
+
+async def reserve(
+    world: World, reference: str, *, after: timedelta = timedelta(), **values: Any
+) -> Answer:
+    ask = Ask(
+        request=world.question(**values), sp_id=world.sp_id, actor="sp:test", reference=reference
+    )
+    async with db.transaction(world.pool) as tx:
+        return await reservations.reserve(tx, ask, now=world.now + after)
+
+
+async def close(
+    world: World, answer: Answer, state: ReservationState, at: timedelta = MINUTE
+) -> Reservation:
+    async with db.transaction(world.pool) as tx:
+        return await reservations.close(
+            tx, answer.decision.id, state, actor=make.sp_actor(world.sp_id), now=world.now + at
+        )
+
+
+async def test_parallel_reservations_of_one_number_never_exceed_the_cap(
+    world: World, owner: Connection
+) -> None:
+    answers = await gather(*[reserve(world, f"r{n}") for n in range(24)])
+    allowed = [answer for answer in answers if answer.decision.allowed]
+    assert len(allowed) == 3
+    assert all((answer.reservation is not None) == answer.decision.allowed for answer in answers)
+    assert await owner.fetchval(SPENT) == await owner.fetchval(COUNTED) == 2400
+    # What is released makes room again, for exactly as much.
+    await gather(*[close(world, allowed[0], ReservationState.RELEASED) for _ in range(4)])
+    assert await owner.fetchval(SPENT) == await owner.fetchval(COUNTED) == 1600
+    again = await gather(*[reserve(world, f"s{n}", after=MINUTE) for n in range(8)])
+    assert [answer.decision.allowed for answer in again].count(True) == 1
+    assert await owner.fetchval(SPENT) == await owner.fetchval(COUNTED) == 2400
+    async with db.snapshot(world.pool) as read:
+        for answer in answers + again:
+            assert (await actions.explain(read, answer.decision.id, actor=make.OFFICER)).agrees
+
+
+async def test_the_same_reference_is_the_same_reservation_whoever_is_first(
+    world: World, owner: Connection
+) -> None:
+    answers = await gather(*[reserve(world, "order-1") for _ in range(12)])
+    assert len({answer.decision.id for answer in answers}) == 1
+    assert await owner.fetchval("SELECT count(*) FROM authorisation") == 1
+    assert await owner.fetchval(SPENT) == 800
+    with pytest.raises(ReferenceReused):
+        await reserve(world, "order-1", price_fen=900)
+    captured = await close(world, answers[0], ReservationState.CAPTURED)
+    assert captured.state is ReservationState.CAPTURED
+    first_again = await reserve(world, "order-1")
+    assert first_again.reservation == captured
+    with pytest.raises(ReservationClosed):
+        await close(world, answers[0], ReservationState.RELEASED)
+    assert await owner.fetchval(SPENT) == 800
+
+
+async def test_what_is_not_captured_in_time_is_given_back(world: World, owner: Connection) -> None:
+    held, late = await reserve(world, "a"), await reserve(world, "b")
+    denied = await reserve(world, "c", price_fen=900)
+    assert denied.decision.reasons == (Reason.PRICE_MISMATCH,)
+    assert denied.reservation is None
+    await close(world, held, ReservationState.CAPTURED)
+    with pytest.raises(ReservationClosed):
+        await close(world, late, ReservationState.CAPTURED, at=15 * MINUTE)
+    after = world.now + 15 * MINUTE
+    for expected in ("1 given back", "0 given back"):
+        async with db.transaction(world.pool) as tx:
+            told = await expire_reservations.work(tx, actor=job_actor("test"), now=after)
+        assert told == expected
+    assert await owner.fetchval(SPENT) == await owner.fetchval(COUNTED) == 800
+    with pytest.raises(NotFound):
+        async with db.transaction(world.pool) as tx:
+            await reservations.get(
+                tx, held.decision.id, actor=make.sp_actor(await make.sp(owner, world.now))
+            )
