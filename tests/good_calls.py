@@ -1,10 +1,12 @@
 """For each operation one request that must succeed, on a little world of its own."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
+from uuid import uuid4
 
+from spms.core.db import Connection
 from tests import make
 from tests.api_world import LOGIN, PASSWORD, Call, LittleWorld, unique
 from tests.conftest import START
@@ -253,6 +255,28 @@ def difference(w: LittleWorld) -> str:
     return str(rows[0]["id"])
 
 
+async def _refused(tx: Connection, now: datetime, w: LittleWorld) -> str:
+    payout_id = uuid4()
+    await tx.execute(
+        """INSERT INTO payout (msisdn, id, charge_id, round, charged_at, sp_id, amount_fen, state,
+               due_at, queued_at, ended_at, detail)
+           VALUES ($1, $2, gen_random_uuid(), 1, $3, $4, 1, 'refused', $3, $3, $3, 'test')""",
+        w.names["msisdn"], payout_id, now, w.names["sp_id"],
+    )  # fmt: skip
+    return str(payout_id)
+
+
+def payout(w: LittleWorld) -> str:
+    """Let billing refuse a payout; return its id."""
+    return str(w._insert(_refused, w))
+
+
+def resolution(w: LittleWorld) -> str:
+    """Propose what to do about a refused payout; return the proposal's id."""
+    path = f"/refused-payouts/{payout(w)}/resolutions"
+    return str(w.post("compliance", path, {"outcome": "send_again", **WHY})["id"])
+
+
 PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "change_id": contact_change,
     "restriction_id": restriction,
@@ -261,6 +285,8 @@ PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "reservation_id": reserved,
     "file_id": charge_file,
     "breach_id": proposed,
+    "payout_id": payout,
+    "resolution_id": resolution,
     "correction_id": lambda w: str(w.post("compliance", "/mass-corrections", correction(w))["id"]),
     "verification_id": lambda w: verification(w, "objected"),
     "appeal_id": appeal,
@@ -443,6 +469,12 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     ),
     "POST /mass-corrections": lambda w: Call(role="compliance", body=correction(w)),
     "POST /mass-corrections/{correction_id}/decision": lambda _: Call(
+        role="officer-3", body={"accept": True, **WHY}
+    ),
+    "POST /refused-payouts/{payout_id}/resolutions": lambda _: Call(
+        role="compliance", body={"outcome": "send_again", **WHY}
+    ),
+    "POST /payout-resolutions/{resolution_id}/decision": lambda _: Call(
         role="officer-3", body={"accept": True, **WHY}
     ),
     "POST /disputed-fees/search": lambda w: Call(

@@ -14,6 +14,9 @@ from litestar.routes import HTTPRoute
 
 from spms.core.errors import FieldError, Invalid
 
+VERSIONED = "versioned"
+"""Handlers whose address carries what they do not read (a digest against stale copies) say so in
+`opt` under this name."""
 NAME = re.compile(r"[a-z_]{1,40}")
 
 
@@ -38,7 +41,7 @@ async def refuse_unknown(request: Request[Any, Any, Any]) -> None:
         return
     path = str(request.scope["path_template"])
     known = _declared(request.app).get((path, request.method), frozenset())
-    unknown = given - known
+    unknown = given - known - set(request.route_handler.opt.get(VERSIONED, ()))
     if unknown:
         words = f"this path knows {', '.join(sorted(known)) or 'no query parameters'}"
         faults = [

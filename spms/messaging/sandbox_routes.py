@@ -12,6 +12,7 @@ from litestar.datastructures import ResponseHeader
 
 from spms.core.db import Connection
 from spms.core.errors import NotFound
+from spms.core.parameters import VERSIONED
 from spms.core.phone import Msisdn
 from spms.core.rulebook import section
 from spms.messaging import sandbox
@@ -87,7 +88,8 @@ async def handset(read: Connection, now: datetime) -> str:
     return PAGE.render(version=VERSION, operator_number=rules.operator_number)
 
 
-@get("/static/{name:str}", include_in_schema=False, response_headers=[NOSNIFF, KEEP])
+@get("/static/{name:str}", include_in_schema=False, response_headers=[NOSNIFF, KEEP],
+     opt={VERSIONED: ("v",)})  # fmt: skip
 async def static(name: str) -> Response[bytes]:
     """Serve the page's script and style."""
     if name not in STATIC:

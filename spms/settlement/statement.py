@@ -6,7 +6,7 @@ import msgspec
 
 from spms.core.money import yuan
 from spms.core.pack import seal
-from spms.core.pack_pdf import Row, Section, Sheet, render
+from spms.core.pack_sheet import Row, Section, Sheet, render
 from spms.core.signing import Signer
 from spms.settlement.life_model import Settlement, Statement, Stored
 from spms.settlement.model import Step

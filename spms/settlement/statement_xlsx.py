@@ -4,8 +4,6 @@ from datetime import datetime
 from io import BytesIO
 from typing import Any, Final
 
-import xlsxwriter
-
 from spms.core.clock import SHANGHAI
 from spms.settlement.life_model import Settlement, Stored
 from spms.settlement.statement import stated
@@ -28,6 +26,8 @@ def plain(text: str) -> str:
 
 def xlsx(found: Settlement, stored: Stored) -> bytes:
     """Write a statement: the summary, then the steps; amounts are numbers in yuan."""
+    import xlsxwriter  # noqa: PLC0415 - few processes ever write one, all of them start
+
     said = stated(stored)
     buffer = BytesIO()
     options = {"in_memory": True, "constant_memory": True, "strings_to_formulas": False,

@@ -84,6 +84,7 @@ async def test_a_relation_that_was_never_confirmed_licenses_nothing(tx, world):
 
 async def test_a_live_relation_without_a_consent_row_licenses_nothing(tx, owner, world):
     relation = await subscribed(tx, world)
+    await owner.execute("ALTER TABLE subscription DROP CONSTRAINT subscription_live_has_consent")
     await owner.execute("DELETE FROM consent WHERE subscription_id = $1", relation)
     assert await world.findings() == ({"no_consent"}, 0)
 

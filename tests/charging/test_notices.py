@@ -2,7 +2,6 @@
 
 from asyncio import gather
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -66,10 +65,11 @@ async def play(world: World, *prices: int, at: datetime | None = None) -> None:
     records = []
     for n, price_fen in enumerate(prices):
         begun = (at or world.now) - timedelta(hours=2) + timedelta(seconds=n)
-        await make.subscription(
-            world_tx(world), begun, world.msisdn, world.game_id, price_fen=price_fen,
-            prompt_text=None, confirm_by=None,
-        )  # fmt: skip
+        async with world.pool.acquire() as tx:
+            await make.subscription(
+                tx, begun, world.msisdn, world.game_id, price_fen=price_fen,
+                prompt_text=None, confirm_by=None,
+            )  # fmt: skip
         records.append(
             world.record(
                 service_code=world.game,
@@ -78,10 +78,6 @@ async def play(world: World, *prices: int, at: datetime | None = None) -> None:
             )
         )
     await world.land(*records)
-
-
-def world_tx(world: World) -> Any:
-    return world.pool
 
 
 async def test_every_charge_has_one_receipt_however_often_and_by_however_many_it_is_told(

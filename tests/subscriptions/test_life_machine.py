@@ -181,7 +181,9 @@ class LifeMachine(RuleBasedStateMachine):
         self.count("authorise")
         price = self.price(service) + more
         got = self.run(self.driver.may_charge(service, price, self.now))
-        assert got == self.life.may_charge(service, price, self.now)
+        # A wish to leave counts from its receipt, so nothing is charged until it is read.
+        leaving = any(message.text.startswith(("TD", "00000")) for message, _, _ in self.unread)
+        assert got == (self.life.may_charge(service, price, self.now) and not leaving)
         self.steps["allowed"] += got
 
     def jump(self, draw: Draw) -> None:
@@ -354,7 +356,7 @@ MET = ("charge", "request", "price", "suspended", "transferred", "terminated", "
 PARTS = 7
 QUICK = settings(
     max_examples=280 // PARTS, stateful_step_count=50, derandomize=True, deadline=None, database=None,
-    suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=list(HealthCheck), phases=[Phase.generate],  # shrinking takes minutes: the soak does it
 )  # fmt: skip
 
 
@@ -372,5 +374,5 @@ def test_every_life_keeps_the_promises(machine: type[LifeMachine], part: int) ->
 def test_many_long_lives(machine: type[LifeMachine]) -> None:
     run_state_machine_as_test(
         machine, settings=settings(QUICK, max_examples=2000, stateful_step_count=120,
-                                   derandomize=False),
+                                   derandomize=False, phases=[Phase.generate, Phase.shrink]),
     )  # fmt: skip
