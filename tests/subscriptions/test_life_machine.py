@@ -182,7 +182,9 @@ class LifeMachine(RuleBasedStateMachine):
         price = self.price(service) + more
         got = self.run(self.driver.may_charge(service, price, self.now))
         # A wish to leave counts from its receipt, so nothing is charged until it is read.
-        leaving = any(message.text.startswith(("TD", "00000")) for message, _, _ in self.unread)
+        leaving = any(
+            (message.text or "").startswith(("TD", "00000")) for message, _, _ in self.unread
+        )
         assert got == (self.life.may_charge(service, price, self.now) and not leaving)
         self.steps["allowed"] += got
 
