@@ -50,8 +50,8 @@ peers: .peers/.installed ## Install what tests need besides Python: sipp, and an
 	@npm ci --prefix .peers --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
-test: $(VENV)/.dev peers ## Run the whole suite with a database of its own (T=path for a part)
-	@$(BIN)/pytest $(T)
+test: $(VENV)/.dev peers ## Run the whole suite on two cores, with databases of its own (T=path for a part)
+	@$(BIN)/pytest $(or $(T),-n 2 --dist worksteal)
 
 check: $(VENV)/.dev lint types imports openapi-check test ## Everything that must be green
 
