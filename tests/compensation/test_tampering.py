@@ -1,6 +1,7 @@
 """Whoever rewrites the book with all rights is found, row by row."""
 
 import random
+import re
 
 import pytest
 
@@ -176,7 +177,10 @@ async def test_every_invariant_holds_and_names_what_breaks_it(tx, book, now):
         broken = {f.name: f.offending for f in await invariants.check(book, INVARIANTS)}
         await change.rollback()
         assert broken[name], name
-        assert "8613" not in "".join(broken[name]), name
+        numbers = [
+            one for one in broken[name] if re.search(r"(?<![0-9a-f])8613\d{9}(?![0-9a-f])", one)
+        ]
+        assert numbers == [], name
     assert {each.name for each in INVARIANTS} == {*BREAKING, "entries_sum_to_zero"}
 
 
