@@ -1,4 +1,4 @@
-"""Every statement this room runs. Writes `claim`, `refund` and `refund_total` only.
+"""Statements on disputes, claims and refunds. Writes `claim`, `refund` and `refund_total` only.
 
 The book's statements are in `journal_queries`.
 """

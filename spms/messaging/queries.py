@@ -1,4 +1,4 @@
-"""Every statement this room runs. Writes its own tables only (see the room's docstring)."""
+"""Statements on messages out and in, and one-time codes. Writes only tables of this room."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
