@@ -71,6 +71,15 @@ def test_the_committed_document_is_the_one_the_code_makes() -> None:
     assert done.exit_code == 0, done.output
 
 
+def test_the_document_says_what_each_item_of_a_list_in_a_body_must_be() -> None:
+    schemas = document()["components"]["schemas"]
+    items = [schemas["Application"]["properties"]["hotlines"]["items"],
+             schemas["Contacts"]["properties"]["hotlines"]["items"],
+             schemas["DisputedSearch"]["properties"]["msisdns"]["items"],
+             schemas["NewEndpoint"]["properties"]["types"]["items"]]  # fmt: skip
+    assert all("pattern" in item for item in items)
+
+
 def test_every_operation_of_the_document_is_tried() -> None:
     documented = {
         f"{method.upper()} {path}" for path, methods in document()["paths"].items()

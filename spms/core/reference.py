@@ -11,6 +11,7 @@ import msgspec
 from litestar import Litestar, Request, Response, Router, get
 from litestar.exceptions import NotFoundException
 from litestar.routes import HTTPRoute
+from litestar.typing import FieldDefinition
 
 from spms.core.errors import (
     Forbidden,
@@ -78,7 +79,25 @@ def document(app: Litestar) -> dict[str, Any]:
                     roles = [r for g in handler.resolve_guards() for r in getattr(g, "roles", ())]
                     _complete(operation, route.path_format, roles)
                     _close(operation.get("requestBody"), parts["schemas"])
+                    _bound_items(handler.parsed_data_field, parts["schemas"])
     return doc
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _bound_items(data: FieldDefinition | None, schemas: dict[str, Any]) -> None:
+    """Say what each item of a list in a body must be; the framework drops the items' patterns."""
+    if data is None or not _is_struct(data.annotation):
+        return
+    _, components = msgspec.json.schema_components([data.annotation])
+    for name, exact in components.items():
+        ours = schemas.get(name, {}).get("properties", {})
+        for field, part in exact.get("properties", {}).items():
+            if part.get("type") == "array" and ours.get(field, {}).get("type") == "array":
+                bounds = {k: v for k, v in part["items"].items() if k in {"pattern", "maxLength"}}
+                ours[field]["items"] |= bounds
 
 
 def _close(part: Any, schemas: dict[str, Any]) -> None:
