@@ -155,9 +155,9 @@ EVIDENCE = (
     "DROP TABLE chain_entry CASCADE",
     "DROP VIEW consent_log",
     "DROP INDEX chain_entry_told_once",
-    "GRANT spms_owner TO spms_app",
-    "SET ROLE spms_owner",
-    "SET SESSION AUTHORIZATION spms_owner",
+    "GRANT {owner} TO spms_app",
+    "SET ROLE {owner}",
+    "SET SESSION AUTHORIZATION {owner}",
     "SET session_replication_role = 'replica'",
     "ALTER ROLE spms_app SUPERUSER",
     (
@@ -186,10 +186,10 @@ EVIDENCE = (
     "SELECT make_month_partition('chain_entry', '2026-03-01')",
     "SELECT make_month_partition('message_in; DROP TABLE chain_entry', '2026-03-01')",
     "DROP DATABASE postgres",
-    "REASSIGN OWNED BY spms_owner TO spms_app",
+    "REASSIGN OWNED BY {owner} TO spms_app",
     "DO 'BEGIN DELETE FROM chain_entry; END'",
     "WITH gone AS (DELETE FROM chain_entry RETURNING 1) SELECT * FROM gone",
-    "DROP OWNED BY spms_owner",
+    "DROP OWNED BY {owner}",
     "SELECT setval('audit_log_id_seq', 1)",
 )
 KEPT = (
@@ -273,8 +273,9 @@ async def test_evidence_stays_as_it_is_whatever_the_application_tries(
     await fill(world, owner)
     before = await contents(owner)
     assert "d41d8cd98f00b204e9800998ecf8427e" not in before.values(), "a table is empty"
+    role = await owner.fetchval("SELECT quote_ident(current_user)")
     answers = {}
-    for attack in EVIDENCE:
+    for attack in (attack.replace("{owner}", role) for attack in EVIDENCE):
         try:
             answers[attack] = await tx.execute(attack)
         except (*REFUSED, asyncpg.RaiseError):
