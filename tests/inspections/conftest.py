@@ -76,10 +76,13 @@ class Sipp:
         )
 
     async def _until_bound(self) -> None:
-        ours = f":{self.port:04X} "
-        for _ in range(200):
-            for kind in ("udp", "tcp"):
-                if ours in Path(f"/proc/net/{kind}").read_text():  # noqa: ASYNC240 - no disk
+        """Wait for a socket that listens there: not for an old connection of the same number."""
+        listening = {("udp", "07"), ("tcp", "0A")}
+        for _ in range(500):
+            for kind, state in listening:
+                lines = Path(f"/proc/net/{kind}").read_text().splitlines()  # noqa: ASYNC240 - no disk
+                sockets = {(line.split()[1][-5:], line.split()[3]) for line in lines[1:]}
+                if (f":{self.port:04X}", state) in sockets:
                     return
             await asyncio.sleep(0.02)
         pytest.fail("sipp did not open its port; is the scenario good XML?")
