@@ -24,6 +24,8 @@ from spms.core.errors import Refused
 TICK_SECONDS = 1.0
 SKEW_TOLERATED = timedelta(seconds=5)
 CHANNEL = "spms_work"
+AWAY: tuple[type[Exception], ...] = (asyncpg.PostgresError, Refused, *db.NOT_NOW)
+"""What the loops outlast: the database is away, or refuses; they ask again a moment later."""
 
 log = structlog.get_logger()
 
@@ -89,6 +91,7 @@ async def run_slot(
                 await slots.fail(tx, slot, type(error).__name__)
     finally:
         beat.cancel()
+        await asyncio.wait({beat})  # its connection is back in the pool before anyone goes on
     return False
 
 
@@ -110,7 +113,7 @@ async def _hold(pool: db.Pool, job: SlotJob | ChunkJob, slot: slots.Slot) -> Non
     """Renew the lease while the work goes on; a worker that stands still lets it run out."""
     while True:
         await asyncio.sleep(job.lease.total_seconds() / 3)
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Refused):
+        with contextlib.suppress(*AWAY):
             async with db.transaction(pool) as tx:
                 if not await slots.renew(tx, slot, job.lease):
                     return
@@ -219,6 +222,6 @@ class Worker:
             try:
                 async with self.house.pool.acquire() as connection:
                     await self._listen_on(connection)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except AWAY:
                 pass
             await asyncio.sleep(TICK_SECONDS)

@@ -16,7 +16,6 @@ import asyncpg
 from jobs import runner
 from jobs.timetable import SlotJob
 from spms.core import clock, db
-from spms.core.errors import Refused
 
 
 async def main(url: str, wrong: float, every: float, lease: float, *ends: str) -> None:
@@ -47,7 +46,7 @@ async def main(url: str, wrong: float, every: float, lease: float, *ends: str) -
     )  # fmt: skip
     name = runner.worker_name()
     while True:
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with contextlib.suppress(*runner.AWAY):
             async with asyncpg.create_pool(
                 url,
                 min_size=1,
@@ -58,8 +57,7 @@ async def main(url: str, wrong: float, every: float, lease: float, *ends: str) -
             ) as pool:
                 house = SimpleNamespace(pool=pool, clock=clock.SystemClock())
                 while True:
-                    with contextlib.suppress(Refused):
-                        await runner.run_due_slots(cast("Any", house), job, name)
+                    await runner.run_due_slots(cast("Any", house), job, name)
                     await asyncio.sleep(0.02)
         await asyncio.sleep(0.05)
 

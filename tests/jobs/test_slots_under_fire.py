@@ -49,7 +49,8 @@ class Crew:
 
     async def end(self) -> None:
         for worker in self.workers:
-            worker.kill()
+            if worker.returncode is None:
+                worker.kill()
             await worker.wait()
 
 
