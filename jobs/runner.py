@@ -167,11 +167,18 @@ class Worker:
                 self._tasks.append(asyncio.create_task(self._pump(job), name=job.name))
             else:
                 self._scheduler.add_job(
-                    run_due_slots, "interval", args=[self.house, job, self.name], id=job.name,
+                    self._run, "interval", args=[job], id=job.name,
                     seconds=TICK_SECONDS, coalesce=True, max_instances=1, misfire_grace_time=None,
                 )  # fmt: skip
         self._tasks.append(asyncio.create_task(self._listen(), name="listen"))
         self._scheduler.start()
+
+    async def _run(self, job: SlotJob | ChunkJob) -> None:
+        try:
+            await run_due_slots(self.house, job, self.name)
+        except asyncio.CancelledError:
+            if not self._stopping:  # that we stop is no error of the job's
+                raise
 
     async def stop(self) -> None:
         """Stop; what is under way is rolled back and taken up again by another worker."""
