@@ -1,10 +1,12 @@
 """The other end of a call: SIPp, an independent implementation, and the sandbox's lines."""
 
 import asyncio
+import random
 import shutil
 import socket
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,10 +20,17 @@ SCENARIOS = Path(__file__).parent / "sipp"
 
 
 def free_port() -> int:
-    """Return a UDP port nobody uses at the moment."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port nobody uses, over UDP or TCP, and that no connection is given as its own end."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream,
+            suppress(OSError),
+        ):
+            datagrams.bind(("127.0.0.1", port))
+            stream.bind(("127.0.0.1", port))
+            return port
 
 
 class Sipp:
