@@ -24,7 +24,7 @@ from spms.core.ids import new_id
 from spms.core.settings import SmppSettings
 from spms.messaging import deliveries, receipts, smpp_pdu, texts
 from spms.messaging.deliveries import Delivery
-from spms.messaging.link_queries import ReceiptRow
+from spms.messaging.receipt_queries import ReceiptRow
 from spms.messaging.receipts import ReceiptRead
 from spms.messaging.smpp_pdu import Fault, Pdu, ShortMessage, Status, Tag
 from spms.messaging.smpp_session import Session
