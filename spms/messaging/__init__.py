@@ -1,6 +1,6 @@
 """SMS in and out between the platform and subscribers, and sign-in by one-time code.
 
-Tables written here: message_in, message_in_key, message_in_part, message_in_unproven,
+Tables written here: message_in, message_in_key, message_in_part, message_in_unproven, leave_wish,
 message_out, message_receipt, one_time_code, one_time_code_request, subscriber_notice, and the
 sandbox's sandbox_phone and sandbox_sms.
 

@@ -9,6 +9,7 @@ from spms.messaging.model import (
     IncomingSms,
     MessageIn,
 )
+from spms.messaging.reading import may_leave
 
 CLAIM_KEY = """
     INSERT INTO message_in_key (link, link_message_id, msisdn, received_at, message_id)
@@ -45,16 +46,18 @@ STORE = """
     WITH stored AS (
         INSERT INTO message_in (msisdn, received_at, id, called, text, raw, link, link_message_id)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    ), wished AS (
+        INSERT INTO leave_wish (msisdn, received_at, message_id) SELECT $1, $2, $3 WHERE $9
     )
     SELECT pg_notify('spms_work', '')
 """
 
 
 async def store(tx: Connection, message: MessageIn, raw: bytes) -> None:
-    """Store a message; at commit, listening pumps wake."""
+    """Store a message, and that it may be a wish to leave; at commit, listening pumps wake."""
     await tx.execute(
         STORE, message.msisdn, message.received_at, message.id, message.called, message.text, raw,
-        message.link, message.link_message_id,
+        message.link, message.link_message_id, may_leave(message.text),
     )  # fmt: skip
 
 
@@ -84,9 +87,19 @@ async def take_pending(tx: Connection, limit: int) -> list[MessageIn]:
     return many(MessageIn, await tx.fetch(TAKE_PENDING, limit))
 
 
+# A wish to leave whose handling failed stays open: it stops charging until a person settles it.
 HANDLED = """
-    UPDATE message_in SET handled_at = $4, reading = $5, outcome = $6
-     WHERE msisdn = $1 AND received_at = $2 AND id = $3 AND handled_at IS NULL
+    WITH done AS (
+        UPDATE message_in SET handled_at = $4, reading = $5, outcome = $6
+         WHERE msisdn = $1 AND received_at = $2 AND id = $3 AND handled_at IS NULL
+        RETURNING msisdn, received_at, id
+    ), settled AS (
+        UPDATE leave_wish w SET settled_at = GREATEST($4, w.received_at), settled_by = 'reading'
+          FROM done d
+         WHERE w.msisdn = d.msisdn AND w.received_at = d.received_at AND w.message_id = d.id
+           AND w.settled_at IS NULL AND $6 <> 'failed'
+    )
+    SELECT EXISTS (SELECT FROM done)
 """
 
 
@@ -95,7 +108,8 @@ async def handled(
 ) -> bool:
     """Record how a message was understood and what came of it; False when that was done already."""
     key = (message.msisdn, message.received_at, message.id)
-    return changed(await tx.execute(HANDLED, *key, now, reading, outcome)) == 1
+    done: bool = await tx.fetchval(HANDLED, *key, now, reading, outcome)
+    return done
 
 
 STORE_MANY = """
@@ -111,6 +125,11 @@ STORE_MANY = """
           FROM unnest($3::text[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::bytea[])
             AS m (name, msisdn, id, called, text, raw)
           JOIN claimed c ON c.message_id = m.id
+    ), wished AS (
+        INSERT INTO leave_wish (msisdn, received_at, message_id)
+        SELECT m.msisdn, $2, m.id FROM unnest($4::text[], $5::uuid[], $9::boolean[]) AS m (msisdn, id, wish)
+          JOIN claimed c ON c.message_id = m.id
+         WHERE m.wish
     )
     SELECT message_id, pg_notify('spms_work', '') FROM claimed
 """
@@ -123,6 +142,6 @@ async def store_many(
     rows = await tx.fetch(
         STORE_MANY, link, now, [m.link_message_id for m in messages],
         [m.msisdn for m in messages], [m.id for m in messages], [m.called for m in messages],
-        [m.text for m in messages], raws,
+        [m.text for m in messages], raws, [may_leave(m.text) for m in messages],
     )  # fmt: skip
     return {row["message_id"] for row in rows}

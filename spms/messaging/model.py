@@ -172,3 +172,14 @@ class ScreenSms(msgspec.Struct, frozen=True, kw_only=True):
     """The other party's number."""
     text: str
     at: datetime
+
+
+class OpenWish(msgspec.Struct, frozen=True, kw_only=True):
+    """An SMS that may be a wish to leave and was put aside for a person. It holds the number."""
+
+    msisdn: str
+    received_at: datetime
+    message_id: UUID
+    called: str
+    text: str | None
+    outcome: str | None
