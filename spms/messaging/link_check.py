@@ -11,7 +11,7 @@ import msgspec
 from spms.core.clock import Clock
 from spms.core.db import Connection, Pool
 from spms.core.settings import SmppSettings
-from spms.messaging import receipt_queries
+from spms.messaging import receipt_queries, stray_queries
 from spms.messaging.smpp_link import BindRefused, LinkMisconfigured, examine, open_session
 from spms.messaging.smpp_pdu import Command, Pdu, Status
 from spms.messaging.smpp_session import AnswerLost, NotWritten, Session
@@ -127,6 +127,13 @@ async def _traffic(read: Connection, settings: SmppSettings, now: datetime) -> l
     if names:
         words = f"{len(names)} or more for messages that we do not know: {', '.join(names[:5])}"
         found.append(remark("orphaned receipts", words, fine=False))
+    strays = await stray_queries.count(read, settings.name, now - PERIOD)
+    if strays.contents:
+        words = f"{strays.contents} whose sender or receiver cannot be read ({strays.times} times):"
+        words += (
+            " they are kept, see GET /stray-messages; has the SMS centre another form of number?"
+        )
+        found.append(remark("stray messages", words, fine=False))
     if seen.skew_seconds is not None:
         words, fine = _clock(seen.skew_seconds)
         found.append(remark("clock", words, fine=fine))
