@@ -79,11 +79,11 @@ class Inbox:
         if isinstance(what, Status):
             session.answer(pdu, what, ANSWER)
             return
-        waiting = Waiting(session, pdu, what)
         if isinstance(what, Fault):
             stray = Stray(id=new_id(), why="broken", raw=pdu.body)
-            waiting = Waiting(session, pdu, stray, what.status)
-        self._waiting.append(waiting)
+            self._waiting.append(Waiting(session, pdu, stray, what.status))
+        else:
+            self._waiting.append(Waiting(session, pdu, what))
         if len(self._waiting) == BACKLOG:
             session.pause(on=True)
         self._wake.set()

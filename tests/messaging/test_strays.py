@@ -57,7 +57,7 @@ async def test_a_broken_delivery_is_kept_before_it_is_refused(pool, clock):
         await store(batch)
         committed.update(each.pdu.sequence for each in batch)
 
-    inbox._commit = commit  # type: ignore[method-assign]
+    inbox._commit = commit
     session = Heard(inbox.take, lambda _: None, response_seconds=1, enquire_seconds=1)
     running = asyncio.create_task(inbox.run())
     inbox.take(session, Pdu(command=Command.DELIVER_SM, status=0, sequence=7, body=b"\0\1\1x"))

@@ -16,7 +16,7 @@ WATCH = job_actor("watch_leaving")
 
 
 @pytest.fixture
-def house(case, settings) -> House:
+def house(case, settings):
     return House(pool=case.pool, clock=case.clock, settings=settings, link=None, prober=None)
 
 

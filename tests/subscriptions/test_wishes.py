@@ -32,7 +32,7 @@ async def may_charge(world: World, msisdn: str, sold) -> tuple[str, ...]:
     return tuple(decision.reasons)
 
 
-async def put_aside(world: World, msisdn: str, text: str, settings, monkeypatch) -> None:
+async def put_aside(world, msisdn, text, settings, monkeypatch):
     """Let the job's handling of a message fail, as a bug would."""
 
     async def broken(*_: object, **__: object) -> str:
