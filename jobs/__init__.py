@@ -22,6 +22,7 @@ from jobs import (
     expire_reservations,
     find_breaches,
     follow_inspections,
+    follow_leavings,
     follow_numbers,
     forget_leftovers,
     handle_messages,
@@ -100,6 +101,7 @@ TIMETABLE: Final[Sequence[Job]] = (
     ),
     PumpJob(name="call_hotlines", pump=call_hotlines.pump),
     PumpJob(name="follow_inspections", pump=follow_inspections.pump),
+    PumpJob(name="follow_leavings", pump=follow_leavings.pump),
     # 03:00 in Shanghai: the day before is over, and so is its audit.
     SlotJob(
         name="find_breaches",

@@ -1,7 +1,8 @@
 """Reads incoming SMS and does what they say, one number's messages in order.
 
 Runs as they come. A message whose handling fails is put aside with outcome `failed`, for a person
-to see, so that it never holds up those behind it.
+to see, so that it never holds up those behind it. Charging stays stopped if it may be a wish to
+leave, until an agent has settled it.
 """
 
 import structlog

@@ -31,6 +31,7 @@ from spms.inspections import routes as inspections
 from spms.inspections import sandbox_routes as inspections_sandbox
 from spms.messaging import routes as messaging
 from spms.messaging import sandbox_routes as messaging_sandbox
+from spms.messaging import stray_routes
 from spms.partners import bad_credit_routes
 from spms.partners import routes as partners
 from spms.partners import webhook_routes as webhooks
@@ -55,6 +56,7 @@ def routers(*, sandbox: bool) -> list[Router]:
         catalogue.router,
         subscribers.router,
         messaging.router,
+        stray_routes.router,
         subscriptions.router,
         leaving_routes.router,
         subscriptions_evidence.router,

@@ -22,11 +22,8 @@ from spms.authorisation.model import (
 )
 from spms.authorisation.rules import choose
 from spms.authorisation.standing import Standing
-from spms.messaging.reading import ReadingKind, read
 
 NO_CAPS = OwnCaps()
-LEAVING = frozenset({ReadingKind.LEAVE, ReadingKind.LEAVE_ALL, ReadingKind.CHOICE})
-"""What may end a relation once it is read; numbers may be choices out of the list."""
 
 
 class NumberRow(NumberFact, frozen=True, kw_only=True):
@@ -40,6 +37,8 @@ class RelationRow(RelationFact, frozen=True, kw_only=True):
 
     msisdn: str
     service_id: UUID
+    leave_received_at: datetime | None = None
+    """When the oldest wish to leave that is not settled came in, of those it could mean."""
 
 
 class MonthRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,14 +70,6 @@ class CapRow(msgspec.Struct, frozen=True, kw_only=True):
     limit_fen: int | None = None
 
 
-class UnreadRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An SMS of the number that had come in and was not handled."""
-
-    msisdn: str
-    received_at: datetime
-    text: str | None
-
-
 class NumberRows(msgspec.Struct, frozen=True, kw_only=True):
     """What was read about numbers: one list per kind of fact, all of one instant."""
 
@@ -87,7 +78,6 @@ class NumberRows(msgspec.Struct, frozen=True, kw_only=True):
     months: list[MonthRow]
     bars: list[BarRow]
     caps: list[CapRow]
-    unread: list[UnreadRow]
 
 
 class Dossier:
@@ -102,6 +92,7 @@ class Dossier:
             for row in rows.numbers
         }
         self._relations: dict[tuple[str, UUID], list[RelationFact]] = defaultdict(list)
+        self._leaving = {row.id: row.leave_received_at for row in rows.relations}
         for relation in rows.relations:
             self._relations[relation.msisdn, relation.service_id].append(_relation(relation))
         self._months = {month.msisdn: month for month in rows.months}
@@ -112,10 +103,6 @@ class Dossier:
         self._own = {
             (cap.msisdn, cap.epoch, cap.scope, cap.service_id): cap.limit_fen for cap in rows.caps
         }
-        self._leaving: dict[str, datetime] = {}
-        for sms in rows.unread:
-            if may_leave(sms.text):
-                self._leaving.setdefault(sms.msisdn, sms.received_at)
 
     def facts(self, asked: DecisionRequest, sp_id: UUID) -> Facts:
         """Return what one question of an SP rests on, after all that was allowed before it.
@@ -128,6 +115,10 @@ class Dossier:
         own = service is not None and service.sp_id == sp_id
         service_id = service.id if own and service is not None else None
         month = self._month(asked.msisdn)
+        relation = None if service_id is None or number is None else choose(
+            self._relations.get((asked.msisdn, service_id), ()), epoch=number.epoch,
+            link_id=asked.link_id,
+        )  # fmt: skip
         return Facts(
             purpose=asked.purpose,
             price_fen=asked.price_fen,
@@ -140,16 +131,13 @@ class Dossier:
             ),
             service=service,
             number=number,
-            relation=None if service_id is None or number is None else choose(
-                self._relations.get((asked.msisdn, service_id), ()), epoch=number.epoch,
-                link_id=asked.link_id,
-            ),
+            relation=relation,
             spent_service_fen=0 if service_id is None else month.by_service.get(service_id, 0),
             spent_total_fen=sum(month.by_service.values()),
             caps=self.rules.cap,
             own_caps=self._own_caps(asked.msisdn, number, service_id),
             bars=self._barring(asked.msisdn, number, service) if own else (),
-            leave_received_at=self._leaving.get(asked.msisdn),
+            leave_received_at=None if relation is None else self._leaving[relation.id],
             rulebook_version=self.rules.version,
         )  # fmt: skip
 
@@ -217,8 +205,3 @@ def _relation(row: RelationRow) -> RelationFact:
         consent_price_fen=row.consent_price_fen, charge_from=row.charge_from, free=row.free,
         link_id=row.link_id, used=row.used,
     )  # fmt: skip
-
-
-def may_leave(text: str | None) -> bool:
-    """Whether an SMS may be a wish to leave."""
-    return read(text).kind in LEAVING

@@ -192,7 +192,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     own_caps: OwnCaps = OwnCaps()
     bars: tuple[BarFact, ...] = ()
     leave_received_at: datetime | None = None
-    """When an SMS came in that may be a wish to leave and was not handled at the instant."""
+    """When an SMS came in that may be a wish to leave the relation and was not settled at the instant."""
     rulebook_version: int = 0
 
 

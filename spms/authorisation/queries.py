@@ -14,7 +14,6 @@ from spms.authorisation.dossier import (
     NumberRow,
     NumberRows,
     RelationRow,
-    UnreadRow,
 )
 from spms.authorisation.model import Decision, Facts, Purpose, Reason
 from spms.authorisation.reservation_model import Ask
@@ -44,7 +43,11 @@ FACTS = """
         SELECT x.msisdn, x.service_id, x.id, x.epoch, x.price_fen, x.active_from, x.charge_from,
                COALESCE(x.charge_from > $4, false) AS free, x.link_id,
                known.confirmed AS live, c.kind AS consent_kind, c.price_fen AS consent_price_fen,
-               u.authorisation_id IS NOT NULL AS used
+               u.authorisation_id IS NOT NULL AS used,
+               (SELECT min(w.received_at) FROM leave_wish w
+                 WHERE w.msisdn = x.msisdn AND w.received_at <= $4
+                   AND w.received_at >= COALESCE(x.request_received_at, x.requested_at)
+                   AND (w.settled_at IS NULL OR w.settled_at > $4)) AS leave_received_at
           FROM unnest($2::text[], $3::uuid[]) AS asked (msisdn, service_id)
           JOIN subscription x ON x.msisdn = asked.msisdn AND x.service_id = asked.service_id
           LEFT JOIN consent c ON c.msisdn = x.msisdn AND c.subscription_id = x.id
@@ -77,14 +80,7 @@ FACTS = """
           FROM unnest($1::text[]) AS asked (msisdn)
           JOIN number_cap k ON k.msisdn = asked.msisdn
          WHERE k.starts_at <= $4
-         ORDER BY k.msisdn, k.epoch, k.scope, k.service_id, k.starts_at DESC, k.id DESC) k) AS caps,
-    (SELECT json_agg(u) FROM (
-        SELECT u.msisdn, u.received_at, u.text
-          FROM unnest($1::text[]) AS asked (msisdn)
-          JOIN message_in u ON u.msisdn = asked.msisdn
-         WHERE u.received_at <= $4 AND u.received_at > $4 - interval '3 days'
-           AND (u.handled_at IS NULL OR u.handled_at > $4 OR u.outcome = 'failed')
-         ORDER BY u.received_at, u.id) u) AS unread
+         ORDER BY k.msisdn, k.epoch, k.scope, k.service_id, k.starts_at DESC, k.id DESC) k) AS caps
 """
 PLAN = "SET LOCAL plan_cache_mode = force_generic_plan"
 """Planning anew costs 2 ms, as much as deciding about thirty numbers; the plan would be the same."""
@@ -123,8 +119,8 @@ async def gather(
     late; so is an SP's own free trial at its end. Of orders used only those count that a decision
     made before the decision `before` used. Number events are dated, so the same statement replays
     a past decision. A number event counts from when it was recorded, a consent from when its
-    message was handled: before that nobody could have known. A message that could not be handled
-    and was put aside for a person stays unread. `tokens` are SHA-256 of the bearer tokens of those
+    message was handled: before that nobody could have known. A wish to leave counts against what the
+    number had when it came in, from then until it is settled. `tokens` are SHA-256 of the bearer tokens of those
     who ask.
 
     One list per kind of fact, matched outside. Each list starts from the keys asked for and finds
@@ -148,7 +144,6 @@ async def gather(
             months=decoded(row["months"], MonthRow),
             bars=decoded(row["bars"], BarRow),
             caps=decoded(row["caps"], CapRow),
-            unread=decoded(row["unread"], UnreadRow),
         ),
     )
 

@@ -274,6 +274,9 @@ MADE_WRONG = """
         SELECT s.msisdn, s.ended_at FROM subscription_event e
           JOIN subscription s ON s.msisdn = e.msisdn AND s.id = e.subscription_id
          WHERE e.at >= $1 AND s.ended_at IS NOT NULL AND s.active_from IS NOT NULL
+        UNION  -- history says when it ended; a wish to leave may have lain long before it was settled
+        SELECT w.msisdn, w.received_at FROM leave_wish w
+         WHERE w.settled_at >= $1 AND w.received_at < $1
     )
     SELECT DISTINCT c.msisdn, c.id
       FROM told

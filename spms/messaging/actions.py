@@ -11,7 +11,15 @@ from spms.core.access import Actor, ActorKind
 from spms.core.db import Connection
 from spms.core.ids import new_id
 from spms.core.rulebook import section
-from spms.messaging import codes, link_queries, queries, receipts
+from spms.messaging import (
+    code_queries,
+    codes,
+    delivery_queries,
+    in_queries,
+    out_queries,
+    receipt_queries,
+    receipts,
+)
 from spms.messaging.model import (
     IncomingSms,
     MessageIn,
@@ -58,7 +66,7 @@ async def send(
         msisdn=msisdn, queued_at=now, id=new_id(), sender=sender, text=text, kind=kind,
         about_kind=about_kind, about_id=str(about_id), state=MessageState.QUEUED, attempts=0,
     )  # fmt: skip
-    await queries.enqueue(tx, message, due_at=due_at or now)
+    await out_queries.enqueue(tx, message, due_at=due_at or now)
     return message.id
 
 
@@ -83,7 +91,7 @@ async def send_many(tx: Connection, messages: Sequence[Outgoing], *, now: dateti
         )
         for each in messages
     ]  # fmt: skip
-    await queries.enqueue_many(tx, rows, [each.due_at or now for each in messages])
+    await out_queries.enqueue_many(tx, rows, [each.due_at or now for each in messages])
     return len(rows)
 
 
@@ -91,7 +99,7 @@ async def count_sent(
     read: Connection, msisdn: str, kind: MessageKind, *, since: datetime
 ) -> int:  # fmt: skip
     """Count messages of a kind to one number since an instant, also failed and waiting ones."""
-    return await queries.count_sent(read, msisdn, kind, since)
+    return await out_queries.count_sent(read, msisdn, kind, since)
 
 
 async def take_due(tx: Connection, *, now: datetime, limit: int = 50) -> list[MessageOut]:
@@ -102,7 +110,7 @@ async def take_due(tx: Connection, *, now: datetime, limit: int = 50) -> list[Me
     """
     rules = await section(tx, MessagingRules, at=now)
     validity = timedelta(hours=rules.validity_hours)
-    return await queries.take_due(tx, now=now, limit=limit, validity=validity, lease=LEASE)
+    return await out_queries.take_due(tx, now=now, limit=limit, validity=validity, lease=LEASE)
 
 
 async def mark_submitted(
@@ -120,16 +128,16 @@ async def mark_all_submitted(tx: Connection, sent: Sequence[Sent], *, now: datet
         by_link[each.link].append(each)
     for link, group in sorted(by_link.items()):
         names = [each.link_message_id for each in group]
-        await link_queries.lock_numbers(tx, link, [each.message.msisdn for each in group])
-        await queries.lock_link_messages(tx, link, names)
-        await queries.submitted(tx, link, group, now=now)
+        await delivery_queries.lock_numbers(tx, link, [each.message.msisdn for each in group])
+        await receipt_queries.lock_link_messages(tx, link, names)
+        await out_queries.submitted(tx, link, group, now=now)
         pairs = [(form, name) for name in names for form in receipts.forms(name)]
-        await link_queries.apply_receipts(tx, link, pairs)
+        await receipt_queries.apply_receipts(tx, link, pairs)
 
 
 async def mark_failed(tx: Connection, message: MessageOut, *, error: str) -> bool:
     """Record that the network will never take it; False when another courier has it by now."""
-    return await queries.let_go(
+    return await out_queries.let_go(
         tx, message, state=MessageState.FAILED, attempts=message.attempts, until=None, error=error
     )
 
@@ -138,7 +146,7 @@ async def mark_unknown(
     tx: Connection, message: MessageOut, *, error: str, now: datetime
 ) -> bool:  # fmt: skip
     """Record that it may have been sent: once more after the lease, if it was the first time."""
-    return await queries.let_go(
+    return await out_queries.let_go(
         tx, message, state=MessageState.UNKNOWN, attempts=message.attempts, until=now + LEASE,
         error=error,
     )  # fmt: skip
@@ -148,7 +156,7 @@ async def put_back(
     tx: Connection, message: MessageOut, *, error: str, not_before: datetime
 ) -> bool:  # fmt: skip
     """Record that it was certainly not sent: again from an instant on, as if nothing had been."""
-    return await queries.let_go(
+    return await out_queries.let_go(
         tx, message, state=MessageState.QUEUED, attempts=message.attempts - 1, until=not_before,
         error=error,
     )  # fmt: skip
@@ -166,23 +174,23 @@ async def withdraw(
     """Take back messages that have not left yet, because what they are about is over."""
     names = [str(about_id) for about_id in about_ids]
     since = now - WITHDRAWABLE
-    return await queries.withdraw(tx, msisdn, about_kind, names, kinds=[*kinds], since=since)
+    return await out_queries.withdraw(tx, msisdn, about_kind, names, kinds=[*kinds], since=since)
 
 
 async def record_receipt(
     tx: Connection, link: str, link_message_id: str, *, delivered: bool, now: datetime
 ) -> None:
     """Keep a delivery receipt, also one that comes before its message is recorded as sent."""
-    await queries.lock_link_messages(tx, link, [link_message_id])
-    await queries.add_receipt(tx, link, link_message_id, delivered=delivered, now=now)
-    await link_queries.apply_receipts(tx, link, [(link_message_id, link_message_id)])
+    await receipt_queries.lock_link_messages(tx, link, [link_message_id])
+    await receipt_queries.add_receipt(tx, link, link_message_id, delivered=delivered, now=now)
+    await receipt_queries.apply_receipts(tx, link, [(link_message_id, link_message_id)])
 
 
 async def orphan_receipts(
     read: Connection, *, before: datetime, limit: int = 50
-) -> list[link_queries.Orphan]:
+) -> list[receipt_queries.Orphan]:
     """List receipts from before an instant whose message we do not know, newest first."""
-    return await link_queries.orphans(read, before=before, limit=limit)
+    return await receipt_queries.orphans(read, before=before, limit=limit)
 
 
 async def receive(tx: Connection, sms: IncomingSms, *, now: datetime) -> MessageIn | None:
@@ -195,8 +203,8 @@ async def receive(tx: Connection, sms: IncomingSms, *, now: datetime) -> Message
         msisdn=sms.msisdn, received_at=now, id=new_id(), called=sms.called, text=sms.text,
         link=sms.link, link_message_id=sms.link_message_id,
     )  # fmt: skip
-    if await queries.claim_key(tx, sms, message_id=message.id, now=now):
-        await queries.store(tx, message, sms.raw)
+    if await in_queries.claim_key(tx, sms, message_id=message.id, now=now):
+        await in_queries.store(tx, message, sms.raw)
         return message
     await note_if_other(tx, sms, now=now)
     return None
@@ -204,7 +212,7 @@ async def receive(tx: Connection, sms: IncomingSms, *, now: datetime) -> Message
 
 async def note_if_other(tx: Connection, sms: IncomingSms, *, now: datetime) -> None:
     """Note in the audit log when another content came under a name that is taken."""
-    known = await queries.known(tx, sms)
+    known = await in_queries.known(tx, sms)
     if known is not None and not known[1]:
         actor = Actor(kind=ActorKind.NETWORK, name=sms.link)
         await audit.note(
@@ -221,10 +229,10 @@ async def forget(tx: Connection, *, now: datetime) -> int:
     rules = await section(tx, MessagingRules, at=now)
     kept = now - timedelta(days=rules.keep_days)
     applied = now - timedelta(days=rules.keep_receipts_days)
-    dropped = await link_queries.forget_receipts(tx, matched=applied, orphans=kept)
-    dropped += await link_queries.forget_requests(tx, now - 2 * codes.WINDOW)
-    dropped += await link_queries.forget_names(tx, kept)
-    return dropped + await link_queries.forget_unproven(tx, now)
+    dropped = await receipt_queries.forget_receipts(tx, matched=applied, orphans=kept)
+    dropped += await code_queries.forget_requests(tx, now - 2 * codes.WINDOW)
+    dropped += await delivery_queries.forget_names(tx, kept)
+    return dropped + await delivery_queries.forget_unproven(tx, now)
 
 
 async def take_pending(tx: Connection, *, limit: int = 1) -> list[MessageIn]:
@@ -232,11 +240,11 @@ async def take_pending(tx: Connection, *, limit: int = 1) -> list[MessageIn]:
 
     Safe for any number of workers: no two ever have messages of one number at the same time.
     """
-    return await queries.take_pending(tx, limit)
+    return await in_queries.take_pending(tx, limit)
 
 
 async def mark_handled(
     tx: Connection, message: MessageIn, *, reading: str | None, outcome: str, now: datetime
 ) -> bool:
     """Record how a message was understood and what came of it; False when it was done already."""
-    return await queries.handled(tx, message, reading=reading, outcome=outcome, now=now)
+    return await in_queries.handled(tx, message, reading=reading, outcome=outcome, now=now)

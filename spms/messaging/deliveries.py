@@ -18,10 +18,11 @@ import msgspec
 
 from spms.core.db import Connection
 from spms.core.ids import new_id
-from spms.messaging import link_queries, queries, receipts, texts
+from spms.messaging import delivery_queries, in_queries, receipt_queries, receipts, texts
 from spms.messaging.actions import note_if_other
-from spms.messaging.link_queries import Part, ReceiptRow
+from spms.messaging.delivery_queries import Part
 from spms.messaging.model import IncomingSms, MessageIn
+from spms.messaging.receipt_queries import ReceiptRow
 from spms.messaging.texts import Encoding, Header
 
 ASSEMBLY: Final = timedelta(minutes=5)
@@ -73,7 +74,7 @@ async def take(
     """
     numbers = [each.msisdn for each in deliveries]
     numbers += [each.msisdn for each in reports if each.msisdn is not None]
-    await link_queries.lock_numbers(tx, link, numbers)
+    await delivery_queries.lock_numbers(tx, link, numbers)
     if reports:
         await _report(tx, link, reports, now)
     if not deliveries:
@@ -95,10 +96,10 @@ async def take(
         raws.append(b"".join(part.raw for part in parts))
         if each.header is not None:
             since = now - ASSEMBLY
-            await link_queries.close_parts(tx, link, parts[0], since, messages[-1].id)
+            await delivery_queries.close_parts(tx, link, parts[0], since, messages[-1].id)
     if not messages:
         return 0
-    new = await link_queries.store_many(tx, link, messages, raws, now)
+    new = await in_queries.store_many(tx, link, messages, raws, now)
     for message, raw in zip(messages, raws, strict=True):
         if message.id not in new:
             await note_if_other(tx, _sms(message, raw), now=now)
@@ -110,8 +111,8 @@ async def _fresh(
 ) -> list[Delivery]:
     """Keep all of them as unproven and return those that are no repetition."""
     digests = [each.digest for each in deliveries]
-    known = await link_queries.repeated(tx, link, digests, now)
-    await link_queries.add_unproven(tx, link, [each.id for each in deliveries], digests, now)
+    known = await delivery_queries.repeated(tx, link, digests, now)
+    await delivery_queries.add_unproven(tx, link, [each.id for each in deliveries], digests, now)
     fresh = []
     for each, digest in zip(deliveries, digests, strict=True):
         if digest not in known:
@@ -129,8 +130,8 @@ async def _parts(tx: Connection, link: str, each: Delivery, now: datetime) -> li
     )  # fmt: skip
     if each.header is None:
         return [part]
-    await link_queries.add_part(tx, link, part, now)
-    waiting = await link_queries.open_parts(tx, link, part, now - ASSEMBLY)
+    await delivery_queries.add_part(tx, link, part, now)
+    waiting = await delivery_queries.open_parts(tx, link, part, now - ASSEMBLY)
     return waiting if len(waiting) == header.total else None
 
 
@@ -153,21 +154,21 @@ def _sms(message: MessageIn, raw: bytes) -> IncomingSms:
 async def _report(tx: Connection, link: str, reports: Sequence[ReceiptRow], now: datetime) -> None:
     """Keep receipts and let the messages that they mean take over what they say."""
     bare = [each.link_message_id for each in reports if each.msisdn is None]
-    await queries.lock_link_messages(tx, link, bare)
-    await link_queries.add_receipts(tx, link, reports, now)
+    await receipt_queries.lock_link_messages(tx, link, bare)
+    await receipt_queries.add_receipts(tx, link, reports, now)
     pairs = [
         (each.link_message_id, form)
         for each in reports
         for form in receipts.forms(each.link_message_id)
     ]
-    await link_queries.apply_receipts(tx, link, pairs)
+    await receipt_queries.apply_receipts(tx, link, pairs)
 
 
 async def proven(tx: Connection, ids: Sequence[UUID]) -> None:
     """Record that the network knows that we have these deliveries."""
-    await link_queries.proven(tx, ids)
+    await delivery_queries.proven(tx, ids)
 
 
 async def link_is_back(tx: Connection, link: str, *, now: datetime, window: timedelta) -> None:
     """Record that a link is bound again: within `window` it may deliver what it is not sure of."""
-    await link_queries.link_is_back(tx, link, now=now, window=window)
+    await delivery_queries.link_is_back(tx, link, now=now, window=window)

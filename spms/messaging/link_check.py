@@ -11,7 +11,7 @@ import msgspec
 from spms.core.clock import Clock
 from spms.core.db import Connection, Pool
 from spms.core.settings import SmppSettings
-from spms.messaging import link_queries
+from spms.messaging import receipt_queries, stray_queries
 from spms.messaging.smpp_link import BindRefused, LinkMisconfigured, examine, open_session
 from spms.messaging.smpp_pdu import Command, Pdu, Status
 from spms.messaging.smpp_session import AnswerLost, NotWritten, Session
@@ -115,18 +115,25 @@ async def _traffic(read: Connection, settings: SmppSettings, now: datetime) -> l
     def remark(what: str, words: str, *, fine: bool) -> Remark:
         return Remark(link=settings.name, what=what, fine=fine, words=words)
 
-    seen = await link_queries.traffic(read, settings.name, now - PERIOD)
+    seen = await receipt_queries.traffic(read, settings.name, now - PERIOD)
     told = f"{seen.reported} of {seen.sent} messages of the last 24 h reported on"
     if settings.receipts and seen.sent >= FEW and seen.reported == 0:
         told += ": no receipts at all; they are not switched on for the account, or go to another"
     elif settings.receipts and seen.sent >= FEW and seen.reported < seen.sent * REPORTED_SHARE:
         told += ": many are missing; compare the ids below with those the SMS centre gave"
     found = [remark("receipts", told, fine=":" not in told)]
-    orphans = await link_queries.orphans(read, before=now, limit=FEW)
+    orphans = await receipt_queries.orphans(read, before=now, limit=FEW)
     names = [each.link_message_id for each in orphans if each.link == settings.name]
     if names:
         words = f"{len(names)} or more for messages that we do not know: {', '.join(names[:5])}"
         found.append(remark("orphaned receipts", words, fine=False))
+    strays = await stray_queries.count(read, settings.name, now - PERIOD)
+    if strays.contents:
+        words = f"{strays.contents} whose sender or receiver cannot be read ({strays.times} times):"
+        words += (
+            " they are kept, see GET /stray-messages; has the SMS centre another form of number?"
+        )
+        found.append(remark("stray messages", words, fine=False))
     if seen.skew_seconds is not None:
         words, fine = _clock(seen.skew_seconds)
         found.append(remark("clock", words, fine=fine))

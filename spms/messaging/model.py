@@ -172,3 +172,45 @@ class ScreenSms(msgspec.Struct, frozen=True, kw_only=True):
     """The other party's number."""
     text: str
     at: datetime
+
+
+class OpenWish(msgspec.Struct, frozen=True, kw_only=True):
+    """An SMS that may be a wish to leave and was put aside for a person. It holds the number."""
+
+    msisdn: str
+    received_at: datetime
+    message_id: UUID
+    called: str
+    text: str | None
+    outcome: str | None
+
+
+class Stray(msgspec.Struct, frozen=True, kw_only=True):
+    """What a link delivered and we cannot put under a number."""
+
+    id: UUID
+    why: str
+    """`source`, `destination`: which number cannot be read; `broken`: the whole of it."""
+    raw: bytes
+    """The body of the PDU, as it came."""
+
+
+class StrayShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A message under no number of ours, without its content."""
+
+    id: UUID
+    link: str
+    why: str
+    """`source`, `destination`: which number cannot be read; `broken`: the whole of it."""
+    first_at: datetime
+    last_at: datetime
+    times: int
+    """How often the same came."""
+
+
+class StrayRead(msgspec.Struct, frozen=True, kw_only=True):
+    """What came, octet by octet."""
+
+    id: UUID
+    raw: bytes
+    """The body of the deliver_sm, in base64."""

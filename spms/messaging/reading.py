@@ -37,6 +37,10 @@ class ReadingKind(StrEnum):
     """Nothing may follow from this text but a help message."""
 
 
+LEAVING: Final = frozenset({ReadingKind.LEAVE, ReadingKind.LEAVE_ALL, ReadingKind.CHOICE})
+"""What may end a relation once it is read; numbers may be choices out of the list."""
+
+
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """One text, read. Independent of what is pending: that is for the caller to compare."""
 
@@ -207,3 +211,8 @@ def _keyword(plain: str) -> Reading | None:
     if any(part in plain for part in NOT_IN_A_KEYWORD):
         return None
     return Reading(kind=ReadingKind.KEYWORD, keyword=plain.upper())
+
+
+def may_leave(text: str | None) -> bool:
+    """Whether a text may be a wish to leave."""
+    return read(text).kind in LEAVING

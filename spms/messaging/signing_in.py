@@ -9,7 +9,7 @@ from spms.core.db import Connection
 from spms.core.errors import TooManyRequests
 from spms.core.ids import new_id
 from spms.core.instance import instance_secret
-from spms.messaging import codes, queries
+from spms.messaging import code_queries, codes
 from spms.messaging.actions import send
 from spms.messaging.model import MessageKind
 from spms.subscribers import actions as subscribers
@@ -24,20 +24,20 @@ async def request_code(tx: Connection, msisdn: str, *, now: datetime) -> None:
     """
     secret = await instance_secret(tx)
     requester = codes.requester(secret, msisdn)
-    asked = await queries.requests(tx, requester, now - codes.WINDOW)
+    asked = await code_queries.requests(tx, requester, now - codes.WINDOW)
     if len(asked) >= codes.REQUESTS_MAX:
         wait = int((asked[0] + codes.WINDOW - now).total_seconds()) + 1
         raise TooManyRequests(
             "three codes an hour were sent already", headers={"Retry-After": str(wait)}
         )
-    await queries.add_request(tx, requester, new_id(), now)
+    await code_queries.add_request(tx, requester, new_id(), now)
     number = await subscribers.hold(tx, msisdn)
     if number is None or number.state is NumberState.TERMINATED:
         return
     code, code_id = codes.draw(), new_id()
     digest = codes.digest(secret, msisdn, code_id, code)
     expires = now + codes.LIFETIME
-    await queries.add_code(tx, msisdn, code_id, digest, now=now, expires=expires)
+    await code_queries.add_code(tx, msisdn, code_id, digest, now=now, expires=expires)
     await send(
         tx, msisdn=msisdn, text=codes.text(code, number.language), kind=MessageKind.CODE,
         about_kind="one_time_code", about_id=code_id, now=now,
@@ -53,7 +53,7 @@ async def redeem_code(
     commits first and refuses then. None also stands for an unknown number, a code that is used,
     superseded, too old or tried five times, and one that was sent to an earlier holder.
     """
-    attempt = await queries.count_try(tx, msisdn, tries_max=codes.TRIES_MAX, now=now)
+    attempt = await code_queries.count_try(tx, msisdn, tries_max=codes.TRIES_MAX, now=now)
     if attempt is None:
         return None
     given = codes.digest(await instance_secret(tx), msisdn, attempt.id, code)
@@ -64,7 +64,7 @@ async def redeem_code(
         return None
     if attempt.issued_at < number.epoch_since:
         return None
-    await queries.use_code(tx, msisdn, attempt.id, now)
+    await code_queries.use_code(tx, msisdn, attempt.id, now)
     credential_id = await _credential(tx, number, now=now)
     return await access.issue_token(tx, credential_id, lifetime=lifetime, now=now)
 

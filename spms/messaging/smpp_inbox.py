@@ -22,9 +22,10 @@ from spms.core.db import NOT_NOW, Pool
 from spms.core.errors import Unavailable
 from spms.core.ids import new_id
 from spms.core.settings import SmppSettings
-from spms.messaging import deliveries, receipts, smpp_pdu, texts
+from spms.messaging import deliveries, receipts, smpp_pdu, stray_queries, texts
 from spms.messaging.deliveries import Delivery
-from spms.messaging.link_queries import ReceiptRow
+from spms.messaging.model import Stray
+from spms.messaging.receipt_queries import ReceiptRow
 from spms.messaging.receipts import ReceiptRead
 from spms.messaging.smpp_pdu import Fault, Pdu, ShortMessage, Status, Tag
 from spms.messaging.smpp_session import Session
@@ -52,7 +53,9 @@ class Waiting(msgspec.Struct, frozen=True):
 
     session: Session
     pdu: Pdu
-    what: Delivery | ReceiptRow
+    what: Delivery | ReceiptRow | Stray
+    answer: Status = Status.OK
+    """What is answered once it is committed."""
 
 
 class Inbox:
@@ -71,12 +74,16 @@ class Inbox:
         self._back_at: datetime | None = None
 
     def take(self, session: Session, pdu: Pdu) -> None:
-        """Take a deliver_sm; it is answered later, or at once when it makes no sense."""
+        """Take a deliver_sm; it is answered when it is committed, also when it makes no sense."""
         what = self._read(session, pdu)
         if isinstance(what, Status):
             session.answer(pdu, what, ANSWER)
             return
-        self._waiting.append(Waiting(session, pdu, what))
+        if isinstance(what, Fault):
+            stray = Stray(id=new_id(), why="broken", raw=pdu.body)
+            self._waiting.append(Waiting(session, pdu, stray, what.status))
+        else:
+            self._waiting.append(Waiting(session, pdu, what))
         if len(self._waiting) == BACKLOG:
             session.pause(on=True)
         self._wake.set()
@@ -106,12 +113,12 @@ class Inbox:
 
     # --- reading -----------------------------------------------------------------------------
 
-    def _read(self, session: Session, pdu: Pdu) -> Delivery | ReceiptRow | Status:
+    def _read(self, session: Session, pdu: Pdu) -> Delivery | ReceiptRow | Stray | Fault | Status:
         """Read a delivery; a status is the answer to one that is not stored."""
         message = smpp_pdu.read_message(pdu.body)
         if isinstance(message, Fault):
             log.warning("smpp_unreadable", link=self._settings.name, status=message.status.name)
-            return message.status
+            return message
         source = _SUBSCRIBER.fullmatch(message.source.digits)
         msisdn = source and f"86{source[1]}"
         report = receipts.read(message)
@@ -120,7 +127,8 @@ class Inbox:
         called = _CALLED.fullmatch(message.destination.digits)
         if msisdn is None or called is None:
             log.warning("smpp_number", link=self._settings.name, readable=msisdn is not None)
-            return Status.BAD_SOURCE if msisdn is None else Status.BAD_DESTINATION
+            why = "source" if msisdn is None else "destination"
+            return Stray(id=new_id(), why=why, raw=pdu.body)
         header, raw, readable = _split(message)
         tag = self._settings.name_tag
         named = message.options.get(tag, b"").rstrip(b"\0") if tag is not None else b""
@@ -158,11 +166,15 @@ class Inbox:
                 [each.what for each in batch if isinstance(each.what, ReceiptRow)],
                 how=self._how, named=self._settings.name_tag is not None, now=now,
             )  # fmt: skip
+            lost = [each.what for each in batch if isinstance(each.what, Stray)]
+            if lost:
+                await stray_queries.keep(tx, self._settings.name, lost, now)
 
     def _answer(self, batch: list[Waiting], status: Status) -> None:
         sessions = {each.session for each in batch}
         for each in batch:
-            number = each.session.answer(each.pdu, status, ANSWER)
+            told = each.answer if status is Status.OK else status
+            number = each.session.answer(each.pdu, told, ANSWER)
             if status is Status.OK and isinstance(each.what, Delivery):
                 answered = self._answered.setdefault(each.session, deque())
                 answered.append((number, each.what.id))

@@ -11,7 +11,7 @@ from spms.core.errors import NotFound, TooManyRequests, Unavailable, Unprocessab
 from spms.core.ids import new_id
 from spms.core.machine import advance
 from spms.core.rulebook import section
-from spms.partners import bad_credit, queries
+from spms.partners import bad_credit, contact_queries, queries
 from spms.partners.model import (
     Application,
     Applied,
@@ -203,7 +203,7 @@ async def request_contact_change(
         requested_at=now,
         requested_by=actor.label,
     )
-    if not await queries.add_contact_change(tx, change):
+    if not await contact_queries.add_contact_change(tx, change):
         raise ChangeOpen
     return change
 
@@ -222,7 +222,7 @@ async def decide_contact_change(
     On approval the old hotlines end and the new ones begin at this very instant, so that a spot
     check always knows which number was promised.
     """
-    change = await queries.contact_change(tx, change_id)
+    change = await contact_queries.contact_change(tx, change_id)
     if change is None:
         raise NotFound
     if change.requested_by == actor.label:
@@ -231,7 +231,7 @@ async def decide_contact_change(
     if approve:
         _require_living(sp)
     state = ContactState.APPROVED if approve else ContactState.REJECTED
-    done = await queries.decide_contact_change(
+    done = await contact_queries.decide_contact_change(
         tx, change_id, state, at=now, actor=actor.label, reason=reason
     )
     if not done:
@@ -244,7 +244,7 @@ async def decide_contact_change(
         )
     act = f"contact change {state}"
     await audit.note(tx, act, "sp", change.sp_id, actor=actor, now=now, reason=reason)
-    decided = await queries.contact_change(tx, change_id)
+    decided = await contact_queries.contact_change(tx, change_id)
     assert decided is not None  # noqa: S101 - it was there a statement ago, and rows are not deleted
     return decided
 

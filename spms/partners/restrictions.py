@@ -10,7 +10,7 @@ from spms.core.access import Actor
 from spms.core.db import Connection
 from spms.core.errors import Conflict, NotFound
 from spms.core.ids import new_id
-from spms.partners import queries
+from spms.partners import restriction_queries
 from spms.partners.model import Measure, Restriction
 
 OFFICER = "officer"
@@ -25,12 +25,12 @@ class NotByHand(Conflict):
 
 async def restrictions_at(read: Connection, sp_id: UUID, *, at: datetime) -> list[Restriction]:
     """List what holds an SP and its services back at an instant."""
-    return await queries.restrictions_at(read, sp_id, at)
+    return await restriction_queries.restrictions_at(read, sp_id, at)
 
 
 async def restriction(read: Connection, restriction_id: UUID) -> Restriction:
     """Return one restriction; raise `NotFound`."""
-    found = await queries.restriction(read, restriction_id)
+    found = await restriction_queries.restriction(read, restriction_id)
     if found is None:
         raise NotFound
     return found
@@ -59,7 +59,7 @@ async def restrict(
     wanted = new_id()
     try:
         async with tx.transaction():
-            made = await queries.restrict(
+            made = await restriction_queries.restrict(
                 tx, wanted, sp_id=sp_id, service_id=service_id, measure=measure,
                 cause_kind=cause_kind, cause_id=cause_id, reason=reason, starts_at=now,
                 ends_at=ends_at, actor=actor.label, cut_percent=cut_percent,
@@ -82,7 +82,9 @@ async def lift(
 
     Returns how many restrictions ended.
     """
-    count = await queries.lift(tx, cause_kind, cause_id, at=now, actor=actor.label, reason=reason)
+    count = await restriction_queries.lift(
+        tx, cause_kind, cause_id, at=now, actor=actor.label, reason=reason
+    )
     if count:
         await audit.note(
             tx, "restrictions lifted", cause_kind, cause_id, actor=actor, now=now, reason=reason

@@ -16,7 +16,7 @@ from spms.core.http import refusals
 from spms.core.ids import new_id
 from spms.core.once import IdempotencyKey, KeyReused, once
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page, read_cursor, write_cursor
-from spms.partners import actions, queries
+from spms.partners import actions, contact_queries, queries, restriction_queries
 from spms.partners.bad_credit import Barred, MustBeCleared
 from spms.partners.model import (
     Application,
@@ -167,7 +167,7 @@ async def list_contact_changes(
     await actions.get(read, sp_id)
     name = f"contact changes {sp_id}"
     key = await read_cursor(read, actor, name, after, tuple[UUID])
-    rows = await queries.changes_of(read, sp_id, key[0] if key else None, limit + 1)
+    rows = await contact_queries.changes_of(read, sp_id, key[0] if key else None, limit + 1)
     more = len(rows) > limit
     cursor = await write_cursor(read, actor, name, [rows[limit - 1].id]) if more else None
     return Page(items=[masked_change(change) for change in rows[:limit]], next=cursor)
@@ -179,7 +179,7 @@ async def waiting_contact_changes(
 ) -> Page[ContactChange]:
     """List the requests that wait for a decision, oldest first."""
     key = await read_cursor(read, actor, "contact changes", after, tuple[UUID])
-    rows = await queries.changes_waiting(read, key[0] if key else None, limit + 1)
+    rows = await contact_queries.changes_waiting(read, key[0] if key else None, limit + 1)
     more = len(rows) > limit
     cursor = (
         await write_cursor(read, actor, "contact changes", [rows[limit - 1].id]) if more else None
@@ -205,7 +205,7 @@ async def list_restrictions(
     await actions.get(read, sp_id)
     name = f"restrictions {sp_id}"
     key = await read_cursor(read, actor, name, after, tuple[UUID])
-    rows = await queries.restrictions(read, sp_id, key[0] if key else None, limit + 1)
+    rows = await restriction_queries.restrictions(read, sp_id, key[0] if key else None, limit + 1)
     more = len(rows) > limit
     cursor = await write_cursor(read, actor, name, [rows[limit - 1].id]) if more else None
     return Page(items=rows[:limit], next=cursor)

@@ -44,12 +44,17 @@ from spms.penalties.refusals import (
     NotMilder,
     SamePerson,
 )
-from spms.penalties.reporting import follow_inspections, follow_wrong_charges, report
+from spms.penalties.reporting import (
+    follow_inspections,
+    follow_leavings,
+    follow_wrong_charges,
+    report,
+)
 from spms.penalties.rules import TRANSITIONS, rank_of
 
 __all__ = [
     "AnsweredAlready", "AppealTooLate", "Decided", "NotHeard", "NotMilder", "SamePerson",
-    "answer", "appeal", "balance", "decide", "decide_appeal", "follow_inspections",
+    "answer", "appeal", "balance", "decide", "decide_appeal", "follow_inspections", "follow_leavings",
     "follow_wrong_charges", "get", "propose", "report",
 ]  # fmt: skip
 

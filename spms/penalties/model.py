@@ -45,6 +45,8 @@ class Source(StrEnum):
     SETTLEMENT_AUDIT = "settlement_audit"
     OFFICER = "officer"
     """A compliance officer's own motion."""
+    LEAVING_CLOCK = "leaving_clock"
+    """A 12 h clock of a leaving through an agent that ran out."""
     ESCALATION = "escalation"
     """A breach that was not cured in time."""
     LINKAGE = "linkage"

@@ -25,6 +25,7 @@ from spms.penalties.model import (
     Source,
 )
 from spms.penalties.rules import working_days_later
+from spms.subscriptions.leaving_model import TOPIC_OVERDUE, DutyKind
 
 FROM_VERDICT = {
     Verdict.NUMBER_CHANGED: BreachKind.HOTLINE_CHANGED,
@@ -168,3 +169,28 @@ async def follow_wrong_charges(tx: Connection, *, actor: Actor, now: datetime) -
         )  # fmt: skip
         await report(tx, found, actor=actor, now=now)
     return len(rows)
+
+
+async def follow_leavings(tx: Connection, *, actor: Actor, now: datetime) -> int:
+    """Serve notice to SPs that did not take the news of a leaving within its clock; return how many.
+
+    The news lay in the SP's feed, and went to its webhooks, all the time. While one notice of it is
+    not settled, every further clock of the SP is a report of the same. A confirmation that did not
+    reach the person is our own fault and no SP's: it stays in the list of clocks.
+    """
+    items = await outbox.take(tx, TOPIC_OVERDUE, now=now)
+    count = 0
+    for item in sorted(items, key=lambda item: item.payload["sp_id"]):  # SPs are locked in order
+        told = item.payload
+        if told["kind"] != DutyKind.SP_TOLD:
+            continue
+        found = Finding(
+            sp_id=UUID(told["sp_id"]), kind=BreachKind.LEAVING_OBSTRUCTED,
+            source=Source.LEAVING_CLOCK, source_id=told["duty_id"], subject="news of leaving",
+            statement=f"the end of relation {told['subscription_id']} was not taken by"
+            f" {told['due_at']}, neither by webhook nor from the feed",
+        )  # fmt: skip
+        await report(tx, found, actor=actor, now=now)
+        count += 1
+    await outbox.done(tx, items, now=now)
+    return count

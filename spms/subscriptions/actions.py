@@ -11,7 +11,7 @@ from spms.core import outbox, rulebook
 from spms.core.access import Actor, job_actor
 from spms.core.db import Connection
 from spms.subscribers.model import Number
-from spms.subscriptions import consent_log, queries
+from spms.subscriptions import consent_log, move_queries, queries
 from spms.subscriptions.evidence import evidence
 from spms.subscriptions.leaving import leave, leave_all
 from spms.subscriptions.model import ConsentRules
@@ -42,11 +42,11 @@ async def expire_due(tx: Connection, *, now: datetime, limit: int = 1000) -> int
     """
     actor = job_actor("expiry").label
     rules = await rulebook.section(tx, ConsentRules, at=now)
-    expired = await queries.expire(
+    expired = await move_queries.expire(
         tx, before=now - SETTLING, limit=limit, actor=actor
     )  # fmt: skip
     open_for = timedelta(hours=rules.on_demand_hours)
-    lapsed = await queries.lapse(
+    lapsed = await move_queries.lapse(
         tx, now=now, open_for=open_for, limit=limit, actor=actor
     )  # fmt: skip
     await consent_log.record(tx, expired + lapsed, now=now)
@@ -79,5 +79,5 @@ async def _follow(tx: Connection, number: Number, *, actor: Actor) -> int:
     for current in await queries.live(tx, number.msisdn):
         since = max(moved_at.get(current.id, current.requested_at), current.requested_at)
         for change in follow(current, number, events, since=since):
-            moved += await queries.apply(tx, current, change, actor=actor.label, reason=None)
+            moved += await move_queries.apply(tx, current, change, actor=actor.label, reason=None)
     return moved

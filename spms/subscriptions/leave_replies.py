@@ -8,7 +8,7 @@ from spms.core import rulebook
 from spms.messaging import actions as messaging
 from spms.messaging.model import MessageKind
 from spms.messaging.reading import Reading
-from spms.subscriptions import leaving, notices, queries
+from spms.subscriptions import leaving, notices, talk_queries
 from spms.subscriptions.leaving_model import LeavingRules, Zeros
 from spms.subscriptions.model import Outcome, Status, Subscription
 from spms.subscriptions.talk import DAY, FEW, Talk, say
@@ -106,7 +106,7 @@ async def show(talk: Talk, relations: list[Subscription]) -> str:
 
 async def chosen(talk: Talk, choices: Sequence[int]) -> set[UUID] | None:
     """Return what places on the list that the person saw stand for; None without an open list."""
-    ids = await queries.open_list(
+    ids = await talk_queries.open_list(
         talk.tx, talk.number.msisdn, since=talk.number.epoch_since, at=talk.at
     )
     return None if ids is None else {ids[place - 1] for place in choices if place <= len(ids)}

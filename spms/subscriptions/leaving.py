@@ -14,7 +14,7 @@ from spms.core.errors import NotFound
 from spms.messaging import actions as messaging
 from spms.messaging.model import MessageKind
 from spms.subscribers.model import Number
-from spms.subscriptions import consent_log, duties, notices, queries
+from spms.subscriptions import consent_log, duties, move_queries, notices, queries, talk_queries
 from spms.subscriptions.model import Action, ConsentRules, EndReason, Status, Subscription
 from spms.subscriptions.notices import Line
 from spms.subscriptions.ordering import ABOUT, line_of
@@ -99,7 +99,7 @@ async def end(
     ended = []
     for current in wanted:
         change = decide(current, Action.LEAVE, at=at, reason=_why(actor))
-        if await queries.apply(tx, current, change, actor=actor.label, reason=reason):
+        if await move_queries.apply(tx, current, change, actor=actor.label, reason=reason):
             ended.append(
                 msgspec.structs.replace(
                     current, status=change.after, ended_at=change.at, end_reason=change.end_reason
@@ -153,7 +153,7 @@ async def make_list(
     if shown:
         until = now + timedelta(hours=rules.list_hours)
         ids = [one.id for one in shown]
-        await queries.add_list(tx, number.msisdn, ids, now=now, expires_at=until)
+        await talk_queries.add_list(tx, number.msisdn, ids, now=now, expires_at=until)
     return text
 
 

@@ -126,3 +126,20 @@ class ProxyLeft(msgspec.Struct, frozen=True, kw_only=True):
     left: list[SubscriptionShown]
     """What ended now; what was over before is left out."""
     duties: list[DutyShown]
+
+
+class WishShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A wish to leave that could not be carried out, and stops charging until somebody settles it."""
+
+    id: UUID
+    number: str
+    """Masked."""
+    received_at: datetime
+    called: str
+    text: str | None
+
+
+class WishSettled(msgspec.Struct, frozen=True, kw_only=True):
+    """What settling a wish to leave ended, as of when the wish came in."""
+
+    left: list[SubscriptionShown]

@@ -14,9 +14,17 @@ from spms.core.errors import NotFound, Unprocessable
 from spms.core.http import refusals
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page
 from spms.core.phone import Msisdn
-from spms.subscriptions import actions, duties, proxy, queries
+from spms.subscriptions import actions, duties, proxy, queries, wishes
 from spms.subscriptions.evidence import show
-from spms.subscriptions.leaving_model import Clock, DutyShown, ProxyLeft, ProxyView, Ticket
+from spms.subscriptions.leaving_model import (
+    Clock,
+    DutyShown,
+    ProxyLeft,
+    ProxyView,
+    Ticket,
+    WishSettled,
+    WishShown,
+)
 from spms.subscriptions.model import SubscriptionShown
 from spms.subscriptions.proxy import LookupExpired
 from spms.subscriptions.routes import (
@@ -47,6 +55,15 @@ class LeaveFor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         None
     )
     """Left out or null: everything."""
+
+
+class SettleWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a wish to leave meant, as an agent found out."""
+
+    subscription_ids: Annotated[list[UUID], msgspec.Meta(max_length=100)] | None = None
+    """Left out or null: everything that the number had when it came in. Empty: nothing."""
+    reason: Said
+    ticket: Ticket
 
 
 class TicketMissing(Unprocessable):
@@ -201,8 +218,47 @@ async def _leave_for(
     return len(left.left)
 
 
+@get("/leave-wishes", guards=[only(Role.COMPLIANCE, Role.AGENT)], responses=refusals(CursorInvalid))
+async def list_wishes(
+    read: Connection, actor: Actor, after: Cursor = None, limit: Limit = 50
+) -> Page[WishShown]:
+    """List SMS that may be wishes to leave and could not be handled, oldest first.
+
+    Nothing that the number had when they came in may be charged until they are settled.
+    """
+    return await wishes.page(read, cursor=after, limit=limit, actor=actor)
+
+
+@post(
+    "/leave-wishes/{wish_id:uuid}/settlement",
+    status_code=200,
+    guards=[only(Role.AGENT)],
+    responses=refusals(NotFound),
+)
+async def settle_wish(
+    wish_id: UUID, data: SettleWish, tx: Connection, actor: Actor, now: datetime
+) -> WishSettled:
+    """Settle a wish to leave for the person: what is named, or everything, ended when it came in.
+
+    An empty list says that it was no wish to leave.
+    """
+    return await wishes.settle(
+        tx, wish_id, subscription_ids=data.subscription_ids, reason=data.reason,
+        ticket=data.ticket, actor=actor, now=now,
+    )  # fmt: skip
+
+
 router = Router(
     "/",
-    route_handlers=[leave_one, leave_all, look_up, leave, of_all, acknowledge],
+    route_handlers=[
+        leave_one,
+        leave_all,
+        look_up,
+        leave,
+        of_all,
+        acknowledge,
+        list_wishes,
+        settle_wish,
+    ],
     tags=["leaving"],
 )

@@ -23,6 +23,7 @@ from spms.subscribers.model import Number, NumberState
 from spms.subscriptions import (
     announcing,
     consent_log,
+    move_queries,
     notices,
     order_queries,
     queries,
@@ -88,7 +89,7 @@ async def request(
     require_unbarred(await partners.restrictions_at(tx, offer.sp_id, at=now), service_id)
     await require_not_barred(tx, number, service_id, at=now)
     rules = await rulebook.section(tx, ConsentRules, at=now)
-    await queries.expire(
+    await move_queries.expire(
         tx, before=now - SETTLING, msisdn=msisdn, limit=100, actor=job_actor("expiry").label
     )
     if free_days is not None and offer.kind is not ServiceKind.MONTHLY:
@@ -200,7 +201,7 @@ async def refuse(
     actor = subscriber_by_sms(number.msisdn, number.epoch)
     for asked in pending:
         change = decide(asked, Action.REFUSE, at=at, reason=EndReason.NO)
-        await queries.apply(tx, asked, change, actor=actor.label, reason=None)
+        await move_queries.apply(tx, asked, change, actor=actor.label, reason=None)
     for say, group in (
         (notices.refused, [asked for asked in pending if asked.follows_id is None]),
         (notices.kept, [asked for asked in pending if asked.follows_id is not None]),
@@ -253,7 +254,7 @@ async def _no_more(
     """Close a prompt whose yes finds nothing any more to say yes to."""
     actor = subscriber_by_sms(number.msisdn, number.epoch)
     change = decide(pending, Action.END, at=at, reason=why)
-    await queries.apply(tx, pending, change, actor=actor.label, reason=None)
+    await move_queries.apply(tx, pending, change, actor=actor.label, reason=None)
     say = notices.not_on_sale if why is EndReason.NOT_ON_SALE else notices.too_late
     text = say([line_of(pending)], language=number.language)
     await announcing.send(tx, number, MessageKind.INFO, pending.id, text, now=now)

@@ -15,10 +15,13 @@ from spms.core.errors import Conflict, NotFound
 from spms.core.ids import new_id
 from spms.core.instance import instance_secret
 from spms.core.phone import mask
+from spms.subscribers import actions as subscribers
 from spms.subscribers.actions import audit_name
+from spms.subscribers.model import Number
 from spms.subscriptions import duties, leaving, leaving_queries, queries
 from spms.subscriptions.evidence import show
 from spms.subscriptions.leaving_model import LeavingRules, ProxyLeft, ProxyLookup, ProxyView
+from spms.subscriptions.model import Subscription
 
 
 class LookupExpired(Conflict):
@@ -32,7 +35,8 @@ async def look_up(
 ) -> ProxyView:
     """Put an agent's look at a number on record, and show what the number has.
 
-    A number that nobody holds has nothing: that somebody looked is on record all the same.
+    A number that nobody holds has nothing: that somebody looked is on record all the same. What a
+    former holder had is not shown, also while its end is still to follow the transfer.
     """
     rules = await rulebook.section(tx, LeavingRules, at=now)
     new = ProxyLookup(
@@ -45,7 +49,8 @@ async def look_up(
         tx, "subscription.proxy_lookup", "number", name, actor=actor, now=now, reason=reason,
         detail={"ticket": ticket, "lookup": new.id},
     )  # fmt: skip
-    live = await queries.live(tx, msisdn)
+    number = await subscribers.get(tx, msisdn)
+    live = [] if number is None else await _of_holder(tx, number)
     return ProxyView(
         lookup_id=new.id, number=mask(msisdn), expires_at=new.expires_at,
         subscriptions=await show(tx, live, actor=actor),
@@ -62,8 +67,8 @@ async def leave(
 ) -> ProxyLeft:
     """End relations of the number that was looked up, all of them or those named; at once.
 
-    Raises `NotFound` (no such look-up of this agent, or a relation of another number) and
-    `LookupExpired`. Either everything named ends, or nothing.
+    Raises `NotFound` (no such look-up of this agent, or a relation of another number or a former
+    holder) and `LookupExpired`, also when the number went to another holder since. Either everything named ends, or nothing.
     """
     found = await leaving_queries.lookup(tx, lookup_id)
     if found is None or found.looked_by != actor.label:
@@ -71,14 +76,17 @@ async def leave(
     if now >= found.expires_at:
         raise LookupExpired
     number = await queries.hold_number(tx, found.msisdn)
-    live = await queries.live(tx, found.msisdn)
+    if number is not None and number.epoch_since > found.at:
+        raise LookupExpired("the number has another holder since")
+    live = [] if number is None else await _of_holder(tx, number)
     if subscription_ids is None:
         wanted = live
         ids = [one.id for one in live]
     else:
         ids = list(dict.fromkeys(subscription_ids))
         for subscription_id in ids:
-            if await queries.find(tx, found.msisdn, subscription_id) is None:
+            one = await queries.find(tx, found.msisdn, subscription_id)
+            if one is None or number is None or one.epoch != number.epoch:
                 raise NotFound("no such subscription of this number")
         wanted = [one for one in live if one.id in ids]
     ended = await leaving.end(
@@ -92,3 +100,8 @@ async def leave(
         left=await show(tx, ended, actor=actor),
         duties=await duties.show(tx, rows, actor=actor, now=now),
     )
+
+
+async def _of_holder(read: Connection, number: Number) -> list[Subscription]:
+    """Load what the present holder has that is not over."""
+    return [one for one in await queries.live(read, number.msisdn) if one.epoch == number.epoch]

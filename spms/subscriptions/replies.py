@@ -18,7 +18,7 @@ from spms.messaging.model import MessageIn, MessagingRules
 from spms.messaging.reading import Reading, ReadingKind, read
 from spms.subscribers import limits
 from spms.subscribers.model import Language, Number, NumberState
-from spms.subscriptions import leave_replies, notices, queries
+from spms.subscriptions import leave_replies, notices, queries, talk_queries
 from spms.subscriptions.model import Channel, Outcome, Status
 from spms.subscriptions.ordering import confirm, line_of, order, refuse, refused_by, request
 from spms.subscriptions.talk import FEW, ONCE, TWICE, Talk, help_out, say
@@ -35,7 +35,7 @@ async def handle_message(tx: Connection, message: MessageIn, *, now: datetime) -
     wins over a yes.
     """
     number = await queries.hold_number(tx, message.msisdn)
-    before = await queries.outcome_of(tx, message)
+    before = await talk_queries.outcome_of(tx, message)
     if before is not None:
         return before
     reading = read(message.text)
@@ -60,7 +60,7 @@ async def _outcome(
     ]
     sp_id = None
     if message.called != rules.operator_number:
-        sp_id = await queries.sp_behind(tx, message.called)
+        sp_id = await talk_queries.sp_behind(tx, message.called)
     here = [current for current in everything if sp_id in (None, current.sp_id)]
     talk = Talk(
         tx=tx, message=message, number=number, rules=rules, all=everything, here=here, now=now

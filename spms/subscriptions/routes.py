@@ -20,6 +20,7 @@ from spms.core.instance import instance_secret
 from spms.core.once import IdempotencyKey, KeyReused, once
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page, read_cursor, write_cursor
 from spms.core.phone import Msisdn
+from spms.subscribers import actions as subscribers
 from spms.subscribers.actions import audit_name, held
 from spms.subscribers.limits import Barred
 from spms.subscriptions import actions, queries, rules
@@ -33,6 +34,9 @@ CHANNELS = {
     ActorKind.STAFF: Channel.AGENT,
     ActorKind.SUBSCRIBER: Channel.WEB,
 }
+
+NOBODY = 0
+"""No holder's epoch."""
 
 
 class ReasonMissing(Unprocessable):
@@ -129,12 +133,19 @@ async def search(
     after: Cursor = None,
     limit: Limit = 50,
 ) -> Page[SubscriptionShown]:
-    """List a number's relations, newest first; who looked and why is recorded."""
+    """List a number's relations, newest first; who looked and why is recorded.
+
+    An agent sees what the present holder had or has; a compliance officer what everyone had.
+    """
     name = audit_name(await instance_secret(tx), data.msisdn)
     await audit.note(
         tx, "subscription.searched", "number", name, actor=actor, now=now, reason=data.reason
     )
-    return await _of_number(tx, data.msisdn, None, actor=actor, after=after, limit=limit)
+    epoch = None
+    if Role.COMPLIANCE not in actor.roles:
+        number = await subscribers.get(tx, data.msisdn)
+        epoch = NOBODY if number is None else number.epoch
+    return await _of_number(tx, data.msisdn, epoch, actor=actor, after=after, limit=limit)
 
 
 @get("/subscriptions", guards=[only(Role.SP)], responses=refusals(CursorInvalid))

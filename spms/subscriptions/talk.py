@@ -9,7 +9,7 @@ from spms.core.db import Connection
 from spms.messaging import actions as messaging
 from spms.messaging.model import MessageIn, MessageKind, MessagingRules
 from spms.subscribers.model import Number
-from spms.subscriptions import notices, queries
+from spms.subscriptions import notices, talk_queries
 from spms.subscriptions.model import Outcome, Subscription
 from spms.subscriptions.rules import answerable
 
@@ -71,7 +71,7 @@ async def help_out(talk: Talk) -> str:
 
 async def say(talk: Talk, text: str, about: str, about_id: UUID | str, *, at_most: int) -> None:
     """Answer, unless the same was said often enough within 24 hours."""
-    told = await queries.times_told(
+    told = await talk_queries.times_told(
         talk.tx, talk.number.msisdn, about, str(about_id), since=talk.now - DAY
     )
     if told < at_most:

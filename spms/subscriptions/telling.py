@@ -3,9 +3,9 @@
 Derived from `subscription_event` after the commit, so nothing on the way of a request changes and
 nothing is told that was rolled back. The search is by row state: a line without its event in the
 feed is untold, however late its transaction committed. `settled_seq` only keeps the search short.
-It moves to a number once every transaction that was running when that number was the newest is
-over (nobody can bring a smaller one any more: the number is drawn after the transaction has
-written the relation, and so has an id), and nothing up to it is untold.
+It moves to a number once every transaction that had an id when that number was the newest is over
+(nobody can bring a smaller one any more: the number is drawn after the transaction has written the
+relation, and so has an id), and nothing up to it is untold.
 """
 
 import msgspec
@@ -71,10 +71,13 @@ def news_of(happened: Untold, secret: bytes) -> News:
 
 
 async def tell_untold(tx: Connection, *, limit: int = 500) -> int:
-    """Tell what was not told yet and return how much that was; for whoever has the feed's turn."""
+    """Tell what was not told yet and return how much that was; for whoever has the feed's turn.
+
+    The first thing that its transaction writes: only then the start of the search can move.
+    """
+    await queries.settle(tx)
     happened = await queries.untold(tx, limit=limit)
     if happened:
         secret = await instance_secret(tx)
         await event_feed.tell(tx, [news_of(each, secret) for each in happened])
-    await queries.settle(tx)
     return len(happened)

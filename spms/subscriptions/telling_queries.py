@@ -21,6 +21,10 @@ async def untold(read: Connection, *, limit: int) -> list[Untold]:
     return many(Untold, await read.fetch(UNTOLD, limit))
 
 
+# `pg_snapshot_xmax` would be no bound: it is the newest transaction that is *over* plus one, and one
+# that runs may be above it. Our own number is: everybody who drew a number up to `newest` had one
+# of its own before the snapshot was taken, and ours is drawn after it, when the row is written. That
+# needs a transaction that has written nothing yet.
 SETTLE = """
     WITH seen AS (
         SELECT COALESCE(max(e.seq), 0) AS newest,
@@ -31,9 +35,10 @@ SETTLE = """
     UPDATE subscription_telling t
        SET settled_seq = CASE WHEN seen.first_unseen < t.watched_xid THEN t.settled_seq
                               ELSE t.watched_seq END,
-           watched_seq = GREATEST(seen.newest, t.watched_seq), watched_xid = seen.first_unseen
+           watched_seq = GREATEST(seen.newest, t.watched_seq), watched_xid = pg_current_xact_id()
       FROM seen
      WHERE (seen.newest > t.watched_seq OR t.watched_seq > t.settled_seq)
+       AND pg_current_xact_id_if_assigned() IS NULL
        AND (seen.first_unseen < t.watched_xid  -- the database was restored into another server
             OR seen.oldest_running >= t.watched_xid
                AND NOT EXISTS (
@@ -44,5 +49,8 @@ SETTLE = """
 
 
 async def settle(tx: Connection) -> None:
-    """Move the start of the search past what can hold nothing untold any more."""
+    """Move the start of the search past what can hold nothing untold any more.
+
+    Only in a transaction that has written nothing yet; in another it does nothing.
+    """
     await tx.execute(SETTLE)

@@ -13,6 +13,8 @@ from spms.authorisation.model import BATCH_MAX, Decision, Purpose, Reason
 from spms.core import db
 from spms.core.db import Connection
 from spms.core.errors import TooLarge
+from spms.messaging import actions as messaging
+from spms.messaging.model import IncomingSms
 from tests import make
 from tests.authorisation import arrange
 from tests.authorisation.arrange import DAY, HOUR, Cause, World
@@ -130,23 +132,42 @@ async def _barred(world: World, owner: Connection) -> None:
         )  # fmt: skip
 
 
-async def _td_received(world: World, owner: Connection) -> None:
+async def _td_received(world: World, owner: Connection, *, before: timedelta = SECOND * 0) -> None:
     """It lies there unread, because everything behind the link is slow."""
-    await arrange.insert(
-        owner, "message_in", msisdn=world.msisdn, received_at=world.now, id=uuid4(),
-        called="10010", text="ＴＤ", raw=b"TD", link="smsc", link_message_id="td",
+    sms = IncomingSms(
+        msisdn=world.msisdn, called="10010", text="ＴＤ", raw=b"TD", link="smsc",
+        link_message_id="td",
     )  # fmt: skip
+    assert await messaging.receive(owner, sms, now=world.now - before) is not None
 
 
 async def _td_put_aside(world: World, owner: Connection) -> None:
     """Its handling failed, and a person is to look at it; she has left all the same."""
     await _td_received(world, owner)
-    await owner.execute("UPDATE message_in SET handled_at = $1, outcome = 'failed'", world.now)
+    await _handled(world, owner, "failed")
+
+
+async def _td_put_aside_long_ago(world: World, owner: Connection) -> None:
+    """Nobody has looked at it for weeks: she has left all the same."""
+    await _td_received(world, owner, before=HOUR * 20)
+    await _handled(world, owner, "failed")
+    world.now += DAY * 20
+
+
+async def _td_before_the_relation(world: World, owner: Connection) -> None:
+    """What she ordered after it, she wants."""
+    await _td_received(world, owner, before=DAY * 20)
+    await _handled(world, owner, "failed")
+
+
+async def _handled(world: World, owner: Connection, outcome: str) -> None:
+    (sms,) = await messaging.take_pending(owner)
+    assert await messaging.mark_handled(owner, sms, reading="leave", outcome=outcome, now=world.now)
 
 
 async def _td_carried_out_elsewhere(world: World, owner: Connection) -> None:
     await _td_received(world, owner)
-    await owner.execute("UPDATE message_in SET handled_at = $1, outcome = 'left'", world.now)
+    await _handled(world, owner, "left")
 
 
 CAUSES = [
@@ -172,6 +193,8 @@ CAUSES = [
     (["barred_all", "barred_sp", "barred_category"], _barred, {}),
     (["leave_received"], _td_received, {}),
     (["leave_received"], _td_put_aside, {}),
+    (["leave_received"], _td_put_aside_long_ago, {}),
+    ([], _td_before_the_relation, {}),
     ([], _td_carried_out_elsewhere, {}),
     ([], _td_received, {"purpose": Purpose.MESSAGE, "price_fen": 0}),
     (["trial"], _in_trial, {}),

@@ -10,6 +10,9 @@ from spms.charging.model import Finding
 from spms.core.access import job_actor
 from spms.core.db import transaction
 from spms.core.errors import NotFound
+from spms.messaging import actions as messaging
+from spms.messaging.model import IncomingSms
+from spms.subscriptions import wishes
 from tests import make
 from tests.charging.world import DAY
 
@@ -67,6 +70,30 @@ async def test_an_unsubscribe_handled_late_counts_from_when_it_was_received(tx, 
     assert row["found_by"] == "job:reaudit"
     assert row["detail"]["subscription_id"] == str(relation)
     assert await recent(world) == 0
+
+
+async def test_a_wish_settled_weeks_later_counts_from_when_it_was_received(world, relation):
+    """Its handling failed; the SP charged through the network, and an agent found out much later."""
+    sms = IncomingSms(
+        msisdn=world.msisdn, called="10010", text="TD", raw=b"TD", link="smsc", link_message_id="1"
+    )
+    async with transaction(world.pool) as inner:
+        message = await messaging.receive(inner, sms, now=world.now - DAY)
+        assert message is not None
+        await messaging.mark_handled(
+            inner, message, reading=None, outcome="failed", now=world.now - DAY
+        )
+    await landed(world)
+    world.now += 20 * DAY
+    assert await recent(world) == 0
+    async with transaction(world.pool) as inner:
+        await wishes.settle(
+            inner, message.id, subscription_ids=None, reason="called", ticket="GD-1",
+            actor=make.AGENT, now=world.now,
+        )  # fmt: skip
+    assert await recent(world) == 1
+    kinds = await world.pool.fetch("SELECT kind FROM charge_finding")
+    assert [row["kind"] for row in kinds] == [Finding.AFTER_UNSUBSCRIBE]
 
 
 async def test_an_unsubscribe_after_the_charge_changes_nothing(tx, world, relation):

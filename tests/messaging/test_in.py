@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from spms.core import db
-from spms.messaging import actions, queries
+from spms.messaging import actions, in_queries
 from spms.messaging.model import IncomingSms
 
 MSISDN = "8613912340000"
@@ -182,7 +182,7 @@ async def test_taking_pending_messages_reads_no_table_from_end_to_end(owner, now
         now,
     )
     await owner.execute("ANALYZE message_in")
-    plan = await owner.fetchval("EXPLAIN (FORMAT JSON) " + queries.TAKE_PENDING, 10)
+    plan = await owner.fetchval("EXPLAIN (FORMAT JSON) " + in_queries.TAKE_PENDING, 10)
     nodes = list(walk(json.loads(plan)[0]["Plan"]))
     filled = [node for node in nodes if node.get("Relation Name") == "message_in_202603"]
     assert filled

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from spms.core import db
-from spms.messaging import actions, queries
+from spms.messaging import actions, out_queries
 from spms.messaging.courier import pump_out
 from spms.messaging.links import LinkBusy, LinkDown, LinkRefused, Links, Submitted
 from spms.messaging.model import MessageKind, Outgoing
@@ -268,7 +268,7 @@ async def test_taking_due_messages_reads_no_table_from_end_to_end(owner, now):
     )
     await owner.execute("ANALYZE message_out")
     plan = await owner.fetchval(
-        "EXPLAIN (FORMAT JSON) " + queries.TAKE_DUE, now, 50, MINUTE, MINUTE
+        "EXPLAIN (FORMAT JSON) " + out_queries.TAKE_DUE, now, 50, MINUTE, MINUTE
     )
     nodes = list(walk(json.loads(plan)[0]["Plan"]))
     filled = [node for node in nodes if node.get("Relation Name") == "message_out_202603"]

@@ -73,7 +73,7 @@ async def test_messages_go_out_come_in_and_are_reported_on(pool, clock):
             assert await smsc.deliver(MSISDN[2:], "退订".encode("gbk"), data_coding=15) == 0
             assert await smsc.deliver(MSISDN, b"\x00Y", data_coding=8) == 0
             assert await smsc.deliver(MSISDN, b"\x00", data_coding=8) == 0
-            assert await smsc.deliver("10086", b"Y") == 0x0A
+            assert await smsc.deliver("10086", b"Y") == 0, "kept, as a stray"
             assert [row[2] for row in await stored(pool)] == ["Y", "退订", "Y", None]
             # For a message that we do not know: kept and listed.
             await smsc.deliver(MSISDN, b"id:nobody stat:UNDELIV", esm_class=4)

@@ -178,9 +178,10 @@ async def test_a_half_open_line_is_found_and_bound_anew(clock):
             line.flowing.clear()
             await asyncio.wait_for(session.closed.wait(), PATIENCE)
             line.flowing.set()
-            await up(link)
-            assert link._session is not session
-    assert smsc.binds >= 2
+            # The peer counts binds in a task of its own, and may be behind what we know.
+            async with asyncio.timeout(PATIENCE):
+                while link._session is session or not link.up.is_set() or smsc.binds < 2:  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
 
 
 async def test_links_are_routed_by_number_and_sender_and_replace_each_other(clock):

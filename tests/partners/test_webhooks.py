@@ -1,7 +1,12 @@
 """Webhooks: signed, at least once, in order, tried again by the table, and one cannot harm another."""
 
 import asyncio
+import contextlib
+import os
+import signal
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -16,6 +21,8 @@ from spms.partners.webhook_model import EndpointAction, NewReplay, WebhookRules
 from spms.partners.webhook_post import Poster
 from tests import make
 from tests.partners.webhook_world import Got, Receiver, WebhookWorld, receiving, until
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -233,7 +240,10 @@ async def test_a_later_event_of_a_relation_waits_until_the_earlier_is_through(
     assert receiver.positions[-2:] == [1, 2]
 
 
-async def test_a_sender_killed_between_posting_and_recording_posts_again(world, receiver, clock):
+async def test_a_sender_killed_between_posting_and_recording_posts_again(
+    world, receiver, clock, owner_url
+):
+    """The sender is a process, and gets SIGKILL while the receiver thinks about its answer."""
     sp_id = await world.sp()
     made = await world.endpoint(sp_id, receiver.url)
     hold = asyncio.Event()
@@ -244,10 +254,17 @@ async def test_a_sender_killed_between_posting_and_recording_posts_again(world, 
 
     receiver.respond = respond
     await world.told(sp_id, "a", "a")
-    killed = asyncio.create_task(world.sent())
-    await until(lambda: len(receiver.got) == 1)
-    killed.cancel()
-    await asyncio.gather(killed, return_exceptions=True)
+    sender = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.partners.one_sender", clock.now().isoformat(), cwd=ROOT,
+        env=os.environ | {"SENDER_DATABASE_URL": roles.app_url(owner_url)},
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(60):
+            await until(lambda: len(receiver.got) == 1 or sender.returncode is not None)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            sender.kill()
+    assert await sender.wait() == -signal.SIGKILL
     hold.set()
     assert await world.deliveries(made) == [(1, "sending", 0), (2, "waiting", 0)]
     assert await world.sent() == 0  # the lease holds: the other may still be at it

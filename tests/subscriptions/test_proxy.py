@@ -194,16 +194,16 @@ async def test_only_the_confirmation_of_this_leaving_stops_the_clock(desk: Desk)
     assert await watched(world) == 2, "one SMS confirms both"
 
 
-async def test_what_a_former_holder_had_is_confirmed_to_nobody(desk: Desk) -> None:
+async def test_no_clock_runs_out_for_want_of_telling_a_former_holder(desk: Desk) -> None:
     world = desk.world
     msisdn = await world.number()
     await world.running(msisdn, await world.sold())
     world.clock.move(HOUR)
-    await world.happened(msisdn, "transferred", "owner_changed", world.clock.now())
-    world.clock.move(HOUR)
     assert len((await desk.leave(await desk.look(msisdn))).json()["left"]) == 1
-    assert await world.kinds(msisdn) == []
-    assert await watched(world) == 1, "so that no clock runs out for want of it"
+    assert await watched(world) == 0, "the confirmation is still on its way"
+    world.clock.move(HOUR)
+    await world.happened(msisdn, "transferred", "owner_changed", world.clock.now())
+    assert await watched(world) == 1
 
 
 async def told(world: World) -> None:
@@ -290,3 +290,37 @@ async def test_every_door_through_which_staff_leave_starts_the_clocks(desk: Desk
     await world.running(msisdn, await world.sold())
     assert await world.say(msisdn, "TD") == "left"  # her own word needs no clock
     assert await world.pool.fetchval("SELECT count(*) FROM leaving_duty") == 2
+
+
+async def test_a_new_holder_is_shown_nothing_of_the_former_before_anything_followed(
+    desk: Desk,
+) -> None:
+    """The transfer is on record; the job that ends the former holder's relations has not run."""
+    world = desk.world
+    sold, msisdn = await world.sold(), await world.number()
+    old = await world.running(msisdn, sold)
+    world.clock.move(HOUR)
+    before = await desk.look(msisdn)
+    assert [item["id"] for item in before["subscriptions"]] == [str(old)]
+    world.clock.move(HOUR / 6)
+    await world.happened(msisdn, "transferred", "owner_changed", world.clock.now())
+    assert await world.status(old) == "active"
+    after = await desk.look(msisdn)
+    assert after["subscriptions"] == []
+    assert (await desk.leave(after)).json()["left"] == []
+    assert (await desk.leave(after, old)).status_code == 404
+    late = await desk.leave(before, old)
+    assert (late.status_code, late.json()["code"]) == (409, "lookup_expired")
+    assert await world.status(old) == "active"
+    search = {"msisdn": msisdn, "reason": "来电"}
+    seen = {}
+    desks = {"agent": desk.agents["agent"], "officer": await desk.sign_in(make.OFFICER)}
+    for who, headers in desks.items():
+        answer = await desk.http.post("/subscriptions/search", json=search, headers=headers)
+        seen[who] = [item["id"] for item in answer.json()["items"]]
+    assert seen == {"agent": [], "officer": [str(old)]}
+    mine = await desk.sign_in(make.subscriber_actor(msisdn, epoch=2))
+    own = await desk.http.get("/my/subscriptions", headers=mine)
+    assert own.json()["items"] == []
+    gone = await desk.http.get(f"/subscriptions/{old}/evidence", headers=mine)
+    assert gone.status_code == 404

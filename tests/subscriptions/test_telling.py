@@ -140,6 +140,46 @@ async def test_what_commits_late_is_told_and_what_is_rolled_back_is_not(
     assert again == state
 
 
+async def test_a_younger_transaction_that_drew_its_number_first_is_not_passed_over(
+    world, pool, clock, owner_url
+):
+    """`late` begins after `quick` but draws a smaller number, and is still running when looked at."""
+    sold = await world.sold()
+    async with (
+        asyncpg.create_pool(roles.app_url(owner_url), init=db._prepare, min_size=2, max_size=2) as other,
+        other.acquire() as quick, other.acquire() as late,
+    ):  # fmt: skip
+        of_quick, of_late = quick.transaction(), late.transaction()
+        await of_quick.start()
+        await of_late.start()
+        numbers = [await world.number() for _ in range(2)]
+        of_quick_made = await make.subscription(quick, clock.now(), numbers[0], sold.id)
+        of_late_made = await make.subscription(late, clock.now(), numbers[1], sold.id)
+        untold = await confirmed(late, numbers[1], of_late_made, clock.now())
+        await confirmed(quick, numbers[0], of_quick_made, clock.now())
+        await of_quick.commit()
+        for _ in range(3):
+            await told(pool, clock.now())
+        await of_late.commit()
+    assert await told(pool, clock.now()) == 1
+    assert (await feed(pool, sold.sp_id))[-1]["id"] == untold
+    for _ in range(2):
+        await told(pool, clock.now())
+    settled = await pool.fetchval("SELECT settled_seq FROM subscription_telling")
+    assert settled == await pool.fetchval("SELECT max(seq) FROM subscription_event")
+
+
+async def confirmed(tx: db.Connection, msisdn: str, subscription_id, now):
+    """Write a line of a relation's history in an open transaction; return its id."""
+    return await tx.fetchval(
+        """INSERT INTO subscription_event
+           (msisdn, id, subscription_id, action, to_status, at, actor, cause)
+           VALUES ($1, gen_random_uuid(), $2, 'confirm', 'active', $3, 'test', 'test')
+           RETURNING id""",
+        msisdn, subscription_id, now,
+    )  # fmt: skip
+
+
 async def test_a_database_restored_elsewhere_goes_on_telling(world, pool, clock, owner):
     """Transaction numbers of another server mean nothing; the search must not wait for them."""
     sold = await world.sold()
