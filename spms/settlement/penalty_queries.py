@@ -1,5 +1,7 @@
 """What penalties bring to a settlement: cuts of breaches, cuts by officers, fines in the book.
 
+And what else was booked on an SP's payable between two statements: refunds that fraud brought about.
+
 Writes nothing.
 """
 
@@ -77,9 +79,10 @@ async def measures(read: Connection, sp_ids: Sequence[UUID], window: Window) -> 
 
 
 class FineRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A fine as the book has it, or the line that took one back."""
+    """A fine as the book has it, the line that took one back, or what a clawback owes the SP."""
 
     id: UUID
+    reason: str
     entry_id: UUID
     sp_id: UUID
     amount_fen: int
@@ -88,10 +91,10 @@ class FineRow(msgspec.Struct, frozen=True, kw_only=True):
 
 # Penalties book a fine when it is beyond appeal, and reverse it when its breach falls all the same.
 FINES = """
-    SELECT p.id, COALESCE(e.reverses, p.entry_id) AS entry_id, p.sp_id, p.amount_fen,
-           p.reverses IS NOT NULL AS back
+    SELECT p.id, p.reason, COALESCE(e.reverses, p.entry_id) AS entry_id, p.sp_id, p.amount_fen,
+           p.credit = 'sp_payable' AS back
       FROM posting p JOIN journal_entry e ON e.msisdn = p.msisdn AND e.id = p.entry_id
-     WHERE p.msisdn = ANY($1::text[]) AND p.reason = 'fine' AND p.at < $2
+     WHERE p.msisdn = ANY($1::text[]) AND p.reason IN ('fine', 'clawback_due') AND p.at < $2
        AND NOT EXISTS (SELECT FROM settlement_use u WHERE u.kind = 'posting' AND u.source_id = p.id)
      ORDER BY p.sp_id, p.at, p.id
 """

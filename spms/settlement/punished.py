@@ -12,6 +12,7 @@ from spms.settlement import penalty_queries as queries
 from spms.settlement.model import Cut, Item, MeasureCut, Window
 
 PERCENT_BP = 100
+FINE = "fine"
 
 
 class Punished(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,8 +22,8 @@ class Punished(msgspec.Struct, frozen=True, kw_only=True):
     waiting: tuple[Cut, ...] = ()
     measures: tuple[MeasureCut, ...] = ()
     fines: tuple[Item, ...] = ()
-    fines_back: tuple[Item, ...] = ()
-    """Fines whose breach fell after they were booked."""
+    owed_back: tuple[Item, ...] = ()
+    """Fines whose breach fell after they were booked, and recovered refunds that were a fraud."""
 
 
 async def punished(
@@ -41,14 +42,16 @@ async def punished(
     fines: dict[tuple[UUID, bool], list[Item]] = defaultdict(list)
     rows, breaches = await queries.fines(read, sp_ids, window.cut_off_at)
     for fine in rows:
-        about = f"fine of breach {breaches.get(fine.entry_id, fine.entry_id)}"
+        about = "a refund taken back for fraud"
+        if fine.reason == FINE:
+            about = f"fine of breach {breaches.get(fine.entry_id, fine.entry_id)}"
         item = Item(id=fine.id, amount_fen=fine.amount_fen, about=about, booked=True)
         fines[fine.sp_id, fine.back].append(item)
     return {
         sp_id: Punished(
             cuts=tuple(cuts[sp_id, True]), waiting=tuple(cuts[sp_id, False]),
             measures=tuple(measures[sp_id]), fines=tuple(fines[sp_id, False]),
-            fines_back=tuple(fines[sp_id, True]),
+            owed_back=tuple(fines[sp_id, True]),
         )
         for sp_id in sp_ids
     }  # fmt: skip

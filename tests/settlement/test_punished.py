@@ -2,6 +2,9 @@
 
 from uuid import uuid4
 
+from spms.compensation.accounts import Account
+from spms.compensation.journal import post, sp_chain
+from spms.compensation.journal_model import Draft, EntryLine
 from spms.core import db, invariants
 from spms.penalties import collecting, effect
 from spms.settlement.invariant_queries import INVARIANTS
@@ -85,6 +88,23 @@ async def test_a_cut_is_what_its_measure_says_and_an_officers_cuts_the_months_it
     await world.on(3, 10)
     february = await world.steps((await world.state(month=JANUARY + 31 * DAY))["id"])
     assert february["grade_cut"]["inputs"]["cut_bp"] == 500, "the breach has cut, the measure held"
+
+
+async def test_what_a_clawback_owes_an_sp_is_a_credit_that_is_in_the_book_before(world, tx, clock):
+    await world.charges(5)
+    clock.at = JANUARY + 10 * DAY
+    line = EntryLine(
+        id=uuid4(), debit=Account.SP_RECEIVABLE, credit=Account.SP_PAYABLE, sp_id=world.sp_id,
+        amount_fen=700, reason="clawback_due",
+    )  # fmt: skip
+    draft = Draft(msisdn=sp_chain(world.sp_id), id=uuid4(), kind="clawback", lines=[line])
+    async with db.transaction(world.pool) as own:
+        await post(own, [draft], actor=JOB, now=clock.now())
+    await world.through(2)
+    steps = await world.steps((await world.state())["id"])
+    assert steps["credits"]["arising_fen"] == 700
+    assert (await world.balances())["sp_payable"] == -(await world.state())["payable_fen"]
+    assert await _failing(tx) == []
 
 
 async def _measure(world, **values):
