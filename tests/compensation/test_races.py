@@ -106,7 +106,7 @@ async def test_thirty_two_clients_at_three_entrances_refund_each_charge_once(
 
 
 GUARDS = {
-    "claim": "DROP INDEX claim_refunded_once",
+    "claim": "ALTER TABLE claim DROP CONSTRAINT claim_refunded_once CASCADE",
     "refund": "ALTER TABLE refund DROP CONSTRAINT refund_pkey",
     "posting": "ALTER TABLE posting DROP CONSTRAINT posting_pkey",
     "total": "ALTER TABLE refund_total DROP CONSTRAINT refund_total_at_most_double",
