@@ -20,6 +20,7 @@ from uuid import uuid4
 
 import asyncpg
 
+from jobs import correct_prices
 from spms.compensation import journal, mass_correction
 from spms.compensation.accounts import Account, Cause
 from spms.compensation.journal_model import Draft, EntryLine, Head, Linked
@@ -179,10 +180,16 @@ async def correction(pool: db.Pool, owner: asyncpg.Connection, charges: int) -> 
     stop = asyncio.Event()
     reader = asyncio.create_task(bill_p99(pool, stop, numbers))
     begun = time.perf_counter()
-    done = 0
-    while done < charges:
-        async with db.transaction(pool) as tx:
-            done += await mass_correction.work_chunk(tx, now=START)
+
+    async def work() -> None:
+        while True:
+            async with db.transaction(pool) as tx:
+                if not await mass_correction.work_chunk(tx, now=START):
+                    return
+                if await tx.fetchval("SELECT bool_and(finished) FROM mass_correction_lane"):
+                    return
+
+    await asyncio.gather(*[work() for _ in range(correct_prices.AT_ONCE)])
     took = time.perf_counter() - begun
     stop.set()
     return {"charges_per_s": charges / took, "bill_p99_idle_ms": idle, "bill_p99_ms": await reader}

@@ -2,7 +2,8 @@
 
 Tables written here: claim, refund, refund_total, journal_entry, posting, journal_head,
 balance_snapshot, verification, verification_event, payout, payout_query, payout_resolution,
-mass_correction, mass_correction_person, clawback.
+mass_correction, mass_correction_lane,
+mass_correction_person, clawback.
 
 A claim asks whether one charge was right. It is opened by the subscriber, by an agent, or by the
 audit that found something wrong. What it finds follows from the charge's findings alone:
