@@ -160,9 +160,9 @@ async def correction(pool: db.Pool, owner: asyncpg.Connection, charges: int) -> 
         service_id = await make.service(tx, START, sp_id)
     await owner.execute(
         FILL, START - timedelta(days=1), sp_id, service_id, numbers, START - timedelta(days=50),
-        charges,
+        charges, timeout=600,
     )  # fmt: skip
-    await owner.execute("ANALYZE")
+    await owner.execute("VACUUM ANALYZE", timeout=600)
     stop = asyncio.Event()
     reader = asyncio.create_task(bill_p99(pool, stop, numbers))
     await asyncio.sleep(3)
@@ -203,6 +203,7 @@ async def measure(url: str, entries: int, charges: int) -> dict[str, float]:
     await admin.execute(f"CREATE DATABASE {name}")
     mine = urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
     owner = await db.connect(mine)
+    await owner.execute("SET statement_timeout = 0")
     await migrate.migrate(owner)
     app_url = await roles.ensure_login(owner, mine)
     pool = await db.open_pool(app_url, Settings(pool_size=5, command_timeout_seconds=600))

@@ -13,6 +13,7 @@ from spms.compensation import journal
 from spms.compensation import mass_correction_chunk_queries as chunks
 from spms.compensation import mass_correction_queries as statements
 from spms.compensation.accounts import Account
+from spms.compensation.claim_queries import Before
 from spms.compensation.mass_correction_model import (
     Correction,
     CorrectionRequest,
@@ -20,7 +21,6 @@ from spms.compensation.mass_correction_model import (
     Progress,
 )
 from spms.compensation.model import CompensationRules
-from spms.compensation.queries import Before
 from spms.compensation.refusals import CorrectionEmpty, Moved, RangeWrong, SamePerson
 from spms.core import audit, rulebook
 from spms.core.access import Actor, job_actor

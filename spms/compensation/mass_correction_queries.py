@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
+from spms.compensation.claim_queries import Before
 from spms.compensation.mass_correction_model import (
     Correction,
     CorrectionState,
@@ -10,7 +11,6 @@ from spms.compensation.mass_correction_model import (
     Person,
     Progress,
 )
-from spms.compensation.queries import Before
 from spms.core.db import Connection, changed, many, one
 
 EXTENT = """
