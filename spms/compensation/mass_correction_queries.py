@@ -61,8 +61,8 @@ async def propose(tx: Connection, row: Correction) -> None:
     )  # fmt: skip
 
 
-_CORRECTION = """
-    SELECT c.id, c.service_id, c.sp_id, c.wrong_fen, c.due_fen, c.from_at, c.until_at, c.cause,
+_COLUMNS = """
+           c.id, c.service_id, c.sp_id, c.wrong_fen, c.due_fen, c.from_at, c.until_at, c.cause,
            c.bearer, c.reason, c.apology, c.state, c.charges, c.numbers, c.owed_fen,
            c.receivable_before_fen, c.proposed_at, c.proposed_by, c.decided_at, c.decided_by,
            d.charges_done, d.refunded, d.refunded_fen, c.told, c.finished_at
@@ -75,7 +75,7 @@ _DONE = """
              FROM mass_correction_lane WHERE correction_id = c.id) d
 """
 CORRECTIONS = f"""
-    {_CORRECTION} FROM mass_correction c {_DONE}
+    SELECT {_COLUMNS} FROM mass_correction c {_DONE}
      WHERE ($1::uuid IS NULL OR c.id = $1)
        AND ($2::timestamptz IS NULL OR (c.proposed_at, c.id) < ($2, $3::uuid))
      ORDER BY c.proposed_at DESC, c.id DESC LIMIT $4
@@ -108,7 +108,7 @@ async def decide(
 
 
 TAKE_LANE = f"""
-    {_CORRECTION}, l.lane, l.lanes, l.cursor_at, l.cursor_id
+    SELECT {_COLUMNS}, l.lane, l.lanes, l.cursor_at, l.cursor_id
       FROM mass_correction c
       JOIN mass_correction_lane l ON l.correction_id = c.id AND NOT l.finished
       {_DONE}
@@ -117,7 +117,7 @@ TAKE_LANE = f"""
 """
 # Nothing is left to refund of it, or people are still to be told.
 TAKE_REST = f"""
-    {_CORRECTION}, 0 AS lane, 1 AS lanes, NULL::timestamptz AS cursor_at, NULL::uuid AS cursor_id
+    SELECT {_COLUMNS}, 0 AS lane, 1 AS lanes, NULL::timestamptz AS cursor_at, NULL::uuid AS cursor_id
       FROM mass_correction c {_DONE}
      WHERE c.state = 'telling'
         OR (c.state = 'refunding'
