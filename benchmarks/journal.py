@@ -20,6 +20,7 @@ from uuid import uuid4
 
 import asyncpg
 
+from jobs import correct_prices
 from spms.compensation import journal, mass_correction
 from spms.compensation.accounts import Account, Cause
 from spms.compensation.journal_model import Draft, EntryLine, Head, Linked
@@ -159,9 +160,9 @@ async def correction(pool: db.Pool, owner: asyncpg.Connection, charges: int) -> 
         service_id = await make.service(tx, START, sp_id)
     await owner.execute(
         FILL, START - timedelta(days=1), sp_id, service_id, numbers, START - timedelta(days=50),
-        charges,
+        charges, timeout=600,
     )  # fmt: skip
-    await owner.execute("ANALYZE")
+    await owner.execute("VACUUM ANALYZE", timeout=600)
     stop = asyncio.Event()
     reader = asyncio.create_task(bill_p99(pool, stop, numbers))
     await asyncio.sleep(3)
@@ -179,10 +180,16 @@ async def correction(pool: db.Pool, owner: asyncpg.Connection, charges: int) -> 
     stop = asyncio.Event()
     reader = asyncio.create_task(bill_p99(pool, stop, numbers))
     begun = time.perf_counter()
-    done = 0
-    while done < charges:
-        async with db.transaction(pool) as tx:
-            done += await mass_correction.work_chunk(tx, now=START)
+
+    async def work() -> None:
+        while True:
+            async with db.transaction(pool) as tx:
+                if not await mass_correction.work_chunk(tx, now=START):
+                    return
+                if await tx.fetchval("SELECT bool_and(finished) FROM mass_correction_lane"):
+                    return
+
+    await asyncio.gather(*[work() for _ in range(correct_prices.AT_ONCE)])
     took = time.perf_counter() - begun
     stop.set()
     return {"charges_per_s": charges / took, "bill_p99_idle_ms": idle, "bill_p99_ms": await reader}
@@ -196,6 +203,7 @@ async def measure(url: str, entries: int, charges: int) -> dict[str, float]:
     await admin.execute(f"CREATE DATABASE {name}")
     mine = urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
     owner = await db.connect(mine)
+    await owner.execute("SET statement_timeout = 0")
     await migrate.migrate(owner)
     app_url = await roles.ensure_login(owner, mine)
     pool = await db.open_pool(app_url, Settings(pool_size=5, command_timeout_seconds=600))

@@ -3,7 +3,9 @@
     SPMS_TEST_DATABASE_URL=postgresql://owner:secret@127.0.0.1/postgres \
         python -m benchmarks.settlement --charges 10000000 --sps 300
 
-Works on a database of its own, which it drops. Prints one line a figure, and JSON with `--json`.
+Works on a database of its own, which it drops; `--prepare NAME` makes one and keeps it, `--on NAME`
+measures on it. Prints one line a figure, and JSON with `--json`. `killed_equal` is 1 when a second
+run, whose connection is killed before the COMMIT of every piece of work, ends byte for byte alike.
 `month_to_scan` is the whole month (every count, the three reports, all statements) over one
 sequential scan that sums the charges by SP and number, as the reports do; `counts_to_scan` leaves
 the reports out and compares with a scan that sums by SP alone.
@@ -11,6 +13,8 @@ the reports out and compares with a scan that sums by SP alone.
 
 import argparse
 import asyncio
+import contextlib
+import hashlib
 import json
 import os
 import resource
@@ -77,6 +81,12 @@ async def fill(owner: asyncpg.Connection, sps: int, charges: int, numbers: int) 
     for _ in range(sps):
         sp_id = await make.sp(owner, START, activated_at=START - timedelta(days=400))
         ids.append((sp_id, await make.service(owner, START, sp_id)))
+    # References to SP and service are known to be right; seeing it ten million times takes longer
+    # than all else.
+    await owner.execute("""
+        ALTER TABLE charge_record DROP CONSTRAINT charge_record_sp,
+            DROP CONSTRAINT charge_record_service, DROP CONSTRAINT charge_record_consent
+    """)
     await owner.execute(NUMBERS, numbers, START)
     await owner.execute(BARRED, START + timedelta(days=20))
     step = timedelta(days=30) / charges
@@ -103,13 +113,46 @@ async def scan(pool: db.Pool, statement: str) -> float:
     return best
 
 
-async def settle(pool: db.Pool) -> dict[str, float]:
-    """Settle the month up to its drafts; return the seconds of each stage."""
+KEPT = {
+    "settlement_month": "month", "settlement_figure": "month, sp_id, kind",
+    "settlement_report": "month, sp_id, kind", "settlement": "id",
+    "settlement_statement": "settlement_id, revision",
+    "settlement_step": "settlement_id, revision, step_no",
+}  # fmt: skip
+
+
+async def dumped(owner: asyncpg.Connection) -> str:
+    """Hash what the month left, row by row in the order of its keys."""
+    whole = hashlib.sha256()
+    for table, key in KEPT.items():
+        rows = await owner.fetch(f"SELECT t::text FROM {table} t ORDER BY {key}")  # noqa: S608
+        for row in rows:
+            whole.update(row["t"].encode())
+    return whole.hexdigest()
+
+
+async def doom(pool: db.Pool, now: datetime) -> None:
+    """Do one piece of work and kill the connection before its COMMIT."""
+    connection = await pool.acquire()
+    await connection.transaction().start()
+    await calendar.work(connection, actor=JOB, now=now)
+    with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    await pool.release(connection)
+
+
+async def settle(pool: db.Pool, *, killed: bool = False) -> dict[str, float]:
+    """Settle the month up to its drafts; return the seconds of each stage.
+
+    `killed`: each piece of work is first done by a connection that is killed before its COMMIT.
+    """
     now = datetime(2026, 2, 10, 4, tzinfo=UTC)
     async with db.transaction(pool) as tx:
         await calendar.keep(tx, actor=JOB, now=now)
     took: dict[str, float] = {}
     while True:
+        if killed:
+            await doom(pool, now)
         async with db.transaction(pool) as tx:
             stage = await tx.fetchval("SELECT stage FROM settlement_month")
             begun = time.perf_counter()
@@ -118,43 +161,77 @@ async def settle(pool: db.Pool) -> dict[str, float]:
         took[stage] = took.get(stage, 0) + time.perf_counter() - begun
 
 
-async def measure(url: str, sps: int, charges: int) -> dict[str, float]:
-    """Measure on a database of its own."""
-    name = f"spms_bench_{uuid4().hex[:8]}"
+async def prepare(url: str, name: str, sps: int, charges: int) -> None:
+    """Make a database with a month of charges."""
     admin = await asyncpg.connect(url)
-    await roles.ensure_app_role(admin, url)
+    await roles.ensure_group(admin)
     await admin.execute(f"CREATE DATABASE {name}")
-    mine = urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-    owner = await db.connect(mine)
+    await admin.close()
+    owner = await db.connect(named(url, name))
     await owner.execute("SET statement_timeout = 0")
     await migrate.migrate(owner)
+    await roles.ensure_login(owner, named(url, name))
+    for month in (1, 2):
+        for table in ("message_in", "message_out", "authorisation", "charge_record"):
+            await owner.execute("SELECT make_month_partition($1, $2)", table, date(2026, month, 1))
+    await fill(owner, sps, charges, max(1000, charges // 5))
+    await owner.close()
+
+
+def named(url: str, name: str) -> str:
+    """Return the URL of another database of the server."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+async def measure(url: str, name: str) -> dict[str, float]:
+    """Measure on a prepared database."""
+    owner = await db.connect(named(url, name))
+    await owner.execute("SET statement_timeout = 0")
     pool = await db.open_pool(
-        roles.app_url(mine), Settings(pool_size=3, command_timeout_seconds=600)
+        roles.app_url(named(url, name)), Settings(pool_size=3, command_timeout_seconds=600)
     )
     try:
-        for month in (1, 2):
-            for table in ("message_in", "message_out", "authorisation", "charge_record"):
-                await owner.execute(
-                    "SELECT make_month_partition($1, $2)", table, date(2026, month, 1)
-                )
-        await fill(owner, sps, charges, max(1000, charges // 5))
+        await owner.execute(f"TRUNCATE {', '.join(KEPT)} CASCADE")
         once, by_sp = await scan(pool, SCAN), await scan(pool, SCAN_BY_SP)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         took = await settle(pool)
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         whole = sum(took.values())
         reports = sum(seconds for stage, seconds in took.items() if stage.startswith("look"))
         drawn = await owner.fetchval("SELECT count(*) FROM settlement_statement")
+        expected = await dumped(owner)
+        await owner.execute(f"TRUNCATE {', '.join(KEPT)} CASCADE")
+        await settle(pool, killed=True)
         return {
             **{f"{stage}_s": seconds for stage, seconds in took.items()},
             "scan_s": once, "scan_by_sp_s": by_sp, "month_s": whole, "month_to_scan": whole / once,
             "counts_to_scan": (whole - reports) / by_sp, "statements": drawn,
-            "memory_grown_mb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024,
+            "memory_grown_mb": grown, "killed_equal": float(await dumped(owner) == expected),
         }  # fmt: skip
     finally:
         await pool.close()
         await owner.close()
-        await admin.execute(f"DROP DATABASE {name}")
-        await admin.close()
+
+
+async def drop(url: str, name: str) -> None:
+    """Drop a prepared database and its role."""
+    admin = await asyncpg.connect(url)
+    await admin.execute(f"DROP DATABASE {name}")
+    await admin.execute(f"DROP ROLE {roles.login_role(name)}")
+    await admin.close()
+
+
+async def run(url: str, told: argparse.Namespace) -> dict[str, float]:
+    """Prepare, measure, drop; or only what was asked for."""
+    if told.on:
+        return await measure(url, told.on)
+    name = told.prepare or f"spms_bench_{uuid4().hex[:8]}"
+    try:
+        await prepare(url, name, told.sps, told.charges)
+        return {} if told.prepare else await measure(url, name)
+    finally:
+        if not told.prepare:
+            await drop(url, name)
 
 
 def main() -> None:
@@ -162,10 +239,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--charges", type=int, default=200_000)
     parser.add_argument("--sps", type=int, default=300)
+    parser.add_argument("--prepare", metavar="NAME")
+    parser.add_argument("--on", metavar="NAME")
     parser.add_argument("--json", type=Path)
     told = parser.parse_args()
     url = os.environ["SPMS_TEST_DATABASE_URL"]
-    found = asyncio.run(measure(url, told.sps, told.charges))
+    found = asyncio.run(run(url, told))
     for name, value in found.items():
         print(f"{name:24} {value:12,.3f}")  # noqa: T201 - what it is for
     if told.json:

@@ -3,12 +3,21 @@
 A chunk is one transaction. A run that dies loses its chunk; the next goes on behind the cursor.
 """
 
+import asyncio
+from typing import Final
+
 from jobs.timetable import House
 from spms.compensation import mass_correction
 from spms.core import db
 
+AT_ONCE: Final = 2
+
 
 async def pump(house: House) -> int:
-    """Do one chunk."""
+    """Do a chunk in each of two lanes, side by side."""
+    return sum(await asyncio.gather(*[_chunk(house) for _ in range(AT_ONCE)]))
+
+
+async def _chunk(house: House) -> int:
     async with db.transaction(house.pool) as tx:
         return await mass_correction.work_chunk(tx, now=house.clock.now())

@@ -277,6 +277,36 @@ def resolution(w: LittleWorld) -> str:
     return str(w.post("compliance", path, {"outcome": "send_again", **WHY})["id"])
 
 
+async def _wrong_charge(tx: Connection, now: datetime, w: LittleWorld) -> str:
+    charge_id = await make.charge(
+        tx, now - timedelta(days=1), str(w.names["msisdn"]), w.names["service_id"],
+        findings=["no_consent"], due_fen=0,
+    )  # fmt: skip
+    return str(charge_id)
+
+
+async def _paid_out(tx: Connection, now: datetime, w: LittleWorld) -> None:
+    await tx.execute(
+        "UPDATE payout SET state = 'settled', ended_at = $2 WHERE msisdn = $1 AND state = 'queued'",
+        w.names["msisdn"], now,
+    )  # fmt: skip
+
+
+def fraud(w: LittleWorld) -> dict[str, Any]:
+    """Return a paid out refund with what proves that it was a fraud."""
+    body = {"charge_id": w._insert(_wrong_charge, w), **WHY}
+    claim_id = w.post("subscriber", "/claims", body)["id"]
+    w._insert(_paid_out, w)
+    return {
+        "msisdn": w.names["msisdn"], "claim_id": claim_id, "proof": "judgment",
+        "reference": "2026-12", "document_sha256": "ab" * 32, **WHY,
+    }  # fmt: skip
+
+
+def clawback(w: LittleWorld) -> str:
+    return str(w.post("compliance", "/clawbacks", fraud(w))["id"])
+
+
 PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "change_id": contact_change,
     "restriction_id": restriction,
@@ -287,6 +317,7 @@ PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "breach_id": proposed,
     "payout_id": payout,
     "resolution_id": resolution,
+    "clawback_id": clawback,
     "correction_id": lambda w: str(w.post("compliance", "/mass-corrections", correction(w))["id"]),
     "verification_id": lambda w: verification(w, "objected"),
     "appeal_id": appeal,
@@ -475,6 +506,10 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
         role="compliance", body={"outcome": "send_again", **WHY}
     ),
     "POST /payout-resolutions/{resolution_id}/decision": lambda _: Call(
+        role="officer-3", body={"accept": True, **WHY}
+    ),
+    "POST /clawbacks": lambda w: Call(role="compliance", body=fraud(w)),
+    "POST /clawbacks/{clawback_id}/decision": lambda _: Call(
         role="officer-3", body={"accept": True, **WHY}
     ),
     "POST /disputed-fees/search": lambda w: Call(

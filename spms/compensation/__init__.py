@@ -2,7 +2,8 @@
 
 Tables written here: claim, refund, refund_total, journal_entry, posting, journal_head,
 balance_snapshot, verification, verification_event, payout, payout_query, payout_resolution,
-mass_correction, mass_correction_person.
+mass_correction, mass_correction_lane,
+mass_correction_person, clawback.
 
 A claim asks whether one charge was right. It is opened by the subscriber, by an agent, or by the
 audit that found something wrong. What it finds follows from the charge's findings alone:
@@ -22,6 +23,8 @@ Invariants, kept by the database and not by the order in which code runs:
 - at most five claims find one charge right: `claim_stands_once_a_turn` and its CHECK;
 - every posting balances in itself, every entry is whole (`journal_entry_whole`), every
   pair of accounts is a permitted one (`posting_accounts`);
+- what was refunded is taken back only with proof of fraud, by two people (CHECKs on `clawback`), once
+  (`clawback_once`, `journal_entry_reversed_once`), and the charge is not refunded again;
 - rows are only ever added: balances are sums over postings, a correction is a linked reversal, and
   each number's entries are chained by hash (`journal_entry_in_turn`, `spms verify`).
 """

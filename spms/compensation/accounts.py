@@ -45,6 +45,7 @@ class PostingReason(StrEnum):
     DEPOSIT_PAID = "deposit_paid"
     DEPOSIT_CALL = "deposit_call"
     WRITE_OFF = "write_off"
+    CLAWBACK_DUE = "clawback_due"
 
 
 PAIRS: Final[frozenset[tuple[Account, Account]]] = frozenset({
@@ -73,6 +74,8 @@ PAIRS: Final[frozenset[tuple[Account, Account]]] = frozenset({
     (Account.SP_PAYABLE, Account.BANK),
     # A late correction in the SP's favour.
     (Account.OPERATOR_SHARE, Account.SP_PAYABLE),
+    # A refund is taken back for fraud after settlement had recovered it.
+    (Account.SP_RECEIVABLE, Account.SP_PAYABLE),
     # Deposits come and go.
     (Account.BANK, Account.DEPOSITS),
     (Account.DEPOSITS, Account.BANK),

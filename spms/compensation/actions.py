@@ -13,8 +13,9 @@ from uuid import UUID
 import msgspec
 
 from spms.charging import actions as charging
-from spms.compensation import journal, queries
+from spms.compensation import claim_queries, journal, queries
 from spms.compensation.accounts import Account
+from spms.compensation.claim_queries import Before
 from spms.compensation.model import (
     Claim,
     ClaimEntry,
@@ -25,7 +26,6 @@ from spms.compensation.model import (
     Refund,
     Source,
 )
-from spms.compensation.queries import Before
 from spms.compensation.refunding import opening_of, refund
 from spms.compensation.rules import (
     STANDS_MAX,
@@ -122,7 +122,7 @@ async def claims_of_holder(
 ) -> Page[Claim]:
     """List the claims of the signed-in subscriber, newest first; none of an earlier holder's."""
     before = await read_cursor(read, actor, "claims", cursor, Before)
-    rows = await queries.claims(
+    rows = await claim_queries.claims(
         read, actor.msisdn, epoch=actor.epoch, before=before, limit=limit + 1
     )
     return await _page(
@@ -167,7 +167,7 @@ async def claims_of_sp(
     words and the number masked.
     """
     before = await read_cursor(read, actor, "sp-claims", cursor, Before)
-    rows = await queries.claim_rows(read, sp_id=sp_id, before=before, limit=limit + 1)
+    rows = await claim_queries.claim_rows(read, sp_id=sp_id, before=before, limit=limit + 1)
     secret = await instance_secret(read)
     entries = [_entry(row, secret, to_sp=actor.kind is ActorKind.SP) for row in rows]
     return await _page(
@@ -199,7 +199,7 @@ async def _refunds(
     """Load one page of a number's refunds; a cursor continues only the list it came from."""
     name = "refunds" + subscribers.audit_name(await instance_secret(read), msisdn)
     before = await read_cursor(read, actor, name, cursor, Before)
-    rows = await queries.refunds(read, msisdn, epoch=epoch, before=before, limit=limit + 1)
+    rows = await claim_queries.refunds(read, msisdn, epoch=epoch, before=before, limit=limit + 1)
     return await _page(
         read, name, rows, limit, key=lambda row: [row.refunded_at, row.claim_id], actor=actor
     )
@@ -236,7 +236,7 @@ async def _refunded(
     tx: Connection, charge: Disputed, *, reason: str, actor: Actor, now: datetime
 ) -> Claim | None:
     """Load the claim that refunded the charge, if one did, and record who was shown it and why."""
-    found = await queries.claims(tx, charge.msisdn, refunded_charge_id=charge.charge_id)
+    found = await claim_queries.claims(tx, charge.msisdn, refunded_charge_id=charge.charge_id)
     if not found:
         return None
     await audit.note(
@@ -258,5 +258,5 @@ async def _stand(
             await audit.note(
                 tx, "claim.stands", "claim", claim_id, actor=actor, now=now, reason=reason
             )
-            return (await queries.claims(tx, charge.msisdn, claim_id=claim_id))[0]
+            return (await claim_queries.claims(tx, charge.msisdn, claim_id=claim_id))[0]
     raise DisputedOften(f"a charge can be disputed {STANDS_MAX} times")

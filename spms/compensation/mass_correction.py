@@ -1,7 +1,8 @@
 """Putting a wrong price right for everybody at once: previewed, approved by another, in chunks.
 
-A chunk is one transaction: its refunds, the cursor and the counts. A process that dies loses the
+A chunk is one transaction: its refunds, its lane's cursor and counts. A process that dies loses the
 chunk it was in and nothing else; the next one goes on behind the cursor. No lock outlives a chunk.
+Lanes have different numbers, so workers side by side wait for nothing of one another.
 """
 
 from datetime import datetime
@@ -12,6 +13,7 @@ from spms.compensation import journal
 from spms.compensation import mass_correction_chunk_queries as chunks
 from spms.compensation import mass_correction_queries as statements
 from spms.compensation.accounts import Account
+from spms.compensation.claim_queries import Before
 from spms.compensation.mass_correction_model import (
     Correction,
     CorrectionRequest,
@@ -19,7 +21,6 @@ from spms.compensation.mass_correction_model import (
     Progress,
 )
 from spms.compensation.model import CompensationRules
-from spms.compensation.queries import Before
 from spms.compensation.refusals import CorrectionEmpty, Moved, RangeWrong, SamePerson
 from spms.core import audit, rulebook
 from spms.core.access import Actor, job_actor
@@ -31,6 +32,8 @@ from spms.core.paging import Page, read_cursor, write_cursor
 from spms.messaging import actions as messaging
 from spms.messaging.model import MessageKind, Outgoing
 
+LANES = 4
+"""Into how many parts, by number, the work is cut: so many workers can be at it at once."""
 CHUNK = 5000
 """Charges refunded in one transaction."""
 TOLD_AT_ONCE = 1000
@@ -92,6 +95,8 @@ async def decide(
     state = CorrectionState.REFUNDING if accept else CorrectionState.DECLINED
     if not await statements.decide(tx, correction_id, state, now=now, actor=actor.label):
         raise Moved
+    if accept:
+        await statements.open_lanes(tx, correction_id, LANES)
     await audit.note(
         tx, f"correction.{state}", "mass_correction", row.id, actor=actor, now=now, reason=reason
     )
@@ -121,15 +126,13 @@ async def list_page(
 
 async def work_chunk(tx: Connection, *, now: datetime, limit: int = CHUNK) -> int:
     """Refund or tell the next few of one approved correction; 0 when nothing is left to do."""
-    row = await statements.take(tx)
+    row = await statements.take_lane(tx)
     if row is None:
-        return 0
-    if row.state is CorrectionState.TELLING:
-        return await _tell(tx, row, limit, now=now)
+        return await _work_rest(tx, limit, now=now)
     await journal.plan_for_sets(tx)
     chunk = await chunks.end(tx, row, limit)
     if chunk is None:
-        await statements.advance(tx, row.id, CorrectionState.TELLING, now=now)
+        await statements.finish_lane(tx, row)
         return 1
     rules = await rulebook.section(tx, CompensationRules, at=now)
     actor = job_actor("correct_prices").label
@@ -137,6 +140,16 @@ async def work_chunk(tx: Connection, *, now: datetime, limit: int = CHUNK) -> in
     if await chunks.refund(tx, row, chunk, rules, actor=actor, now=now) != chunk.charges:
         raise Moved
     return chunk.charges
+
+
+async def _work_rest(tx: Connection, limit: int, *, now: datetime) -> int:
+    row = await statements.take_rest(tx)
+    if row is None:
+        return 0
+    if row.state is CorrectionState.TELLING:
+        return await _tell(tx, row, limit, now=now)
+    await statements.advance(tx, row.id, CorrectionState.TELLING, now=now)
+    return 1
 
 
 async def _tell(tx: Connection, row: Progress, limit: int, *, now: datetime) -> int:

@@ -13,15 +13,17 @@ from spms.compensation.mass_correction_model import Progress
 from spms.compensation.model import CompensationRules
 from spms.core.db import Connection
 
-# The charges of a chunk: after the cursor ($6, $7) and up to the chunk's end.
+# The charges of a chunk: of the lane's numbers ($8 of $9), after its cursor ($6, $7) and up to the
+# chunk's end.
 _WINDOW = """
       FROM charge_record c
      WHERE c.sp_id = $1 AND c.service_id = $2 AND c.price_fen = $3
        AND c.charged_at >= COALESCE($6::timestamptz, $4::timestamptz) AND c.charged_at < $5
        AND ($6::timestamptz IS NULL OR (c.charged_at, c.id) > ($6, $7::uuid))
+       AND (hashtext(c.msisdn) & 2147483647) % $9::integer = $8::integer
 """
 _TO_ITS_END = """
-       AND c.charged_at <= $8 AND (c.charged_at, c.id) <= ($8, $9::uuid)
+       AND c.charged_at <= $10 AND (c.charged_at, c.id) <= ($10, $11::uuid)
 """
 
 
@@ -36,7 +38,7 @@ class Chunk(NamedTuple):
 END = f"""
     SELECT charged_at AS at, id, place AS charges
       FROM (SELECT charged_at, id, row_number() OVER (ORDER BY charged_at, id) AS place
-              FROM (SELECT c.charged_at, c.id {_WINDOW} ORDER BY c.charged_at, c.id LIMIT $8) w) p
+              FROM (SELECT c.charged_at, c.id {_WINDOW} ORDER BY c.charged_at, c.id LIMIT $10) w) p
      ORDER BY place DESC LIMIT 1
 """
 
@@ -45,14 +47,14 @@ async def end(read: Connection, row: Progress, limit: int) -> Chunk | None:
     """Return where the next chunk of this many charges ends; None when there are no more."""
     found = await read.fetchrow(
         END, row.sp_id, row.service_id, row.wrong_fen, row.from_at, row.until_at, row.cursor_at,
-        row.cursor_id, limit,
+        row.cursor_id, row.lane, row.lanes, limit,
     )  # fmt: skip
     return None if found is None else Chunk(*found)
 
 
 BEGIN_HEADS = f"""
     INSERT INTO journal_head (msisdn, seq, sha256, at)
-    SELECT msisdn, 0, ''::bytea, $10 FROM (SELECT DISTINCT c.msisdn {_WINDOW} {_TO_ITS_END}) n
+    SELECT msisdn, 0, ''::bytea, $12 FROM (SELECT DISTINCT c.msisdn {_WINDOW} {_TO_ITS_END}) n
      ORDER BY msisdn
     ON CONFLICT DO NOTHING
 """
@@ -70,7 +72,7 @@ async def hold_heads(tx: Connection, row: Progress, chunk: Chunk, *, now: dateti
     """
     window = (
         row.sp_id, row.service_id, row.wrong_fen, row.from_at, row.until_at, row.cursor_at,
-        row.cursor_id, chunk.at, chunk.id,
+        row.cursor_id, row.lane, row.lanes, chunk.at, chunk.id,
     )  # fmt: skip
     await tx.execute(BEGIN_HEADS, *window, now)
     await tx.fetchval(HOLD_HEADS, *window)
@@ -79,7 +81,7 @@ async def hold_heads(tx: Connection, row: Progress, chunk: Chunk, *, now: dateti
 REFUND = f"""
     WITH RECURSIVE part AS MATERIALIZED (
         SELECT c.msisdn, c.id AS charge_id, c.charged_at, c.sp_id, c.price_fen AS charged_fen,
-               LEAST($10::bigint, f.due_fen) AS due_fen, COALESCE(t.round, 0) + 1 AS round,
+               LEAST($12::bigint, f.due_fen) AS due_fen, COALESCE(t.round, 0) + 1 AS round,
                COALESCE(t.principal_fen, 0) AS had_principal_fen,
                COALESCE(t.compensation_fen, 0) AS had_compensation_fen,
                COALESCE(t.honoured_due_fen, c.price_fen) AS honoured_due_fen
@@ -95,7 +97,7 @@ REFUND = f"""
     ), owed AS MATERIALIZED (
         SELECT p.*, gen_random_uuid() AS id,
                GREATEST(0, charged_fen - due_fen - had_principal_fen) AS principal_fen,
-               GREATEST(0, LEAST((charged_fen - due_fen) * $11::bigint, $12::bigint)
+               GREATEST(0, LEAST((charged_fen - due_fen) * $13::bigint, $14::bigint)
                            - had_compensation_fen) AS compensation_fen
           FROM part p WHERE due_fen < honoured_due_fen
     ), booked AS MATERIALIZED (
@@ -128,7 +130,7 @@ REFUND = f"""
                           AS operator_fen
                  FROM posting
                 WHERE msisdn = o.msisdn AND charge_id = o.charge_id
-                  AND o.principal_fen > 0 AND $13::text = 'sp') s
+                  AND o.principal_fen > 0 AND $15::text = 'sp') s
          WHERE principal_fen + compensation_fen > 0
     ), told AS (
         SELECT b.*, h.seq + b.n AS seq, h.sha256 AS head,
@@ -137,10 +139,10 @@ REFUND = f"""
                    + (operator_share_fen > 0)::int AS lines,
                concat_ws(',',
                    CASE WHEN principal_fen > 0 THEN journal_line(
-                       principal_id, $14, 'subscriber_payable', sp_id, principal_fen,
+                       principal_id, $16, 'subscriber_payable', sp_id, principal_fen,
                        'refund_principal', NULL) END,
                    CASE WHEN compensation_fen > 0 THEN journal_line(
-                       compensation_id, $15, 'subscriber_payable', sp_id, compensation_fen,
+                       compensation_id, $17, 'subscriber_payable', sp_id, compensation_fen,
                        'refund_compensation', NULL) END,
                    CASE WHEN sp_share_fen > 0 THEN journal_line(
                        sp_share_id, 'sp_payable', 'sp_receivable', sp_id, sp_share_fen,
@@ -151,8 +153,8 @@ REFUND = f"""
           FROM booked b JOIN journal_head h ON h.msisdn = b.msisdn
     ), entry AS MATERIALIZED (
         SELECT msisdn, id, charge_id, seq, n, head, lines, amount_fen,
-               journal_text(msisdn, seq, id, 'refund', charge_id, NULL, amount_fen, $16, lines_text,
-                            $17) AS text
+               journal_text(msisdn, seq, id, 'refund', charge_id, NULL, amount_fen, $18, lines_text,
+                            $19) AS text
           FROM told
     ), chained AS (
         SELECT e.*, e.head AS prev, sha256(e.head || e.text) AS sha FROM entry e WHERE e.n = 1
@@ -162,8 +164,8 @@ REFUND = f"""
     ), claimed AS (
         INSERT INTO claim (msisdn, id, charge_id, charged_at, sp_id, source, reason, state,
                            charged_fen, due_fen, round, cause, opened_at, opened_by)
-        SELECT msisdn, id, charge_id, charged_at, sp_id, 'batch', $18, 'refunded', charged_fen,
-               due_fen, round, $19, $16, $17
+        SELECT msisdn, id, charge_id, charged_at, sp_id, 'batch', $20, 'refunded', charged_fen,
+               due_fen, round, $21, $18, $19
           FROM owed ORDER BY msisdn, charge_id
     ), totalled AS (
         INSERT INTO refund_total (msisdn, charge_id, charged_fen, refunded_fen, principal_fen,
@@ -181,14 +183,14 @@ REFUND = f"""
          WHERE o.round > 1 AND t.msisdn = o.msisdn AND t.charge_id = o.charge_id
     ), paid AS (
         INSERT INTO refund (msisdn, charge_id, kind, round, claim_id, sp_id, amount_fen, at, bearer)
-        SELECT b.msisdn, b.charge_id, l.kind, b.round, b.id, b.sp_id, l.fen, $16, $13
+        SELECT b.msisdn, b.charge_id, l.kind, b.round, b.id, b.sp_id, l.fen, $18, $15
           FROM booked b CROSS JOIN LATERAL (VALUES ('principal', principal_fen),
                                                    ('compensation', compensation_fen)) l (kind, fen)
          WHERE l.fen > 0
     ), entered AS (
         INSERT INTO journal_entry (msisdn, id, seq, kind, charge_id, lines, amount_fen, at, actor,
                                    prev_sha256, sha256)
-        SELECT msisdn, id, seq, 'refund', charge_id, lines, amount_fen, $16, $17, prev, sha
+        SELECT msisdn, id, seq, 'refund', charge_id, lines, amount_fen, $18, $19, prev, sha
           FROM chained
     ), posted AS (
         INSERT INTO posting (msisdn, id, entry_id, line_no, of_lines, debit, credit, sp_id,
@@ -196,11 +198,11 @@ REFUND = f"""
         SELECT b.msisdn, l.id, b.id, row_number() OVER (PARTITION BY b.msisdn, b.n ORDER BY l.no),
                (principal_fen > 0)::int + (compensation_fen > 0)::int + (sp_share_fen > 0)::int
                    + (operator_share_fen > 0)::int,
-               l.debit, l.credit, b.sp_id, l.fen, l.reason, b.charge_id, $16, $17
+               l.debit, l.credit, b.sp_id, l.fen, l.reason, b.charge_id, $18, $19
           FROM booked b CROSS JOIN LATERAL (VALUES
-               (1, principal_id, principal_fen, $14::text, 'subscriber_payable',
+               (1, principal_id, principal_fen, $16::text, 'subscriber_payable',
                 'refund_principal'),
-               (2, compensation_id, compensation_fen, $15::text, 'subscriber_payable',
+               (2, compensation_id, compensation_fen, $17::text, 'subscriber_payable',
                 'refund_compensation'),
                (3, sp_share_id, sp_share_fen, 'sp_payable', 'sp_receivable', 'unwind_sp_share'),
                (4, operator_share_id, operator_share_fen, 'operator_share', 'sp_receivable',
@@ -210,29 +212,29 @@ REFUND = f"""
         INSERT INTO payout (msisdn, id, charge_id, round, charged_at, sp_id, amount_fen, state,
                             due_at, queued_at)
         SELECT msisdn, hashed_id('payout:' || charge_id::text || ':' || round::text), charge_id,
-               round, charged_at, sp_id, refunded_fen, 'queued', $16, $16
+               round, charged_at, sp_id, refunded_fen, 'queued', $18, $18
           FROM booked
     ), moved AS (
-        UPDATE journal_head h SET seq = c.seq, sha256 = c.sha, at = $16
+        UPDATE journal_head h SET seq = c.seq, sha256 = c.sha, at = $18
           FROM (SELECT DISTINCT ON (msisdn) msisdn, seq, sha FROM chained
                  ORDER BY msisdn, n DESC) c
          WHERE h.msisdn = c.msisdn
     ), people AS (
         INSERT INTO mass_correction_person AS p (msisdn, correction_id, charges, amount_fen)
-        SELECT msisdn, $20, count(*), sum(principal_fen + compensation_fen)::bigint FROM owed
+        SELECT msisdn, $22, count(*), sum(principal_fen + compensation_fen)::bigint FROM owed
          GROUP BY msisdn ORDER BY msisdn
         ON CONFLICT (msisdn, correction_id) DO UPDATE
            SET charges = p.charges + EXCLUDED.charges,
                amount_fen = p.amount_fen + EXCLUDED.amount_fen
     )
-    UPDATE mass_correction
-       SET cursor_at = $8, cursor_id = $9, charges_done = charges_done + seen.charges,
-           refunded = mass_correction.refunded + sums.refunded,
-           refunded_fen = mass_correction.refunded_fen + sums.fen
+    UPDATE mass_correction_lane
+       SET cursor_at = $10, cursor_id = $11, charges_done = charges_done + seen.charges,
+           refunded = mass_correction_lane.refunded + sums.refunded,
+           refunded_fen = mass_correction_lane.refunded_fen + sums.fen
       FROM (SELECT count(*) AS charges FROM part) seen,
            (SELECT count(*) AS refunded,
                    COALESCE(sum(principal_fen + compensation_fen), 0)::bigint AS fen FROM owed) sums
-     WHERE id = $20
+     WHERE correction_id = $22 AND lane = $8
     RETURNING seen.charges
 """
 WAKE = "SELECT pg_notify('spms_work', 'payout')"
@@ -254,7 +256,7 @@ async def refund(
     """
     seen: int = await tx.fetchval(
         REFUND, row.sp_id, row.service_id, row.wrong_fen, row.from_at, row.until_at, row.cursor_at,
-        row.cursor_id, chunk.at, chunk.id, row.due_fen, rules.multiplier - 1,
+        row.cursor_id, row.lane, row.lanes, chunk.at, chunk.id, row.due_fen, rules.multiplier - 1,
         rules.compensation_cap_fen, row.bearer, PRINCIPAL[row.bearer].debit,
         COMPENSATION[row.bearer].debit, now, actor, row.reason, row.cause, row.id,
     )  # fmt: skip

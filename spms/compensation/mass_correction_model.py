@@ -58,8 +58,11 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Progress(Correction, frozen=True, kw_only=True):
-    """The same with where the work stands."""
+    """The same with where the work of one lane stands."""
 
+    lane: int
+    """Which lane of `lanes`: it has the numbers whose hash leaves this remainder."""
+    lanes: int
     cursor_at: datetime | None
     cursor_id: UUID | None
 

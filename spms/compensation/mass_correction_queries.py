@@ -1,8 +1,9 @@
-"""Statements about mass corrections. Writes `mass_correction` and `mass_correction_person`."""
+"""Statements about mass corrections. Writes `mass_correction` with its lanes and persons."""
 
 from datetime import datetime
 from uuid import UUID
 
+from spms.compensation.claim_queries import Before
 from spms.compensation.mass_correction_model import (
     Correction,
     CorrectionState,
@@ -10,7 +11,6 @@ from spms.compensation.mass_correction_model import (
     Person,
     Progress,
 )
-from spms.compensation.queries import Before
 from spms.core.db import Connection, changed, many, one
 
 EXTENT = """
@@ -61,15 +61,24 @@ async def propose(tx: Connection, row: Correction) -> None:
     )  # fmt: skip
 
 
-CORRECTIONS = """
-    SELECT id, service_id, sp_id, wrong_fen, due_fen, from_at, until_at, cause, bearer, reason,
-           apology, state, charges, numbers, owed_fen, receivable_before_fen, proposed_at,
-           proposed_by, decided_at, decided_by, charges_done, refunded, refunded_fen, told,
-           finished_at
-      FROM mass_correction
-     WHERE ($1::uuid IS NULL OR id = $1)
-       AND ($2::timestamptz IS NULL OR (proposed_at, id) < ($2, $3::uuid))
-     ORDER BY proposed_at DESC, id DESC LIMIT $4
+_COLUMNS = """
+           c.id, c.service_id, c.sp_id, c.wrong_fen, c.due_fen, c.from_at, c.until_at, c.cause,
+           c.bearer, c.reason, c.apology, c.state, c.charges, c.numbers, c.owed_fen,
+           c.receivable_before_fen, c.proposed_at, c.proposed_by, c.decided_at, c.decided_by,
+           d.charges_done, d.refunded, d.refunded_fen, c.told, c.finished_at
+"""
+_DONE = """
+      CROSS JOIN LATERAL (
+           SELECT COALESCE(sum(charges_done), 0)::bigint AS charges_done,
+                  COALESCE(sum(refunded), 0)::bigint AS refunded,
+                  COALESCE(sum(refunded_fen), 0)::bigint AS refunded_fen
+             FROM mass_correction_lane WHERE correction_id = c.id) d
+"""
+CORRECTIONS = f"""
+    SELECT {_COLUMNS} FROM mass_correction c {_DONE}
+     WHERE ($1::uuid IS NULL OR c.id = $1)
+       AND ($2::timestamptz IS NULL OR (c.proposed_at, c.id) < ($2, $3::uuid))
+     ORDER BY c.proposed_at DESC, c.id DESC LIMIT $4
 """
 
 
@@ -98,19 +107,53 @@ async def decide(
     return changed(await tx.execute(DECIDE, correction_id, state, now, actor)) == 1
 
 
-TAKE = """
-    SELECT id, service_id, sp_id, wrong_fen, due_fen, from_at, until_at, cause, bearer, reason,
-           apology, state, charges, numbers, owed_fen, receivable_before_fen, proposed_at,
-           proposed_by, decided_at, decided_by, charges_done, refunded, refunded_fen, told,
-           finished_at, cursor_at, cursor_id
-      FROM mass_correction WHERE state IN ('refunding', 'telling')
-     ORDER BY decided_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
+TAKE_LANE = f"""
+    SELECT {_COLUMNS}, l.lane, l.lanes, l.cursor_at, l.cursor_id
+      FROM mass_correction c
+      JOIN mass_correction_lane l ON l.correction_id = c.id AND NOT l.finished
+      {_DONE}
+     WHERE c.state = 'refunding'
+     ORDER BY c.decided_at, c.id, l.charges_done, l.lane LIMIT 1 FOR UPDATE OF l SKIP LOCKED
+"""
+# Nothing is left to refund of it, or people are still to be told.
+TAKE_REST = f"""
+    SELECT {_COLUMNS}, 0 AS lane, 1 AS lanes, NULL::timestamptz AS cursor_at, NULL::uuid AS cursor_id
+      FROM mass_correction c {_DONE}
+     WHERE c.state = 'telling'
+        OR (c.state = 'refunding'
+            AND NOT EXISTS (SELECT FROM mass_correction_lane l
+                             WHERE l.correction_id = c.id AND NOT l.finished))
+     ORDER BY c.decided_at, c.id LIMIT 1 FOR UPDATE OF c SKIP LOCKED
 """
 
 
-async def take(tx: Connection) -> Progress | None:
-    """Hold one correction that has work left, which nobody else holds."""
-    return one(Progress, await tx.fetchrow(TAKE))
+async def take_lane(tx: Connection) -> Progress | None:
+    """Hold one lane that has charges left, which nobody else holds."""
+    return one(Progress, await tx.fetchrow(TAKE_LANE))
+
+
+async def take_rest(tx: Connection) -> Progress | None:
+    """Hold one correction whose charges are all refunded, which nobody else holds."""
+    return one(Progress, await tx.fetchrow(TAKE_REST))
+
+
+OPEN_LANES = """
+    INSERT INTO mass_correction_lane (correction_id, lane, lanes)
+    SELECT $1, lane, $2 FROM generate_series(0, $2::integer - 1) AS lane
+"""
+FINISH_LANE = """
+    UPDATE mass_correction_lane SET finished = true WHERE correction_id = $1 AND lane = $2
+"""
+
+
+async def open_lanes(tx: Connection, correction_id: UUID, lanes: int) -> None:
+    """Let the work begin."""
+    await tx.execute(OPEN_LANES, correction_id, lanes)
+
+
+async def finish_lane(tx: Connection, row: Progress) -> None:
+    """Say that a lane has no more charges."""
+    await tx.execute(FINISH_LANE, row.id, row.lane)
 
 
 ADVANCE = """

@@ -33,6 +33,12 @@ class SamePerson(Conflict):
     code = "same_person"
 
 
+class NotPaidOut(Conflict):
+    """Billing has not confirmed this refund; look again when its payout is settled."""
+
+    code = "not_paid_out"
+
+
 class NumberMissing(Unprocessable):
     """Say whose number it is; a subscriber's is her own and is not said."""
 

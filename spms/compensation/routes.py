@@ -5,7 +5,13 @@ from uuid import UUID
 
 from litestar import Router, get, post
 
-from spms.compensation import actions, mass_correction_routes, payout_routes, verification_routes
+from spms.compensation import (
+    actions,
+    clawback_routes,
+    mass_correction_routes,
+    payout_routes,
+    verification_routes,
+)
 from spms.compensation.claimants import claimant
 from spms.compensation.model import (
     Claim,
@@ -127,7 +133,7 @@ router = Router(
     route_handlers=[
         claim, my_claims, my_refunds, search_refunds, claims, receivable, receivables,
         *verification_routes.HANDLERS, *mass_correction_routes.HANDLERS,
-        *payout_routes.HANDLERS,
+        *payout_routes.HANDLERS, *clawback_routes.HANDLERS,
     ],
     tags=["compensation"],
 )  # fmt: skip

@@ -15,8 +15,8 @@ from spms.charging import actions as charging
 from spms.compensation import journal_queries
 from spms.compensation import verification_queries as statements
 from spms.compensation.actions import charge_of_holder
+from spms.compensation.claim_queries import Before
 from spms.compensation.model import CompensationRules, Disputed, Source
-from spms.compensation.queries import Before
 from spms.compensation.refusals import (
     AuditDecides,
     Moved,

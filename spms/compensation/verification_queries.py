@@ -4,8 +4,8 @@ from datetime import datetime
 from uuid import UUID
 
 from spms.compensation.accounts import Bearer, Cause
+from spms.compensation.claim_queries import Before
 from spms.compensation.model import Disputed, Source
-from spms.compensation.queries import Before
 from spms.compensation.verification_model import DisputedFees, VerificationRow, VerificationState
 from spms.core.db import Connection, many
 

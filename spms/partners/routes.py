@@ -227,6 +227,8 @@ async def add_restriction(
         raise Unprocessable("the end lies in the past", code="ends_in_the_past")
     if (data.measure is Measure.SETTLEMENT_CUT) != (data.cut_percent is not None):
         raise Unprocessable("a settlement cut, and only that, has a percentage", code="cut_percent")
+    if data.cut_percent is not None and data.service_id is not None:
+        raise Unprocessable("a settlement is the whole SP's", code="cut_percent")
 
     async def work() -> Restriction:
         made = await actions.restrict(

@@ -5,6 +5,7 @@ it. Nothing is collected before, and nothing can be appealed after (CHECK `breac
 """
 
 from datetime import datetime
+from uuid import UUID
 
 from spms.compensation import journal
 from spms.compensation.accounts import Account
@@ -40,14 +41,19 @@ async def collect(tx: Connection, *, actor: Actor, now: datetime, limit: int = B
     return len(fines)
 
 
+def entry_id(breach_id: UUID) -> UUID:
+    """Return the entry of the book by which a breach's fine is collected."""
+    return derived_id("fine", breach_id)
+
+
 def _entry(fine: Collected) -> Draft:
     """Return the booking of a fine: it lowers what settlement will pay the SP."""
-    entry_id = derived_id("fine", fine.breach_id)
+    booked = entry_id(fine.breach_id)
     line = EntryLine(
-        id=derived_id("posting", entry_id), debit=Account.SP_PAYABLE, credit=Account.FINES,
+        id=derived_id("posting", booked), debit=Account.SP_PAYABLE, credit=Account.FINES,
         sp_id=fine.sp_id, amount_fen=fine.amount_fen, reason="fine",
     )  # fmt: skip
-    return Draft(msisdn=journal.sp_chain(fine.sp_id), id=entry_id, kind="fine", lines=[line])
+    return Draft(msisdn=journal.sp_chain(fine.sp_id), id=booked, kind="fine", lines=[line])
 
 
 async def _cut(tx: Connection, *, actor: Actor, now: datetime) -> None:

@@ -162,33 +162,6 @@ async def figures(read: Connection, month: date, sp_ids: Sequence[UUID]) -> list
     return many(Figure, await read.fetch(FIGURES, month, list(sp_ids)))
 
 
-class BreachRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A breach that lowers a settlement, or will when nobody can appeal any more."""
-
-    id: UUID
-    sp_id: UUID
-    grade: str
-    final: bool
-
-
-BREACHES = """
-    SELECT b.id, b.sp_id, b.grade,
-           b.state IN ('upheld', 'varied') OR (b.state = 'effective' AND b.appeal_by <= $2) AS final
-      FROM breach b
-     WHERE b.sp_id = ANY($1::uuid[]) AND b.state IN ('effective', 'appealed', 'upheld', 'varied')
-       AND b.decided_at < $2
-       AND NOT EXISTS (SELECT FROM settlement_use u WHERE u.kind = 'breach' AND u.source_id = b.id)
-     ORDER BY b.sp_id, b.decided_at, b.id
-"""
-
-
-async def breaches(
-    read: Connection, sp_ids: Sequence[UUID], cut_off_at: datetime
-) -> list[BreachRow]:
-    """Load breaches in effect by the cut-off that no locked statement took."""
-    return many(BreachRow, await read.fetch(BREACHES, list(sp_ids), cut_off_at))
-
-
 class AdjustmentRow(msgspec.Struct, frozen=True, kw_only=True):
     """A correction that waits for a statement."""
 

@@ -9,10 +9,10 @@ from uuid import UUID
 import msgspec
 
 from spms.core.db import Connection
-from spms.penalties.model import Grade
 from spms.settlement import draw_queries as queries
 from spms.settlement.life_model import Drawn, Statement, StatementPeriod, StatementSp
-from spms.settlement.model import Cut, Facts, Figure, Item, Kind, SettlementRules, Window
+from spms.settlement.model import Facts, Figure, Item, Kind, SettlementRules, Window
+from spms.settlement.punished import Punished, punished
 from spms.settlement.rules import mt_is_free, settlement_id
 from spms.settlement.waterfall import settle
 
@@ -29,7 +29,7 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
 def facts_of(
     row: queries.SpRow,
     figures: dict[str, Figure],
-    breaches: Sequence[queries.BreachRow],
+    penal: Punished,
     adjustments: Sequence[queries.AdjustmentRow],
     *,
     window: Window,
@@ -49,20 +49,15 @@ def facts_of(
             for each in adjustments if each.kind == kind
         )  # fmt: skip
 
-    def cuts(*, final: bool) -> tuple[Cut, ...]:
-        return tuple(
-            Cut(breach_id=each.id, grade=Grade(each.grade))
-            for each in breaches if each.final is final
-        )  # fmt: skip
-
     return Facts(
         gross_fen=fen("charged") + fen("late"), charges=records("charged") + records("late"),
         late_fen=fen("late"), late_charges=records("late"), principal_fen=fen("advanced"),
         controlled_fen=fen("controlled"), controlled_charges=records("controlled"),
         mt=records("mt"), mo=records("mo"),
         mt_is_free=mt_is_free(row.activated_at, window.month, rules),
-        cuts=cuts(final=True), waiting=cuts(final=False), fines=items("fine"),
-        debits=items("debit"), credits=items("credit"), owed_fen=row.owed_fen,
+        cuts=penal.cuts, waiting=penal.waiting, measures=penal.measures,
+        fines=penal.fines + items("fine"), debits=items("debit"),
+        credits=penal.owed_back + items("credit"), owed_fen=row.owed_fen,
         deposit_fen=row.deposit_fen,
         carried={Kind(kind): amount for kind, amount in row.carried.items()},
     )  # fmt: skip
@@ -83,9 +78,7 @@ async def gather(
         counted = await queries.figures(read, window.month, ids)
     for figure in counted:
         figures[figure.sp_id][figure.kind] = figure
-    breaches: dict[UUID, list[queries.BreachRow]] = defaultdict(list)
-    for breach in await queries.breaches(read, ids, window.cut_off_at):
-        breaches[breach.sp_id].append(breach)
+    penal = await punished(read, ids, window)
     adjustments: dict[UUID, list[queries.AdjustmentRow]] = defaultdict(list)
     for adjustment in await queries.adjustments(read, ids):
         adjustments[adjustment.sp_id].append(adjustment)
@@ -93,7 +86,7 @@ async def gather(
         Gathered(
             row=row,
             facts=facts_of(
-                row, figures[row.id], breaches[row.id], adjustments[row.id],
+                row, figures[row.id], penal[row.id], adjustments[row.id],
                 window=window, rules=rules,
             ),
         )

@@ -39,7 +39,8 @@ STEPS = """
                     WHEN p.kind <> 'deposit' THEN -p.taken_fen ELSE 0 END), 0)
 """
 # What a lock's entry leaves with the SP is what its statement says is payable, less what the
-# statements before had left already.
+# statements before had left already. Fines, and those taken back, are booked when they are decided
+# and whole: the entry has only those that were not booked before it.
 BOOKED = """
     SELECT l.settlement_id::text AS id
       FROM settlement_lock l
@@ -51,6 +52,14 @@ BOOKED = """
               - COALESCE((SELECT t.arising_fen FROM settlement_step t
                            WHERE t.settlement_id = l.settlement_id AND t.revision = l.revision
                              AND t.kind = 'brought'), 0)
+              + COALESCE((SELECT sum(CASE t.kind
+                                         WHEN 'fines' THEN t.taken_fen - b.to_book_fen
+                                         ELSE b.to_book_fen - t.arising_fen END)
+                            FROM settlement_step t
+                           CROSS JOIN LATERAL (
+                                 SELECT (t.inputs ->> 'to_book_fen')::bigint AS to_book_fen) b
+                           WHERE t.settlement_id = l.settlement_id AND t.revision = l.revision
+                             AND t.kind IN ('fines', 'credits') AND t.inputs ? 'to_book_fen'), 0)
 """
 PAID = """
     SELECT COALESCE(y.settlement_id, s.id)::text AS id

@@ -106,14 +106,17 @@ def _worked(stated: Statement) -> Waterfall:
 
 
 def uses(stated: Statement) -> list[tuple[str, UUID, UUID]]:
-    """Return what a statement takes for good: its breaches and its corrections."""
+    """Return what a statement takes for good: its breaches, its fines and its corrections."""
     worked = _worked(stated)
     found = [
         ("breach", UUID(cut["breach_id"]))
         for cut in worked.step(Kind.GRADE_CUT).inputs["breaches"]
     ]  # fmt: skip
     for kind in (Kind.FINES, Kind.DEBITS, Kind.CREDITS):
-        found += [("adjustment", UUID(item["id"])) for item in worked.step(kind).inputs["items"]]
+        found += [
+            ("posting" if item.get("booked") else "adjustment", UUID(item["id"]))
+            for item in worked.step(kind).inputs["items"]
+        ]
     return [(kind, source_id, stated.settlement_id) for kind, source_id in found]
 
 

@@ -153,6 +153,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     amount_fen: int
     about: str
+    booked: bool = False
+    """It is in the book before the lock: the statement takes it and books nothing."""
 
 
 class Cut(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,6 +162,15 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
 
     breach_id: UUID
     grade: Grade
+    cut_bp: int | None = None
+    """What its measure says; null: what the rulebook says of its grade."""
+
+
+class MeasureCut(msgspec.Struct, frozen=True, kw_only=True):
+    """A cut that an officer imposed, for every month in which it was in force."""
+
+    restriction_id: UUID
+    cut_bp: int
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,6 +190,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     mo: Count = 0
     mt_is_free: bool = False
     cuts: tuple[Cut, ...] = ()
+    measures: tuple[MeasureCut, ...] = ()
     fines: tuple[Item, ...] = ()
     debits: tuple[Item, ...] = ()
     credits: tuple[Item, ...] = ()

@@ -58,7 +58,9 @@ def entry(of: UUID, sp_id: UUID, worked: Waterfall) -> Draft | None:
     """
     lines = []
     for step in worked.steps:
-        moved_fen = step.arising_fen if step.kind in MOVED_BY_ARISING else step.taken_fen
+        usual_fen = step.arising_fen if step.kind in MOVED_BY_ARISING else step.taken_fen
+        # A fine, or one taken back, is booked once and whole, by whoever decided it.
+        moved_fen = step.inputs.get("to_book_fen", usual_fen)
         if step.kind not in BOOKED or moved_fen == 0:
             continue
         debit, credit, reason = BOOKED[step.kind]

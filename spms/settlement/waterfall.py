@@ -6,13 +6,14 @@ the next month begins with it. So nothing is negative, nothing is lost, and to t
     gross + credits + brought = everything taken + payable + what is carried of the payable.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from spms.core.errors import Unprocessable
 from spms.core.money import BASIS_POINTS, share
 from spms.settlement.model import (
     Facts,
+    Item,
     Kind,
     RateBase,
     SettlementRules,
@@ -45,6 +46,16 @@ def progressive(amount: int, scale: tuple[Tier, ...]) -> list[tuple[Tier, int]]:
 def sp_share(base_fen: int, scale: tuple[Tier, ...]) -> int:
     """Return the SP's part of a base, in fen: each tier's own share of the part inside it."""
     return sum(share(part, tier.value) for tier, part in progressive(base_fen, scale))
+
+
+def total(listed: Sequence[Item]) -> int:
+    """Return what some records come to, in fen."""
+    return sum(item.amount_fen for item in listed)
+
+
+def items(listed: Sequence[Item]) -> dict[str, Any]:
+    """Show records and what of them the lock is to book: what is not in the book before it."""
+    return {"items": listed, "to_book_fen": total([item for item in listed if not item.booked])}
 
 
 class Pool:
@@ -101,7 +112,7 @@ def settle(facts: Facts, rules: SettlementRules) -> Waterfall:
     for kind in rules.before_share:
         STEPS[kind](pool)
     _share(pool)
-    pool.add(Kind.CREDITS, sum(item.amount_fen for item in facts.credits), {"items": facts.credits})
+    pool.add(Kind.CREDITS, total(facts.credits), items(facts.credits))
     pool.add(Kind.BROUGHT, facts.carried.get(Kind.BROUGHT, 0), {})
     for kind in rules.after_share:
         STEPS[kind](pool)
@@ -163,24 +174,27 @@ def _mt_fee(pool: Pool) -> None:
 
 def _grade_cut(pool: Pool) -> None:
     """Cut what this month earned; credits and what was brought over were earned before."""
-    cut_bp = min(BASIS_POINTS, sum(pool.rules.cut_bp[cut.grade] for cut in pool.facts.cuts))
+    of_breaches = sum(
+        pool.rules.cut_bp[cut.grade] if cut.cut_bp is None else cut.cut_bp
+        for cut in pool.facts.cuts
+    )
+    cut_bp = min(BASIS_POINTS, of_breaches + sum(cut.cut_bp for cut in pool.facts.measures))
     before_fen = sum(step.arising_fen for step in pool.steps if step.kind in ADDING[1:])
     of_fen = max(0, pool.left_fen - before_fen)
     inputs = {
         "cut_bp": cut_bp, "of_fen": of_fen, "breaches": pool.facts.cuts,
-        "waiting": pool.facts.waiting,
+        "waiting": pool.facts.waiting, "measures": pool.facts.measures,
     }  # fmt: skip
     pool.take(Kind.GRADE_CUT, share(of_fen, cut_bp), inputs)
 
 
 def _fines(pool: Pool) -> None:
-    items = pool.facts.fines
-    pool.take(Kind.FINES, sum(item.amount_fen for item in items), {"items": items})
+    pool.take(Kind.FINES, total(pool.facts.fines), items(pool.facts.fines))
 
 
 def _debits(pool: Pool) -> None:
-    items = pool.facts.debits
-    pool.take(Kind.DEBITS, sum(item.amount_fen for item in items), {"items": items})
+    debits = pool.facts.debits
+    pool.take(Kind.DEBITS, total(debits), {"items": debits})
 
 
 def _compensation(pool: Pool) -> None:

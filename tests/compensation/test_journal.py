@@ -35,13 +35,14 @@ REWRITING = [
     "UPDATE balance_snapshot SET debit_fen = 0",
     "UPDATE refund_total SET charged_fen = 1000000",
     "ALTER TABLE refund_total DROP CONSTRAINT refund_total_at_most_double",
-    "DROP INDEX claim_refunded_once",
+    "ALTER TABLE claim DROP CONSTRAINT claim_refunded_once",
 ]
 
 
 @pytest.fixture
 async def refunded(world, claim):
     charge_id = await world.wrong()
+    await world.wrong()  # nobody claims this one
     return await claim(world.msisdn, charge_id)
 
 
@@ -68,9 +69,22 @@ FORBIDDEN_ROWS = {
                bearer
           FROM refund LIMIT 1""",
     "a refund without a claim": """
-        INSERT INTO refund SELECT msisdn, charge_id, 'principal', gen_random_uuid(), sp_id, 1, at, round,
-               bearer
-          FROM refund ON CONFLICT (msisdn, charge_id, kind, round) DO UPDATE SET amount_fen = 1""",
+        INSERT INTO refund SELECT msisdn, charge_id, kind, claim_id, sp_id, 1, at, 2, bearer
+          FROM refund LIMIT 1""",
+    "a refund that no total counts": """
+        WITH k AS (INSERT INTO claim SELECT msisdn, gen_random_uuid(), c.id, c.charged_at, k.sp_id,
+                          source, reason, state, charged_fen, k.due_fen, turn, opened_at, opened_by,
+                          round, cause
+                     FROM claim k JOIN charge_record c USING (msisdn) WHERE c.id <> k.charge_id
+                   RETURNING *)
+        INSERT INTO refund SELECT msisdn, charge_id, 'principal', id, sp_id, 1, opened_at, 1, 'sp'
+          FROM k""",
+    "a line of no entry": """
+        INSERT INTO posting SELECT msisdn, gen_random_uuid(), gen_random_uuid(), debit, credit, sp_id,
+               amount_fen, reason, charge_id, NULL, at, actor, 1, 1 FROM posting LIMIT 1""",
+    "one more line of an entry": """
+        INSERT INTO posting SELECT msisdn, gen_random_uuid(), entry_id, debit, credit, sp_id,
+               amount_fen, reason, charge_id, NULL, at, actor, 3, 3 FROM posting LIMIT 1""",
     "a refund of nothing": """
         INSERT INTO refund SELECT msisdn, charge_id, 'principal', claim_id, sp_id, 0, at, round,
                bearer
@@ -101,12 +115,22 @@ FORBIDDEN_ROWS = {
     "the same posting again": "INSERT INTO posting SELECT * FROM posting LIMIT 1",
 }
 
+BY = {
+    "a refund without a claim": "refund_claim",
+    "a refund that no total counts": "refund_within_total",
+    "a line of no entry": "posting_entry",
+    "one more line of an entry": "journal_entry_whole",
+    "a second claim that refunds the charge": "claim_refunded_once",
+}
+"""What has to refuse it: anything else would be an attack that misses."""
+
 
 async def test_the_database_refuses_what_would_break_a_promise(tx, refunded):
     before = await _rows(tx)
     for name, attack in FORBIDDEN_ROWS.items():
-        with pytest.raises(REFUSED):
+        with pytest.raises(REFUSED) as refused:
             await tx.execute(attack)
+        assert name not in BY or refused.value.constraint_name == BY[name], name
         assert await _rows(tx) == before, name
 
 

@@ -58,6 +58,11 @@ async def fill(owner, now, world):
     return filled
 
 
+@pytest.fixture(autouse=True)
+def one_lane(monkeypatch):
+    monkeypatch.setattr(mass_correction, "LANES", 1)
+
+
 @pytest.fixture
 def chunk(pool, clock):
     async def chunked(limit=100):
@@ -264,3 +269,29 @@ async def test_a_chunk_writes_what_refunding_one_by_one_writes(
     assert from_database == await written(tx)
     assert any(one["round"] == 2 for one in await tx.fetch("SELECT round FROM claim"))
     assert (await journal.verify(pool))[1] == []
+
+
+async def test_lanes_side_by_side_refund_each_charge_once_and_tell_each_person_once(
+    tx, pool, clock, world, fill, chunk, monkeypatch
+):
+    monkeypatch.setattr(mass_correction, "LANES", 4)
+    await fill(40, 5)
+    row = await mass_correction.propose(tx, wanted(world), actor=make.OFFICER, now=clock.now())
+    await mass_correction.decide(
+        tx, row.id, accept=True, reason="seen", actor=make.OFFICER_2, now=clock.now()
+    )
+
+    async def work():
+        while await chunk(9):
+            pass
+
+    await asyncio.gather(*[work() for _ in range(5)])
+    while await chunk(1000):
+        pass
+    done = await mass_correction.get(tx, row.id)
+    assert (done.state, done.charges_done, done.refunded, done.told) == ("done", 200, 200, 40)
+    assert tuple(await tx.fetchrow(TOTALS)) == (200, 200 * 200)
+    used = await tx.fetchval("SELECT count(*) FROM mass_correction_lane WHERE charges_done > 0")
+    assert used == 4
+    assert (await journal.verify(pool))[1] == []
+    assert [one for one in await invariants.check(tx, INVARIANTS) if not one.holds] == []

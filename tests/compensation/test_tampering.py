@@ -46,6 +46,7 @@ async def book(owner, now, world, audit):
     await owner.execute(FILL, now - DAY, world.sp_id, world.service_id, NUMBERS, EACH)
     assert await audit() + await audit() == NUMBERS * EACH
     await owner.execute("ALTER TABLE posting DROP CONSTRAINT posting_accounts")
+    await owner.execute("ALTER TABLE posting DROP CONSTRAINT posting_entry")
     await owner.execute("ALTER TABLE journal_entry DROP CONSTRAINT journal_entry_in_turn")
     return owner
 

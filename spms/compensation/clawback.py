@@ -1,0 +1,122 @@
+"""Taking a refund back: with proof of fraud, by two people, as a linked reversal of its entry.
+
+Nothing else takes a refund back. The rows of the refund stay: the charge is never refunded again.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from spms.compensation import clawback_queries as queries
+from spms.compensation import journal, receivable_queries
+from spms.compensation.accounts import Account, PostingReason
+from spms.compensation.clawback_model import Clawback, ClawbackRequest, ClawbackState
+from spms.compensation.journal_model import Draft, EntryLine
+from spms.compensation.refusals import Moved, NotPaidOut, SamePerson
+from spms.core import audit
+from spms.core.access import Actor
+from spms.core.db import Connection
+from spms.core.errors import NotFound
+from spms.core.ids import derived_id, new_id
+from spms.core.paging import Page, read_cursor, write_cursor
+from spms.core.phone import mask
+
+
+class After(NamedTuple):
+    """Sort key of the last one seen."""
+
+    id: UUID
+
+
+async def propose(
+    tx: Connection, data: ClawbackRequest, *, actor: Actor, now: datetime
+) -> Clawback:
+    """Say that a refund was got by fraud, and what proves it; nothing moves by this.
+
+    Raises `NotFound` unless that claim of that number refunded something, `NotPaidOut` while
+    billing has not confirmed it, `Moved` when it is proposed or taken back already.
+    """
+    about = await queries.refunded(tx, data.msisdn, data.claim_id)
+    if about is None:
+        raise NotFound
+    if not about.settled:
+        raise NotPaidOut
+    clawback_id = new_id()
+    if not await queries.propose(tx, clawback_id, data, about, actor=actor.label, now=now):
+        raise Moved
+    await audit.note(
+        tx, "clawback.proposed", "clawback", clawback_id, actor=actor, now=now, reason=data.reason
+    )
+    return _shown(await _get(tx, clawback_id))
+
+
+async def decide(
+    tx: Connection, clawback_id: UUID, *, accept: bool, reason: str, actor: Actor, now: datetime
+) -> Clawback:
+    """Agree, and it is taken back; or decline. Another person than who proposed it.
+
+    Raises `NotFound`, `SamePerson`, `Moved` when it was decided before.
+    """
+    row = await _get(tx, clawback_id)
+    if row.proposed_by == actor.label:
+        raise SamePerson
+    state = ClawbackState.AGREED if accept else ClawbackState.DECLINED
+    reversal_id = await _take_back(tx, row, actor=actor, now=now) if accept else None
+    if not await queries.decide(
+        tx, clawback_id, state, reversal_id=reversal_id, actor=actor.label, now=now
+    ):
+        raise Moved
+    await audit.note(
+        tx, f"clawback.{state}", "clawback", clawback_id, actor=actor, now=now, reason=reason
+    )
+    return _shown(await _get(tx, clawback_id))
+
+
+async def list_page(
+    read: Connection, *, actor: Actor, cursor: str | None, limit: int, masked: bool
+) -> Page[Clawback]:
+    """List what was proposed, oldest first; billing gets the numbers in full."""
+    after = await read_cursor(read, actor, "clawbacks", cursor, After)
+    rows = await queries.page(read, after=after and after.id, limit=limit + 1)
+    items = [_shown(row) if masked else row for row in rows[:limit]]
+    more = None
+    if len(rows) > limit:
+        more = await write_cursor(read, actor, "clawbacks", [items[-1].id])
+    return Page(items=items, next=more)
+
+
+async def _take_back(tx: Connection, row: Clawback, *, actor: Actor, now: datetime) -> UUID:
+    """Reverse the refund's entry; what settlement had recovered of it is owed to the SP again."""
+    about = await queries.refunded(tx, row.number, row.claim_id)
+    if about is None:
+        raise NotFound
+    chain = journal.sp_chain(about.sp_id)
+    await journal.hold(tx, [row.number, chain], now=now)
+    try:
+        back = await journal.reverse(tx, row.number, row.claim_id, actor=actor, now=now)
+    except journal.AlreadyReversed as error:
+        raise Moved from error
+    owed_fen = await receivable_queries.exact_balance(tx, about.sp_id, Account.SP_RECEIVABLE)
+    if owed_fen < 0:
+        entry_id = derived_id("clawback", row.id)
+        line = EntryLine(
+            id=derived_id("posting", entry_id), debit=Account.SP_RECEIVABLE,
+            credit=Account.SP_PAYABLE, sp_id=about.sp_id, amount_fen=-owed_fen,
+            reason=PostingReason.CLAWBACK_DUE,
+        )  # fmt: skip
+        draft = Draft(msisdn=chain, id=entry_id, kind="clawback", lines=[line])
+        await journal.post(tx, [draft], actor=actor, now=now)
+    return back.id
+
+
+def _shown(row: Clawback) -> Clawback:
+    return replace(row, number=mask(row.number))
+
+
+async def _get(read: Connection, clawback_id: UUID) -> Clawback:
+    found = await queries.clawback(read, clawback_id)
+    if found is None:
+        raise NotFound
+    return found
