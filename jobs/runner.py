@@ -110,7 +110,7 @@ async def _hold(pool: db.Pool, job: SlotJob | ChunkJob, slot: slots.Slot) -> Non
     """Renew the lease while the work goes on; a worker that stands still lets it run out."""
     while True:
         await asyncio.sleep(job.lease.total_seconds() / 3)
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Refused):
+        with contextlib.suppress(asyncpg.PostgresError, *db.NOT_NOW, Refused):
             async with db.transaction(pool) as tx:
                 if not await slots.renew(tx, slot, job.lease):
                     return
@@ -219,6 +219,6 @@ class Worker:
             try:
                 async with self.house.pool.acquire() as connection:
                     await self._listen_on(connection)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except (asyncpg.PostgresError, *db.NOT_NOW):
                 pass
             await asyncio.sleep(TICK_SECONDS)

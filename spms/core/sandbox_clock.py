@@ -11,6 +11,7 @@ import asyncpg
 
 from spms.core import db
 from spms.core.clock import MovableClock
+from spms.core.errors import Unavailable
 
 FOLLOW_SECONDS = 1.0
 
@@ -44,5 +45,5 @@ async def follow(pool: db.Pool, clock: MovableClock) -> None:
         try:
             async with db.acquired(pool) as read:
                 clock.offset = await read_offset(read)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except (asyncpg.PostgresError, *db.NOT_NOW, Unavailable):
             continue  # the database is away; the clock goes on as it was
