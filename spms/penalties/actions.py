@@ -10,8 +10,9 @@ from spms.core.db import Connection
 from spms.core.errors import NotFound
 from spms.core.ids import new_id
 from spms.core.machine import advance
+from spms.core.workdays import CalendarRules
 from spms.partners import actions as partners
-from spms.penalties import fine_queries, queries
+from spms.penalties import appeal_queries, fine_queries, point_queries, queries
 from spms.penalties.catalogue import terms
 from spms.penalties.effect import (
     cure_date,
@@ -126,7 +127,7 @@ async def appeal(
         id=new_id(), breach_id=breach_id, statement=statement, opened_at=now,
         opened_by=actor.label,
     )  # fmt: skip
-    if not await queries.add_appeal(tx, new):
+    if not await appeal_queries.add_appeal(tx, new):
         raise Decided
     try:
         await move(tx, breach, BreachAction.APPEAL, actor=actor, now=now, reason=statement)
@@ -150,7 +151,7 @@ async def decide_appeal(
     Quashing gives back everything that it brought. Raises `SamePerson` for whoever proposed or
     decided the breach, `Decided` for a second decision, `NotMilder`.
     """
-    found = await queries.appeal(tx, appeal_id)
+    found = await appeal_queries.appeal(tx, appeal_id)
     if found is None:
         raise NotFound
     breach = await locked(tx, found.breach_id)
@@ -160,7 +161,7 @@ async def decide_appeal(
     if vary_to and not (uphold and grades.index(vary_to) < grades.index(breach.grade)):
         raise NotMilder
     decision = "varied" if vary_to else "upheld" if uphold else "quashed"
-    if not await queries.decide_appeal(
+    if not await appeal_queries.decide_appeal(
         tx, appeal_id, decision, at=now, actor=actor.label, reason=reason
     ):
         raise Decided
@@ -172,7 +173,7 @@ async def decide_appeal(
     await audit.note(
         tx, f"appeal {decision}", "breach", breach.id, actor=actor, now=now, reason=reason
     )
-    return await queries.appeal(tx, appeal_id) or found
+    return await appeal_queries.appeal(tx, appeal_id) or found
 
 
 async def _stand(
@@ -180,11 +181,12 @@ async def _stand(
 ) -> None:
     """Make a breach final, perhaps at a lower grade; its cure date counts from the decision."""
     rules = await rulebook.section(tx, PenaltyRules, at=now)
+    calendar = await rulebook.section(tx, CalendarRules, at=now)
     brings = terms(breach.kind, rules, grade=grade or breach.grade)
     points = min(brings.points, breach.points) if grade else breach.points
     change = Change(
         final_at=now, grade=grade, points=points,
-        cure_by=cure_date(now, brings.cure_working_days)
+        cure_by=cure_date(now, brings.cure_working_days, calendar)
         if breach.remedy in {Remedy.DUE, Remedy.REPORTED} else None,
     )  # fmt: skip
     action = BreachAction.VARY if grade else BreachAction.UPHOLD
@@ -203,7 +205,7 @@ async def _stand(
 async def balance(read: Connection, sp_id: UUID, *, year: int, at: datetime) -> Balance:
     """Return what is left of an SP's points of a year, and what it may apply for with them."""
     rules = await rulebook.section(read, PenaltyRules, at=at)
-    gone = await queries.deducted(read, sp_id, year)
+    gone = await point_queries.deducted(read, sp_id, year)
     left = rules.yearly_points - gone
     return Balance(
         sp_id=sp_id, year=year, granted=rules.yearly_points, deducted=gone, left=left,
