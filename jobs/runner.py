@@ -110,7 +110,7 @@ async def _hold(pool: db.Pool, job: SlotJob | ChunkJob, slot: slots.Slot) -> Non
     """Renew the lease while the work goes on; a worker that stands still lets it run out."""
     while True:
         await asyncio.sleep(job.lease.total_seconds() / 3)
-        with contextlib.suppress(asyncpg.PostgresError, *db.NOT_NOW, Refused):
+        with contextlib.suppress(*db.ANY_TROUBLE, Refused):
             async with db.transaction(pool) as tx:
                 if not await slots.renew(tx, slot, job.lease):
                     return
@@ -219,6 +219,6 @@ class Worker:
             try:
                 async with self.house.pool.acquire() as connection:
                     await self._listen_on(connection)
-            except (asyncpg.PostgresError, *db.NOT_NOW):
+            except db.ANY_TROUBLE:
                 pass
             await asyncio.sleep(TICK_SECONDS)

@@ -7,11 +7,8 @@ within a second.
 import asyncio
 from datetime import timedelta
 
-import asyncpg
-
 from spms.core import db
 from spms.core.clock import MovableClock
-from spms.core.errors import Unavailable
 
 FOLLOW_SECONDS = 1.0
 
@@ -45,5 +42,5 @@ async def follow(pool: db.Pool, clock: MovableClock) -> None:
         try:
             async with db.acquired(pool) as read:
                 clock.offset = await read_offset(read)
-        except (asyncpg.PostgresError, *db.NOT_NOW, Unavailable):
+        except db.ANY_TROUBLE:
             continue  # the database is away; the clock goes on as it was

@@ -13,7 +13,7 @@ from spms.core.machine import advance
 from spms.core.workdays import CalendarRules
 from spms.partners import actions as partners
 from spms.penalties import appeal_queries, fine_queries, point_queries, queries
-from spms.penalties.catalogue import terms
+from spms.penalties.catalogue import CATALOGUE, terms
 from spms.penalties.effect import (
     cure_date,
     end_interim,
@@ -44,29 +44,36 @@ from spms.penalties.refusals import (
     NotHeard,
     NotMilder,
     SamePerson,
+    WrongSource,
 )
 from spms.penalties.reporting import follow_inspections, follow_wrong_charges, report
 from spms.penalties.rules import TRANSITIONS, rank_of
 
 __all__ = [
     "AnsweredAlready", "AppealTooLate", "Decided", "NotHeard", "NotMilder", "SamePerson",
-    "answer", "appeal", "balance", "decide", "decide_appeal", "follow_inspections",
+    "WrongSource", "answer", "appeal", "balance", "decide", "decide_appeal", "follow_inspections",
     "follow_wrong_charges", "get", "propose", "report",
 ]  # fmt: skip
 
 
 async def propose(tx: Connection, data: NewBreach, *, actor: Actor, now: datetime) -> Breach:
-    """Propose a breach on an officer's own motion; another officer decides it.
+    """Propose a breach on an officer's own motion, or what a complaint or audit found.
+
+    Another officer decides it.
 
     The same finding (reference and kind, or one about the same subject that is not cured) is the
-    same breach and is returned again. Raises `NotFound` for an SP or service that is none.
+    same breach and is returned again. Raises `NotFound` for an SP or service that is none, and
+    `WrongSource` for a source that does not report this kind.
     """
     await partners.get(tx, data.sp_id)
     for service_id in data.service_ids:
         if (await catalogue.get(tx, service_id)).sp_id != data.sp_id:
             raise NotFound
+    source = Source(data.source.value)
+    if source not in CATALOGUE[data.kind].causes:
+        raise WrongSource
     found = Finding(
-        sp_id=data.sp_id, kind=data.kind, source=Source.OFFICER, subject=data.subject,
+        sp_id=data.sp_id, kind=data.kind, source=source, subject=data.subject,
         source_id=f"{data.sp_id}/{data.reference}", service_ids=sorted(set(data.service_ids)),
         statement=data.statement,
     )  # fmt: skip

@@ -39,6 +39,12 @@ FROM_ERROR = {
     "after_unsubscribe": (BreachKind.CHARGED_AFTER_LEAVING, Source.COMPENSATION),
     "duplicate": (BreachKind.CHARGED_TWICE, Source.COMPENSATION),
     "price_mismatch": (BreachKind.CHARGED_OTHERWISE, Source.COMPENSATION),
+    "in_trial": (BreachKind.TRIAL_CHARGED, Source.CONSENT_AUDIT),
+    "number_suspended": (BreachKind.CHARGED_WHILE_SUSPENDED, Source.COMPENSATION),
+    "number_terminated": (BreachKind.CHARGED_WHILE_SUSPENDED, Source.COMPENSATION),
+    "undelivered": (BreachKind.CHARGED_UNUSED, Source.COMPENSATION),
+    "barred": (BreachKind.CHARGED_WITHOUT_CONSENT, Source.COMPENSATION),
+    "over_cap": (BreachKind.CAP_EVADED, Source.COMPENSATION),
 }
 
 

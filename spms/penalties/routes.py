@@ -82,7 +82,7 @@ async def catalogue() -> Catalogue:
 
 
 @post("/breaches", status_code=201, guards=[only(Role.COMPLIANCE)],
-      responses=refusals(NotFound))  # fmt: skip
+      responses=refusals(NotFound, actions.WrongSource))  # fmt: skip
 async def propose(data: NewBreach, tx: Connection, actor: Actor, now: datetime) -> Breach:
     """Propose a breach; another officer decides whether it takes effect."""
     return await actions.propose(tx, data, actor=actor, now=now)
