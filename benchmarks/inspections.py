@@ -31,12 +31,11 @@ from spms.core.settings import Settings
 from spms.inspections import actions
 from spms.inspections.calling import pump_calls
 from spms.inspections.model import Start
-from spms.inspections.prober import LINGER_SECONDS, SipProber
+from spms.inspections.prober import HOLD_SECONDS, LINGER_SECONDS, SipProber
 
 SCENARIOS = Path(__file__).parent.parent / "tests" / "inspections" / "sipp"
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
-HOLD_SECONDS = 3
 ADD_SP = """
     INSERT INTO sp (id, code, name, name_key, licence_no, responsible_name, responsible_mobile,
                     status, applied_at, activated_at)
@@ -51,7 +50,13 @@ ADD_LINES = """
 END = '<recv response="200" crlf="true">\n  </recv>\n'
 """Where SIPp's own scenario of a caller is over."""
 
-JUDGED = "SELECT outcome, count(*) AS calls FROM hotline_call GROUP BY outcome"
+OUTCOMES = "SELECT outcome, count(*) AS calls FROM hotline_call GROUP BY outcome"
+VERDICTS = "SELECT verdict, count(*) AS items FROM inspection_item GROUP BY verdict"
+ONE_CALL_DECIDES = """
+    INSERT INTO rulebook (version, effective_from, rules, reason, created_at, created_by)
+    VALUES (2, $1, '{"inspection": {"good_percent": 99, "bad_percent": 1}}', 'bench', $1, 'bench')
+"""
+"""So far apart are the marks that one answer judges an item: every call is judged to its end."""
 
 
 def free_port() -> int:
@@ -102,6 +107,7 @@ async def planned(pool: db.Pool, items: int) -> float:
     async with db.transaction(pool) as tx:
         await tx.execute(ADD_SP, sps, BEGUN)
         await tx.execute(ADD_LINES, sps, BEGUN)
+        await tx.execute(ONE_CALL_DECIDES, BEGUN)
     began = time.perf_counter()
     async with db.transaction(pool) as tx:
         await actions.draw_plan(
@@ -110,7 +116,7 @@ async def planned(pool: db.Pool, items: int) -> float:
     return time.perf_counter() - began
 
 
-async def measure(items: int, calls: int, simultaneous: int) -> dict[str, Any]:
+async def measure(items: int, calls: int, simultaneous: int, hold: float) -> dict[str, Any]:
     """Plan, call, and let `sipp` do the same."""
     async with base(settings_from_environment()) as ground:
         plan_seconds = await planned(ground.pool, items)
@@ -128,24 +134,26 @@ async def measure(items: int, calls: int, simultaneous: int) -> dict[str, Any]:
                     sip_host="127.0.0.1", sip_port=port, sip_simultaneous=simultaneous,
                     sip_calls_per_second=1000,
                 ))  # fmt: skip
+                prober.hold_seconds = hold
                 began = time.perf_counter()
                 await pump_calls(ground.pool, prober, FixedClock(NOON))
                 ours = calls / (time.perf_counter() - began)
             async with sipp(folder, *uas):
                 await asyncio.sleep(0.5)
                 began = time.perf_counter()
-                uac = ("-sf", str(same_length(folder)), "-d", str(1000 * HOLD_SECONDS), "-l", str(simultaneous),
+                uac = ("-sf", str(same_length(folder)), "-d", str(round(1000 * hold)), "-l", str(simultaneous),
                        "-r", "1000", "-m", str(calls), "-p", str(free_port()))  # fmt: skip
                 async with sipp(folder, *uac, f"127.0.0.1:{port}") as caller:
                     await caller.wait()
                 theirs = calls / (time.perf_counter() - began)
         async with db.snapshot(ground.pool) as read:
-            outcomes = {str(row["outcome"]): row["calls"] for row in await read.fetch(JUDGED)}
+            outcomes = {str(row["outcome"]): row["calls"] for row in await read.fetch(OUTCOMES)}
+            verdicts = {str(row["verdict"]): row["items"] for row in await read.fetch(VERDICTS)}
     return {
-        "call_seconds": HOLD_SECONDS + LINGER_SECONDS, "items": items, "calls": calls, "simultaneous": simultaneous,
+        "call_seconds": hold + LINGER_SECONDS, "items": items, "calls": calls, "simultaneous": simultaneous,
         "plan_seconds": round(plan_seconds, 2), "calls_per_second": round(ours, 1),
         "sipp_calls_per_second": round(theirs, 1), "ratio": round(ours / theirs, 2),
-        "outcomes": outcomes,
+        "outcomes": outcomes, "verdicts": verdicts,
     }  # fmt: skip
 
 
@@ -155,11 +163,14 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=10_000)
     parser.add_argument("--calls", type=int, help="of the items; default: all")
     parser.add_argument("--simultaneous", type=int, default=200)
+    parser.add_argument("--hold", type=float, default=HOLD_SECONDS, help="seconds of each call")
     parser.add_argument("--json", type=Path)
     told = parser.parse_args()
     if "SPMS_DATABASE_URL" not in os.environ:
         raise SystemExit("SPMS_DATABASE_URL must name an empty database")
-    result = asyncio.run(measure(told.items, told.calls or told.items, told.simultaneous))
+    result = asyncio.run(
+        measure(told.items, told.calls or told.items, told.simultaneous, told.hold)
+    )
     text = json.dumps(result, indent=1)
     print(text)  # noqa: T201 - the result
     if told.json is not None:

@@ -24,8 +24,6 @@ from spms.core.errors import Refused
 TICK_SECONDS = 1.0
 SKEW_TOLERATED = timedelta(seconds=5)
 CHANNEL = "spms_work"
-AWAY: tuple[type[Exception], ...] = (asyncpg.PostgresError, Refused, *db.NOT_NOW)
-"""What the loops outlast: the database is away, or refuses; they ask again a moment later."""
 
 log = structlog.get_logger()
 
@@ -113,7 +111,7 @@ async def _hold(pool: db.Pool, job: SlotJob | ChunkJob, slot: slots.Slot) -> Non
     """Renew the lease while the work goes on; a worker that stands still lets it run out."""
     while True:
         await asyncio.sleep(job.lease.total_seconds() / 3)
-        with contextlib.suppress(*AWAY):
+        with contextlib.suppress(*db.ANY_TROUBLE, Refused):
             async with db.transaction(pool) as tx:
                 if not await slots.renew(tx, slot, job.lease):
                     return
@@ -229,6 +227,6 @@ class Worker:
             try:
                 async with self.house.pool.acquire() as connection:
                     await self._listen_on(connection)
-            except AWAY:
+            except db.ANY_TROUBLE:
                 pass
             await asyncio.sleep(TICK_SECONDS)

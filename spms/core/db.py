@@ -40,6 +40,9 @@ NOT_NOW: tuple[type[Exception], ...] = (
 )
 """What a database raises that cannot answer now: the same request may succeed a moment later."""
 
+ANY_TROUBLE: tuple[type[Exception], ...] = (asyncpg.PostgresError, *NOT_NOW, Unavailable)
+"""Whatever the database may raise: for loops that go on when it is over."""
+
 SESSION = {
     "application_name": "spms",
     "timezone": "UTC",

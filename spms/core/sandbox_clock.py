@@ -7,14 +7,10 @@ within a second.
 import asyncio
 from datetime import timedelta
 
-import asyncpg
-
 from spms.core import db
 from spms.core.clock import MovableClock
-from spms.core.errors import Refused
 
 FOLLOW_SECONDS = 1.0
-AWAY: tuple[type[Exception], ...] = (asyncpg.PostgresError, Refused, *db.NOT_NOW)
 
 OFFSET = "SELECT clock_offset_seconds FROM instance"
 MOVE = """
@@ -46,5 +42,5 @@ async def follow(pool: db.Pool, clock: MovableClock) -> None:
         try:
             async with db.acquired(pool) as read:
                 clock.offset = await read_offset(read)
-        except AWAY:
+        except db.ANY_TROUBLE:
             continue  # the database is away; the clock goes on as it was

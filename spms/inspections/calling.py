@@ -1,12 +1,14 @@
 """Places the calls that are due: takes and commits, calls without a transaction, records, judges.
 
-Whatever happens between taking and recording, a crash of the process included, leaves a lease
-that ends; the attempt is then `unknown`, counts for nothing, and another one follows later.
+A result waits for a database that is away, as long as its call's lease lasts. Whatever else happens
+between taking and recording, a crash of the process included, leaves a lease that ends; the
+attempt is then `unknown`, counts for nothing, and another one follows later.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import Final, Protocol
 
 import asyncpg
@@ -15,6 +17,7 @@ import structlog
 from spms.core import db
 from spms.core.clock import Clock
 from spms.core.db import Connection, Pool
+from spms.core.errors import Unavailable
 from spms.inspections import actions
 from spms.inspections.model import Placing
 from spms.inspections.prober import Prober
@@ -27,6 +30,12 @@ WRITERS: Final = 4
 LEASE_MARGIN_SECONDS: Final = 10.0
 """By how much a lease outlives the longest call: what writing down its result may take."""
 
+RETRY_SECONDS: Final = 0.25
+"""How often a result knocks at a database that is away."""
+
+AWAY: Final[tuple[type[Exception], ...]] = (*db.NOT_NOW, Unavailable)
+"""What says that the database cannot take the result now; anything else will not pass by itself."""
+
 log = structlog.get_logger()
 
 
@@ -35,8 +44,8 @@ async def pump_calls(pool: Pool, prober: Prober, clock: Clock) -> int:
 
     Never more than `prober.simultaneous` at a time and `prober.calls_per_second` begun in a
     second. Any number of pumps may run. When cancelled, calls under way are hung up and stay
-    without a result. An error of the database is raised after all calls have ended; leases take
-    care of what it left.
+    without a result. An error of the database is raised after all calls have ended and written
+    down their results, or could not before their leases ended; those take care of what is left.
     """
     ended = await _until_none(pool, clock, actions.give_up_lost)
     ended += await _until_none(pool, clock, actions.drop_withdrawn)
@@ -46,14 +55,20 @@ async def pump_calls(pool: Pool, prober: Prober, clock: Clock) -> int:
         running: set[asyncio.Task[Exception | None]] = set()
         while trouble is None:
             room = prober.simultaneous - len(running)
-            taken = await _take(pool, prober, clock, room) if room else []
+            lease_ends = asyncio.get_running_loop().time() + _lease_seconds(prober)
+            try:
+                taken = await _take(pool, prober, clock, room) if room else []
+            except Exception as error:  # noqa: BLE001 - raised when the calls under way are over
+                trouble = error
+                break
+            record = partial(_record, pool, pace, lease_ends)
             for call in taken:
-                running.add(group.create_task(_place(pool, prober, clock, call, pace)))
+                running.add(group.create_task(_place(prober, clock, call, pace, record)))
             placed += len(taken)
             if not running:
                 break
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            trouble = next((error for task in done if (error := task.result())), None)
+            trouble = next(filter(None, (task.result() for task in done)), None)
         rest = await asyncio.gather(*running)
     trouble = trouble or next((error for error in rest if error), None)
     if trouble is not None:
@@ -92,6 +107,10 @@ class _Pace:
         await asyncio.sleep(mine - now)
 
 
+def _lease_seconds(prober: Prober) -> float:
+    return prober.longest_seconds + LEASE_MARGIN_SECONDS
+
+
 async def _take(pool: Pool, prober: Prober, clock: Clock, limit: int) -> list[Placing]:
     """Take calls and commit; nothing when another pump took one to the same number meanwhile."""
     most = max(1, int(prober.calls_per_second))  # what is taken is begun within the second
@@ -99,30 +118,31 @@ async def _take(pool: Pool, prober: Prober, clock: Clock, limit: int) -> list[Pl
         async with db.transaction(pool) as tx:
             return await actions.take_due_calls(
                 tx, callers=prober.callers, limit=min(limit, most),
-                lease_seconds=prober.longest_seconds + LEASE_MARGIN_SECONDS, now=clock.now(),
+                lease_seconds=_lease_seconds(prober), now=clock.now(),
             )  # fmt: skip
     except asyncpg.UniqueViolationError:
         return []
 
 
+Write = Callable[[Connection], Awaitable[None]]
+Record = Callable[[Write], Awaitable[Exception | None]]
+
+
 async def _place(
-    pool: Pool, prober: Prober, clock: Clock, call: Placing, pace: _Pace
+    prober: Prober, clock: Clock, call: Placing, pace: _Pace, record: Record
 ) -> Exception | None:
     """Place one call and record it; return what went wrong, so that other calls go on."""
     await pace.turn()
     if not may_leave(call, clock.now()):  # the clock left the permitted hours meanwhile
-        return await _record(pool, pace, _as_unknown(call, clock))
+        return await record(_as_unknown(call, clock))
     try:
         async with asyncio.timeout(prober.longest_seconds):
             result = await prober.place(call, clock=clock)
     except Exception as error:  # noqa: BLE001 - whatever it was, the call may have been placed
         kind = type(error).__name__
         log.warning("call_unknown", item=str(call.item_id), attempt=call.attempt_no, error=kind)
-        return await _record(pool, pace, _as_unknown(call, clock))
-    return await _record(pool, pace, _with_result(call, result, clock))
-
-
-Write = Callable[[Connection], Awaitable[None]]
+        return await record(_as_unknown(call, clock))
+    return await record(_with_result(call, result, clock))
 
 
 def _as_unknown(call: Placing, clock: Clock) -> Write:
@@ -133,10 +153,20 @@ def _with_result(call: Placing, result: CallResult, clock: Clock) -> Write:
     return lambda tx: actions.record_call(tx, call, result, now=clock.now())
 
 
-async def _record(pool: Pool, pace: _Pace, write: Write) -> Exception | None:
-    try:
-        async with pace.writing, db.transaction(pool) as tx:
-            await write(tx)
-    except Exception as error:  # noqa: BLE001 - raised by the pump when the other calls are over
-        return error
-    return None
+async def _record(pool: Pool, pace: _Pace, lease_ends: float, write: Write) -> Exception | None:
+    """Write down how a call ended; while the database is away, try again until its lease ends.
+
+    Trying again is safe: what was committed without our hearing of it is not `placing` any more.
+    """
+    while True:
+        try:
+            async with pace.writing, db.transaction(pool) as tx:
+                await write(tx)
+        except AWAY as error:
+            if asyncio.get_running_loop().time() >= lease_ends:
+                return error
+            await asyncio.sleep(RETRY_SECONDS)
+        except Exception as error:  # noqa: BLE001 - raised by the pump when the other calls are over
+            return error
+        else:
+            return None

@@ -67,7 +67,8 @@ class InspectionRules(msgspec.Struct, frozen=True, kw_only=True):
     """Of an SP's answered calls of a month, so many in a hundred within `answer_seconds`."""
     work_opens: Annotated[str, msgspec.Meta(pattern=HOUR)] = "09:00"
     work_closes: Annotated[str, msgspec.Meta(pattern=HOUR)] = "18:00"
-    """Working hours, Monday to Friday: calls in them are shown apart in the service proof."""
+    """Working hours, on working days (section `calendar`): calls in them are shown apart in the
+    service proof."""
     person_calls: Annotated[int, msgspec.Meta(ge=2, le=50)] = 6
     """Most calls to a responsible person in one quarter; then it is given up undecided."""
     person_hours: Annotated[int, msgspec.Meta(ge=1, le=240)] = 20

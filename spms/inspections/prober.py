@@ -25,6 +25,9 @@ PATIENCE_SECONDS: Final = 480.0
 LINGER_SECONDS: Final = 1.0
 """How long a finished call still answers repeats; meanwhile it takes one of the trunk's places."""
 
+HOLD_SECONDS: Final = 3.0
+"""How long an answered call is listened to."""
+
 SANDBOX_CALLS: Final = 20
 SANDBOX_PATIENCE_SECONDS: Final = 15.0
 SANDBOX_RING_SECONDS: Final = 0.4
@@ -65,6 +68,7 @@ class SipProber:
     """
 
     longest_seconds = PATIENCE_SECONDS
+    hold_seconds = HOLD_SECONDS
 
     def __init__(self, settings: Settings) -> None:
         """Read the trunk's address and credentials; raise `SettingsError` when they cannot be."""
@@ -107,7 +111,10 @@ class SipProber:
             self._trunk, local_host=here, caller=call.caller,
             ring_seconds=max(self._trunk.ring_seconds, call.ring_seconds),
         )  # fmt: skip
-        return await place_call(trunk, call.number, call_id=call.call_id, clock=clock.now)
+        return await place_call(
+            trunk, call.number, call_id=call.call_id, clock=clock.now,
+            hold_seconds=self.hold_seconds,
+        )  # fmt: skip
 
 
 def listed(text: str) -> list[str]:

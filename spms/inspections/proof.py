@@ -31,7 +31,7 @@ class ServiceProof(msgspec.Struct, frozen=True, kw_only=True):
     lines_answered: int
     """Of these, the ones that answered at least once: an SP promises both of its lines."""
     working_calls: int
-    """Calls in working hours: Monday to Friday, by the rulebook's hours."""
+    """Calls in working hours: on working days, by the rulebook's hours."""
     working_answered: int
     other_calls: int
     other_answered: int

@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 
 from spms.core.db import Connection, many
+from spms.core.workdays import CalendarRules
 from spms.inspections.model import Candidate, Drawn
 from spms.inspections.policy import InspectionRules
 from spms.inspections.proof import ServiceProof
@@ -18,7 +19,9 @@ FIGURES = """
         SELECT i.sp_id, i.hotline, i.reason IN ('answered', 'attempts_used') AS fair,
                c.outcome = 'answered' AND NOT c.other_party AS answered,
                COALESCE(c.ring_ms, 0) <= $4::bigint AS in_time,
-               extract(isodow FROM c.placed_at AT TIME ZONE 'Asia/Shanghai') <= 5
+               CASE WHEN extract(isodow FROM c.placed_at AT TIME ZONE 'Asia/Shanghai') <= 5
+                    THEN (c.placed_at AT TIME ZONE 'Asia/Shanghai')::date <> ALL ($10::date[])
+                    ELSE (c.placed_at AT TIME ZONE 'Asia/Shanghai')::date = ANY ($11::date[]) END
                AND (c.placed_at AT TIME ZONE 'Asia/Shanghai')::time >= $5::time
                AND (c.placed_at AT TIME ZONE 'Asia/Shanghai')::time < $6::time AS working
           FROM inspection_item i JOIN hotline_call c ON c.item_id = i.id
@@ -50,12 +53,15 @@ async def figures(
     month: date,
     between: tuple[datetime, datetime],
     rules: InspectionRules,
+    *,
+    calendar: CalendarRules,
     now: datetime,
 ) -> list[ServiceProof]:
     """Sum up a month of every SP that has none yet; `too_slow` is for the caller to say."""
     rows = await read.fetch(
         FIGURES, month, *between, 1_000 * rules.answer_seconds + TIMER_SLACK_MS,
         rules.work_begins, rules.work_ends, rules.answer_seconds, rules.answer_percent, now,
+        calendar.days_off, calendar.days_worked,
     )  # fmt: skip
     return many(ServiceProof, rows)
 

@@ -11,6 +11,7 @@ from spms.core.access import Actor
 from spms.core.clock import business_month, month_range
 from spms.core.db import Connection
 from spms.core.ids import new_id
+from spms.core.workdays import CalendarRules
 from spms.inspections import plan_queries, proof_queries, queries
 from spms.inspections.model import Candidate, PlanDocument, Start
 from spms.inspections.policy import InspectionRules
@@ -31,11 +32,11 @@ async def sum_up_months(tx: Connection, *, now: datetime) -> str:
     month, count, slow = business_month(now), 0, 0
     for _ in range(MONTHS_BACK):
         month = business_month(month_range(month)[0] - timedelta(hours=1))
-        rules = await rulebook.section(tx, InspectionRules, at=month_range(month)[0])
-        found = [
-            _judged(one, rules)
-            for one in await proof_queries.figures(tx, month, month_range(month), rules, now)
-        ]
+        between = month_range(month)
+        rules = await rulebook.section(tx, InspectionRules, at=between[0])
+        calendar = await rulebook.section(tx, CalendarRules, at=between[0])
+        figures = await proof_queries.figures(tx, month, between, rules, calendar=calendar, now=now)
+        found = [_judged(one, rules) for one in figures]
         new = await proof_queries.add(tx, found)
         for one in (one for one in found if one.too_slow and one.sp_id in new):
             await _tell(tx, one, now=now)

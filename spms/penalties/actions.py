@@ -10,9 +10,10 @@ from spms.core.db import Connection
 from spms.core.errors import NotFound
 from spms.core.ids import new_id
 from spms.core.machine import advance
+from spms.core.workdays import CalendarRules
 from spms.partners import actions as partners
-from spms.penalties import fine_queries, queries
-from spms.penalties.catalogue import terms
+from spms.penalties import appeal_queries, fine_queries, point_queries, queries
+from spms.penalties.catalogue import CATALOGUE, terms
 from spms.penalties.effect import (
     cure_date,
     end_interim,
@@ -43,6 +44,7 @@ from spms.penalties.refusals import (
     NotHeard,
     NotMilder,
     SamePerson,
+    WrongSource,
 )
 from spms.penalties.reporting import (
     follow_inspections,
@@ -54,23 +56,30 @@ from spms.penalties.rules import TRANSITIONS, rank_of
 
 __all__ = [
     "AnsweredAlready", "AppealTooLate", "Decided", "NotHeard", "NotMilder", "SamePerson",
-    "answer", "appeal", "balance", "decide", "decide_appeal", "follow_inspections", "follow_leavings",
+    "WrongSource", "answer", "appeal", "balance", "decide", "decide_appeal", "follow_inspections",
+    "follow_leavings",
     "follow_wrong_charges", "get", "propose", "report",
 ]  # fmt: skip
 
 
 async def propose(tx: Connection, data: NewBreach, *, actor: Actor, now: datetime) -> Breach:
-    """Propose a breach on an officer's own motion; another officer decides it.
+    """Propose a breach on an officer's own motion, or what a complaint or audit found.
+
+    Another officer decides it.
 
     The same finding (reference and kind, or one about the same subject that is not cured) is the
-    same breach and is returned again. Raises `NotFound` for an SP or service that is none.
+    same breach and is returned again. Raises `NotFound` for an SP or service that is none, and
+    `WrongSource` for a source that does not report this kind.
     """
     await partners.get(tx, data.sp_id)
     for service_id in data.service_ids:
         if (await catalogue.get(tx, service_id)).sp_id != data.sp_id:
             raise NotFound
+    source = Source(data.source.value)
+    if source not in CATALOGUE[data.kind].causes:
+        raise WrongSource
     found = Finding(
-        sp_id=data.sp_id, kind=data.kind, source=Source.OFFICER, subject=data.subject,
+        sp_id=data.sp_id, kind=data.kind, source=source, subject=data.subject,
         source_id=f"{data.sp_id}/{data.reference}", service_ids=sorted(set(data.service_ids)),
         statement=data.statement,
     )  # fmt: skip
@@ -131,7 +140,7 @@ async def appeal(
         id=new_id(), breach_id=breach_id, statement=statement, opened_at=now,
         opened_by=actor.label,
     )  # fmt: skip
-    if not await queries.add_appeal(tx, new):
+    if not await appeal_queries.add_appeal(tx, new):
         raise Decided
     try:
         await move(tx, breach, BreachAction.APPEAL, actor=actor, now=now, reason=statement)
@@ -155,7 +164,7 @@ async def decide_appeal(
     Quashing gives back everything that it brought. Raises `SamePerson` for whoever proposed or
     decided the breach, `Decided` for a second decision, `NotMilder`.
     """
-    found = await queries.appeal(tx, appeal_id)
+    found = await appeal_queries.appeal(tx, appeal_id)
     if found is None:
         raise NotFound
     breach = await locked(tx, found.breach_id)
@@ -165,7 +174,7 @@ async def decide_appeal(
     if vary_to and not (uphold and grades.index(vary_to) < grades.index(breach.grade)):
         raise NotMilder
     decision = "varied" if vary_to else "upheld" if uphold else "quashed"
-    if not await queries.decide_appeal(
+    if not await appeal_queries.decide_appeal(
         tx, appeal_id, decision, at=now, actor=actor.label, reason=reason
     ):
         raise Decided
@@ -177,7 +186,7 @@ async def decide_appeal(
     await audit.note(
         tx, f"appeal {decision}", "breach", breach.id, actor=actor, now=now, reason=reason
     )
-    return await queries.appeal(tx, appeal_id) or found
+    return await appeal_queries.appeal(tx, appeal_id) or found
 
 
 async def _stand(
@@ -185,11 +194,12 @@ async def _stand(
 ) -> None:
     """Make a breach final, perhaps at a lower grade; its cure date counts from the decision."""
     rules = await rulebook.section(tx, PenaltyRules, at=now)
+    calendar = await rulebook.section(tx, CalendarRules, at=now)
     brings = terms(breach.kind, rules, grade=grade or breach.grade)
     points = min(brings.points, breach.points) if grade else breach.points
     change = Change(
         final_at=now, grade=grade, points=points,
-        cure_by=cure_date(now, brings.cure_working_days)
+        cure_by=cure_date(now, brings.cure_working_days, calendar)
         if breach.remedy in {Remedy.DUE, Remedy.REPORTED} else None,
     )  # fmt: skip
     action = BreachAction.VARY if grade else BreachAction.UPHOLD
@@ -208,7 +218,7 @@ async def _stand(
 async def balance(read: Connection, sp_id: UUID, *, year: int, at: datetime) -> Balance:
     """Return what is left of an SP's points of a year, and what it may apply for with them."""
     rules = await rulebook.section(read, PenaltyRules, at=at)
-    gone = await queries.deducted(read, sp_id, year)
+    gone = await point_queries.deducted(read, sp_id, year)
     left = rules.yearly_points - gone
     return Balance(
         sp_id=sp_id, year=year, granted=rules.yearly_points, deducted=gone, left=left,

@@ -1,7 +1,8 @@
 """The catalogue of breaches (违约目录) as data, and what one brings under given rules. Pure.
 
 Grades follow Sichuan Unicom's three (一般, 严重, 重大: reference domain §1.10 P1); each line names
-where its rule comes from. The rulebook may grade a kind otherwise (`penalty.grades`).
+where its rule comes from. They are 51 kinds, as many as that agreement has; its own list is not public, so
+each kind here is a rule of domain §1 whose breach an SP can be held to. The rulebook may grade a kind otherwise (`penalty.grades`).
 """
 
 from collections.abc import Mapping
@@ -80,6 +81,39 @@ _LINES = (
           measures=(Measure.SETTLEMENT_HELD,)),
     _line(K.CONFIDENTIALITY, G.SERIOUS, "泄露用户资料或商业秘密", "P2"),
     _line(K.BAD_PRESS, G.GENERAL, "负面新闻曝光", "P2, P3"),
+    _line(K.TARIFF_NOT_FILED, G.SERIOUS, "未备案资费收费", "T2", S.SETTLEMENT_AUDIT, S.COMPLAINT),
+    _line(K.TARIFF_NOTICE_INCOMPLETE, G.GENERAL, "订购告知要素不全", "T1, T3, T7", S.CONSENT_AUDIT,
+          S.COMPLAINT),
+    _line(K.NOTICE_ALTERED, G.SERIOUS, "擅改已审核的告知文本", "T7, C12", S.CONSENT_AUDIT),
+    _line(K.RECURRENCE_HIDDEN, G.SERIOUS, "隐瞒包月性质", "T4, T6", S.COMPLAINT, apology=True),
+    _line(K.PRICE_CHANGED_UNANNOUNCED, G.SERIOUS, "擅自调价", "L8, T2", S.SETTLEMENT_AUDIT,
+          S.COMPLAINT),
+    _line(K.TRIAL_CHARGED, G.SERIOUS, "试用期满未重新确认即收费", "C4, H1, H2", S.CONSENT_AUDIT,
+          S.COMPENSATION, S.COMPLAINT, apology=True),
+    _line(K.BUNDLED_CONSENT, G.SERIOUS, "捆绑订购", "C11", S.CONSENT_AUDIT, S.COMPLAINT,
+          apology=True),
+    _line(K.CONSENT_BY_SILENCE, G.SERIOUS, "以沉默或误导方式获取确认", "C6, C9", S.CONSENT_AUDIT,
+          S.COMPLAINT, apology=True),
+    _line(K.LOGS_ALTERED, G.GRAVE, "篡改订购记录", "C7, C10", S.CONSENT_AUDIT, interim=True),
+    _line(K.CHARGED_WHILE_SUSPENDED, G.GENERAL, "停机、拆机期间计费", "M7", S.SETTLEMENT_AUDIT,
+          S.COMPENSATION, S.COMPLAINT),
+    _line(K.CHARGED_UNUSED, G.SERIOUS, "未开通、未使用而计费", "F2", S.COMPENSATION, S.COMPLAINT,
+          apology=True),
+    _line(K.CAP_EVADED, G.SERIOUS, "规避消费限额", "R7", S.COMPENSATION, S.SETTLEMENT_AUDIT, S.COMPLAINT),
+    _line(K.LEAVING_CHARGED, G.SERIOUS, "退订收取信息费", "U6", S.COMPLAINT),
+    _line(K.LEAVING_UNANSWERED, G.GENERAL, "退订后无确认短信", "U6, U9", S.COMPLAINT),
+    _line(K.REMINDER_MISSING, G.GENERAL, "续费前未提醒", "R3, R8, R9", S.CONSENT_AUDIT, S.COMPLAINT),
+    _line(K.REFUND_REFUSED, G.SERIOUS, "拒不先行赔付", "F3, F4", S.COMPENSATION, S.COMPLAINT),
+    _line(K.COMPLAINT_PASSED_ON, G.GENERAL, "推诿投诉，违反首问负责", "K4", S.COMPLAINT),
+    _line(K.CALL_BACK_MISSED, G.GENERAL, "投诉未回访", "K1", S.COMPLAINT),
+    _line(K.HOTLINE_MISHANDLED, G.GENERAL, "热线非直拨固定电话或语音循环", "L2", S.INSPECTION, S.COMPLAINT),
+    _line(K.SENDER_HIDDEN, G.GRAVE, "隐匿、冒用主叫号码或端口", "B5, S11", S.COMPLAINT, interim=True),
+    _line(K.QUIET_HOURS, G.GENERAL, "免打扰时段群发", "S7", S.COMPLAINT),
+    _line(K.REFUSAL_IGNORED, G.SERIOUS, "用户拒收后继续发送", "S1, S12", S.COMPLAINT),
+    _line(K.PORT_SUBLET, G.GRAVE, "转租、转借端口或代码", "S8, P21", S.SETTLEMENT_AUDIT,
+          measures=(Measure.SETTLEMENT_HELD,)),
+    _line(K.RECORDS_NOT_KEPT, G.GENERAL, "未按期保存收发记录", "D1, D2, D3", S.CONSENT_AUDIT,
+          S.COMPLAINT),
 )  # fmt: skip
 
 CATALOGUE: Final[Mapping[BreachKind, Offence]] = MappingProxyType(

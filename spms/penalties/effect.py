@@ -15,10 +15,11 @@ from spms.core.db import Connection
 from spms.core.errors import NotFound, Unavailable
 from spms.core.ids import derived_id, new_id
 from spms.core.machine import advance
+from spms.core.workdays import CalendarRules
 from spms.partners import actions as partners
 from spms.partners import bad_credit
 from spms.partners.model import Measure
-from spms.penalties import fine_queries, queries, remedy_queries
+from spms.penalties import fine_queries, point_queries, queries, remedy_queries
 from spms.penalties.catalogue import CATALOGUE, terms
 from spms.penalties.model import (
     STANDING,
@@ -33,7 +34,7 @@ from spms.penalties.model import (
 )
 from spms.penalties.queries import Change
 from spms.penalties.refusals import Decided
-from spms.penalties.rules import REMEDIES, TRANSITIONS, cause_of, consequences, working_days_later
+from spms.penalties.rules import REMEDIES, TRANSITIONS, cause_of, consequences
 
 CAUSE = "breach"
 INTERIM = "interim"
@@ -52,7 +53,7 @@ async def get(read: Connection, breach_id: UUID) -> Breach:
 async def locked(tx: Connection, breach_id: UUID) -> Breach:
     """Load a breach with its SP's balance held; raise `NotFound`."""
     breach = await get(tx, breach_id)
-    await queries.lock_sp(tx, breach.sp_id)
+    await point_queries.lock_sp(tx, breach.sp_id)
     return await get(tx, breach_id)
 
 
@@ -86,17 +87,18 @@ async def take_effect(
 ) -> Breach:
     """Let a proposed breach count: points, cure date, fine, measures; return it as it is then."""
     rules = await rulebook.section(tx, PenaltyRules, at=now)
-    await queries.lock_sp(tx, breach.sp_id)
+    calendar = await rulebook.section(tx, CalendarRules, at=now)
+    await point_queries.lock_sp(tx, breach.sp_id)
     brings = terms(breach.kind, rules, grade=breach.grade)
     change = Change(
         decided_by=decided_by,
-        appeal_by=working_days_later(now, rules.appeal_working_days),
-        cure_by=cure_date(now, brings.cure_working_days),
+        appeal_by=calendar.days_later(now, rules.appeal_working_days),
+        cure_by=cure_date(now, brings.cure_working_days, calendar),
         remedy=Remedy.VOID if breach.source_kind is Source.LINKAGE else Remedy.DUE,
     )
     await move(tx, breach, BreachAction.CONFIRM, actor=actor, now=now, reason=reason, change=change)
     year = business_day(now).year
-    await queries.add_points(
+    await point_queries.add_points(
         tx, new_id(), sp_id=breach.sp_id, year=year, points=breach.points, breach_id=breach.id,
         reverses=None, at=now,
     )  # fmt: skip
@@ -110,9 +112,9 @@ async def take_effect(
     return await get(tx, breach.id)
 
 
-def cure_date(now: datetime, working_days: int) -> datetime:
+def cure_date(now: datetime, working_days: int, calendar: CalendarRules) -> datetime:
     """Return by when a breach must be cured; nought days is at once."""
-    return working_days_later(now, working_days) if working_days else now
+    return calendar.days_later(now, working_days) if working_days else now
 
 
 async def interim_shield(
@@ -121,11 +123,12 @@ async def interim_shield(
     """Shield the services of the gravest from the notice on, for a limited time."""
     if not CATALOGUE[breach.kind].interim:
         return
+    calendar = await rulebook.section(tx, CalendarRules, at=now)
     for service_id in breach.service_ids:
         await partners.restrict(
             tx, sp_id=breach.sp_id, service_id=service_id, measure=Measure.SHIELDED,
             cause_kind=CAUSE, cause_id=f"{breach.id}/{INTERIM}", reason="until it is decided",
-            ends_at=working_days_later(now, rules.interim_working_days), actor=actor, now=now,
+            ends_at=calendar.days_later(now, rules.interim_working_days), actor=actor, now=now,
         )  # fmt: skip
 
 
@@ -218,12 +221,12 @@ async def give_back(
     tx: Connection, breach: Breach, points: int | None, *, actor: Actor, now: datetime
 ) -> None:
     """Give points back (null: all) by a reversing entry, and work out that year's ladder anew."""
-    entry = await queries.points_of(tx, breach.id)
+    entry = await point_queries.points_of(tx, breach.id)
     if entry is None:
         return
     back = entry.points if points is None else points
     if back:
-        await queries.add_points(
+        await point_queries.add_points(
             tx, new_id(), sp_id=breach.sp_id, year=entry.year, points=-back,
             breach_id=breach.id, reverses=entry.id, at=now,
         )  # fmt: skip
@@ -242,7 +245,7 @@ async def enforce(
     wanted = {
         (cause_of(c.breach_id, c.measure), c.service_id): c for c in consequences(standing, rules)
     }
-    held = await queries.measures_in_force(tx, sp_id, year, now)
+    held = await point_queries.measures_in_force(tx, sp_id, year, now)
     for (cause, service_id), consequence in wanted.items():
         if (cause, service_id) not in held:
             await partners.restrict(

@@ -196,14 +196,24 @@ class Consequence(msgspec.Struct, frozen=True, kw_only=True):
     service_id: UUID | None = None
 
 
+class Reporter(StrEnum):
+    """What a person may report: findings of other sources come from their own rooms."""
+
+    OFFICER = Source.OFFICER.value
+    COMPLAINT = Source.COMPLAINT.value
+    CONSENT_AUDIT = Source.CONSENT_AUDIT.value
+    SETTLEMENT_AUDIT = Source.SETTLEMENT_AUDIT.value
+
+
 class NewBreach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A breach that an officer proposes on their own motion."""
+    """A breach that an officer proposes: on their own motion, or of a complaint or an audit."""
 
     sp_id: UUID
     kind: BreachKind
     service_ids: Annotated[list[UUID], msgspec.Meta(max_length=100)] = []
     reference: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
-    """What was found, in the officer's own numbering: the same finding is the same breach."""
+    """What was found, in its source's own numbering: the same finding is the same breach."""
+    source: Reporter = Reporter.OFFICER
     subject: Annotated[str, msgspec.Meta(max_length=100)] = ""
     """What it is about, such as a hotline: while that is not cured it is one breach."""
     statement: Statement

@@ -1,7 +1,4 @@
-"""Statements on breaches, appeals and points.
-
-Writes breach, breach_event, breach_report, appeal, point_entry.
-"""
+"""Statements on breaches and their history. Writes breach, breach_event, breach_report."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +7,6 @@ import msgspec
 
 from spms.core.db import Connection, changed, many, one
 from spms.penalties.model import (
-    Appeal,
     Breach,
     BreachAction,
     BreachEvent,
@@ -19,19 +15,6 @@ from spms.penalties.model import (
     Grade,
     Remedy,
 )
-
-# Points, measures and decisions of one SP happen one after the other.
-# SPs of one company (联动) share their turn: a breach of one may be entered for all.
-LOCK_SP = """
-    SELECT pg_advisory_xact_lock(hashtextextended('penalties ' || COALESCE(
-           (SELECT company FROM sp_link WHERE sp_id = $1), $1::text), 0))
-"""
-
-
-async def lock_sp(tx: Connection, sp_id: UUID) -> None:
-    """Hold an SP's balance until the transaction ends."""
-    await tx.execute(LOCK_SP, sp_id)
-
 
 BREACH = """
     SELECT id, sp_id, kind, grade, points, service_ids, source_kind, source_id, subject, statement,
@@ -217,145 +200,9 @@ async def history(read: Connection, breach_id: UUID) -> list[BreachEvent]:
     return many(BreachEvent, await read.fetch(HISTORY, breach_id))
 
 
-ADD_POINTS = """
-    INSERT INTO point_entry (id, sp_id, year, points, breach_id, reverses, at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
-"""
-
-
-async def add_points(
-    tx: Connection,
-    entry_id: UUID,
-    *,
-    sp_id: UUID,
-    year: int,
-    points: int,
-    breach_id: UUID,
-    reverses: UUID | None,
-    at: datetime,
-) -> bool:
-    """Deduct points for a breach, or give them back; once each."""
-    tag = await tx.execute(ADD_POINTS, entry_id, sp_id, year, points, breach_id, reverses, at)
-    return changed(tag) == 1
-
-
-class PointEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """What a breach deducts by now, and the entry that a reversal of it names."""
-
-    id: UUID
-    year: int
-    points: int
-
-
-# A reversal names the entry before it, so that no two reverse the same.
-ENTRY_OF = """
-    SELECT (array_agg(id ORDER BY at DESC, reverses NULLS LAST, id))[1] AS id,
-           min(year) AS year, sum(points)::int AS points
-      FROM point_entry WHERE breach_id = $1 HAVING count(*) > 0
-"""
 CAUSED_BY = BREACH + " WHERE caused_by = $1 ORDER BY sp_id, id"
 
 
 async def caused_by(read: Connection, breach_id: UUID) -> list[Breach]:
     """List the breaches that escalate one or carry it over."""
     return many(Breach, await read.fetch(CAUSED_BY, breach_id))
-
-
-async def points_of(read: Connection, breach_id: UUID) -> PointEntry | None:
-    """Return what a breach deducted."""
-    return one(PointEntry, await read.fetchrow(ENTRY_OF, breach_id))
-
-
-DEDUCTED = "SELECT COALESCE(sum(points), 0) FROM point_entry WHERE sp_id = $1 AND year = $2"
-
-
-async def deducted(read: Connection, sp_id: UUID, year: int) -> int:
-    """Sum what a year's breaches deducted, less what was given back."""
-    total: int = await read.fetchval(DEDUCTED, sp_id, year)
-    return total
-
-
-APPEAL = """
-    SELECT id, breach_id, statement, opened_at, opened_by, decision, decided_at, decided_by, reason
-      FROM appeal
-"""
-
-APPEAL_BY_ID = APPEAL + " WHERE id = $1"
-
-
-async def appeal(read: Connection, appeal_id: UUID) -> Appeal | None:
-    """Load one appeal."""
-    return one(Appeal, await read.fetchrow(APPEAL_BY_ID, appeal_id))
-
-
-OPEN_APPEALS = (
-    APPEAL
-    + """
-     WHERE decision IS NULL AND ($1::uuid IS NULL OR id > $1) ORDER BY id LIMIT $2
-"""
-)
-
-
-async def open_appeals(read: Connection, after: UUID | None, limit: int) -> list[Appeal]:
-    """List appeals that wait for a decision, oldest first."""
-    return many(Appeal, await read.fetch(OPEN_APPEALS, after, limit))
-
-
-ADD_APPEAL = """
-    INSERT INTO appeal (id, breach_id, statement, opened_at, opened_by)
-    VALUES ($1, $2, $3, $4, $5) ON CONFLICT (breach_id) DO NOTHING
-"""
-
-
-async def add_appeal(tx: Connection, new: Appeal) -> bool:
-    """Store an appeal; False when the breach has one."""
-    tag = await tx.execute(
-        ADD_APPEAL, new.id, new.breach_id, new.statement, new.opened_at, new.opened_by
-    )
-    return changed(tag) == 1
-
-
-DECIDE_APPEAL = """
-    UPDATE appeal SET decision = $2, decided_at = $3, decided_by = $4, reason = $5
-     WHERE id = $1 AND decision IS NULL
-"""
-
-
-async def decide_appeal(
-    tx: Connection, appeal_id: UUID, decision: str, *, at: datetime, actor: str, reason: str
-) -> bool:
-    """Close an appeal; False when it was closed already."""
-    tag = await tx.execute(DECIDE_APPEAL, appeal_id, decision, at, actor, reason)
-    return changed(tag) == 1
-
-
-CLOSE_APPEAL = """
-    UPDATE appeal SET decision = 'quashed', decided_at = $2, decided_by = $3, reason = $4
-     WHERE breach_id = $1 AND decision IS NULL
-"""
-
-
-async def close_appeal(
-    tx: Connection, breach_id: UUID, *, at: datetime, actor: str, reason: str
-) -> None:
-    """Close a breach's open appeal, if there is one: what it was about has fallen."""
-    await tx.execute(CLOSE_APPEAL, breach_id, at, actor, reason)
-
-
-# What the ladder holds for an SP's breaches of a year, by cause (`<breach>/<measure>`).
-MEASURES_IN_FORCE = """
-    SELECT r.cause_id, r.service_id FROM restriction r
-     WHERE r.sp_id = $1 AND r.cause_kind = 'breach' AND r.starts_at <= $3
-       AND (r.ends_at IS NULL OR r.ends_at > $3)
-       AND r.measure <> 'settlement_cut' AND r.cause_id NOT LIKE '%/interim'
-       AND EXISTS (SELECT FROM point_entry e
-                    WHERE e.breach_id = split_part(r.cause_id, '/', 1)::uuid AND e.year = $2)
-"""
-
-
-async def measures_in_force(
-    read: Connection, sp_id: UUID, year: int, at: datetime
-) -> set[tuple[str, UUID | None]]:
-    """Return the causes and services of what the ladder of a year holds at an instant."""
-    rows = await read.fetch(MEASURES_IN_FORCE, sp_id, year, at)
-    return {(row["cause_id"], row["service_id"]) for row in rows}

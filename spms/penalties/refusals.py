@@ -37,3 +37,9 @@ class NotMilder(Unprocessable):
     """An appeal can only be varied to a lower grade."""
 
     code = "not_milder"
+
+
+class WrongSource(Unprocessable):
+    """The catalogue does not have this kind of breach reported by this source."""
+
+    code = "wrong_source"

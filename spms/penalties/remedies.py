@@ -9,7 +9,7 @@ from spms.core.clock import business_day
 from spms.core.db import Connection
 from spms.core.machine import advance
 from spms.partners import actions as partners
-from spms.penalties import fine_queries, queries, remedy_queries
+from spms.penalties import fine_queries, point_queries, remedy_queries
 from spms.penalties.catalogue import terms
 from spms.penalties.effect import CAUSE, add, enforce, get, locked, take_effect
 from spms.penalties.model import (
@@ -79,7 +79,7 @@ async def _close(
     """Close a breach as cured: what shielded its services goes, its points stay."""
     await _step(tx, breach, RemedyAction.CLOSE, actor=actor, now=now, reason=reason)
     await fine_queries.void_suspended(tx, breach.id, at=now)
-    entry = await queries.points_of(tx, breach.id)
+    entry = await point_queries.points_of(tx, breach.id)
     if entry is not None:
         rules = await rulebook.section(tx, PenaltyRules, at=now)
         await enforce(tx, breach.sp_id, entry.year, rules, actor=actor, now=now)
@@ -90,7 +90,7 @@ async def found_good(
     tx: Connection, sp_id: UUID, hotline: str, item_id: UUID, *, actor: Actor, now: datetime
 ) -> None:
     """Close the breaches about a hotline that a later spot check has found good."""
-    await queries.lock_sp(tx, sp_id)
+    await point_queries.lock_sp(tx, sp_id)
     for breach in await remedy_queries.shown_good(tx, sp_id, hotline, item_id):
         words = f"spot check {item_id} found the line good"
         await _close(tx, breach, actor=actor, now=now, reason=words)

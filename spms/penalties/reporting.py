@@ -9,9 +9,10 @@ from spms.core.access import Actor
 from spms.core.clock import business_day, start_of_day
 from spms.core.db import Connection
 from spms.core.outbox import OutboxItem
+from spms.core.workdays import CalendarRules
 from spms.inspections.model import TOPIC_JUDGED, TOPIC_SET_ASIDE, Verdict
 from spms.inspections.proof import TOPIC_SLOW
-from spms.penalties import queries, remedies, remedy_queries
+from spms.penalties import appeal_queries, point_queries, remedies, remedy_queries
 from spms.penalties.catalogue import terms
 from spms.penalties.effect import add, end_interim, fall, interim_shield, locked, move, take_effect
 from spms.penalties.model import (
@@ -24,7 +25,6 @@ from spms.penalties.model import (
     PenaltyRules,
     Source,
 )
-from spms.penalties.rules import working_days_later
 from spms.subscriptions.leaving_model import TOPIC_OVERDUE, DutyKind
 
 FROM_VERDICT = {
@@ -40,6 +40,12 @@ FROM_ERROR = {
     "after_unsubscribe": (BreachKind.CHARGED_AFTER_LEAVING, Source.COMPENSATION),
     "duplicate": (BreachKind.CHARGED_TWICE, Source.COMPENSATION),
     "price_mismatch": (BreachKind.CHARGED_OTHERWISE, Source.COMPENSATION),
+    "in_trial": (BreachKind.TRIAL_CHARGED, Source.CONSENT_AUDIT),
+    "number_suspended": (BreachKind.CHARGED_WHILE_SUSPENDED, Source.COMPENSATION),
+    "number_terminated": (BreachKind.CHARGED_WHILE_SUSPENDED, Source.COMPENSATION),
+    "undelivered": (BreachKind.CHARGED_UNUSED, Source.COMPENSATION),
+    "barred": (BreachKind.CHARGED_WITHOUT_CONSENT, Source.COMPENSATION),
+    "over_cap": (BreachKind.CAP_EVADED, Source.COMPENSATION),
 }
 
 
@@ -51,8 +57,9 @@ async def report(tx: Connection, found: Finding, *, actor: Actor, now: datetime)
     services of the gravest are shielded meanwhile.
     """
     rules = await rulebook.section(tx, PenaltyRules, at=now)
+    calendar = await rulebook.section(tx, CalendarRules, at=now)
     brings = terms(found.kind, rules)
-    answer_by = working_days_later(now, rules.statement_working_days)
+    answer_by = calendar.days_later(now, rules.statement_working_days)
     breach = await add(
         tx, found, grade=brings.grade, points=brings.points, answer_by=answer_by, actor=actor,
         now=now,
@@ -97,7 +104,7 @@ async def _follow(tx: Connection, item: OutboxItem, *, actor: Actor, now: dateti
         service_ids=await catalogue.services_showing_hotline(tx, sp_id, hotline),
         statement=WORDS[kind],
     )  # fmt: skip
-    await queries.lock_sp(tx, sp_id)
+    await point_queries.lock_sp(tx, sp_id)
     brings = terms(kind, await rulebook.section(tx, PenaltyRules, at=now))
     breach = await add(tx, found, grade=brings.grade, points=brings.points, actor=actor, now=now)
     if breach.state is not BreachState.PROPOSED or breach.source_kind is not Source.INSPECTION:
@@ -144,7 +151,7 @@ async def _set_aside(tx: Connection, item_id: str, *, actor: Actor, now: datetim
             continue
         if breach.state not in STANDING:
             continue
-        await queries.close_appeal(tx, breach.id, at=now, actor=actor.label, reason=words)
+        await appeal_queries.close_appeal(tx, breach.id, at=now, actor=actor.label, reason=words)
         await move(tx, breach, BreachAction.QUASH, actor=actor, now=now, reason=words)
         await fall(tx, breach, actor=actor, now=now)
 

@@ -13,7 +13,7 @@ from spms.core.errors import NotAllowed, NotFound
 from spms.core.http import refusals
 from spms.core.paging import Cursor, Limit, Page, read_cursor, write_cursor
 from spms.partners import actions as partners
-from spms.penalties import actions, queries, remedies
+from spms.penalties import actions, appeal_queries, queries, remedies
 from spms.penalties.catalogue import CATALOGUE, Offence
 from spms.penalties.model import (
     Appeal,
@@ -82,7 +82,7 @@ async def catalogue() -> Catalogue:
 
 
 @post("/breaches", status_code=201, guards=[only(Role.COMPLIANCE)],
-      responses=refusals(NotFound))  # fmt: skip
+      responses=refusals(NotFound, actions.WrongSource))  # fmt: skip
 async def propose(data: NewBreach, tx: Connection, actor: Actor, now: datetime) -> Breach:
     """Propose a breach; another officer decides whether it takes effect."""
     return await actions.propose(tx, data, actor=actor, now=now)
@@ -177,7 +177,7 @@ async def open_appeals(
 ) -> Page[Appeal]:
     """List appeals that wait for a decision, oldest first."""
     key = await read_cursor(read, actor, "appeals", after, tuple[UUID])
-    rows = await queries.open_appeals(read, key[0] if key else None, limit + 1)
+    rows = await appeal_queries.open_appeals(read, key[0] if key else None, limit + 1)
     more = len(rows) > limit
     cursor = await write_cursor(read, actor, "appeals", [rows[limit - 1].id]) if more else None
     return Page(items=rows[:limit], next=cursor)

@@ -1,9 +1,7 @@
-"""Transitions, the ladder, working days. Pure."""
+"""Transitions and the ladder. Pure."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
 
-from spms.core.clock import business_day, start_of_day
 from spms.partners.model import Measure
 from spms.penalties.catalogue import CATALOGUE, Terms
 from spms.penalties.model import (
@@ -17,8 +15,6 @@ from spms.penalties.model import (
     Remedy,
     RemedyAction,
 )
-
-SATURDAY = 5
 
 TRANSITIONS: dict[tuple[BreachState, BreachAction], BreachState] = {
     (BreachState.PROPOSED, BreachAction.CONFIRM): BreachState.EFFECTIVE,
@@ -99,17 +95,3 @@ def consequences(standing: Sequence[Breach], rules: PenaltyRules) -> list[Conseq
 def cause_of(breach_id: object, measure: Measure) -> str:
     """Name the cause of a restriction: the breach, and which of its measures."""
     return f"{breach_id}/{measure}"
-
-
-def working_days_later(at: datetime, days: int) -> datetime:
-    """Return the end (UTC) of the last of so many working days after the instant's own day.
-
-    Monday to Friday in Asia/Shanghai. Public holidays are not known here: around them the
-    deadline comes earlier than the calendar on the wall would have it.
-    """
-    day: date = business_day(at)
-    while days:
-        day += timedelta(days=1)
-        if day.weekday() < SATURDAY:
-            days -= 1
-    return start_of_day(day + timedelta(days=1))

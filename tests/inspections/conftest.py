@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import shutil
 import socket
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
@@ -33,6 +34,16 @@ def free_port() -> int:
             return port
 
 
+def _sockets_of(pid: int) -> set[str]:
+    """Return the inodes of a process's sockets; none when it is over."""
+    found = set()
+    with suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                found |= set(re.findall(r"socket:\[(\d+)\]", str(descriptor.readlink())))
+    return found
+
+
 class Sipp:
     """Starts `sipp` for one call and says how it judged it."""
 
@@ -60,7 +71,7 @@ class Sipp:
     async def judged_right(self) -> None:
         """Wait for the end and fail with what SIPp says unless the whole scenario was played."""
         process = self._processes[-1]
-        said, _ = await asyncio.wait_for(process.communicate(), 15)
+        said, _ = await asyncio.wait_for(process.communicate(), 75)
         errors = self._folder / "errors.log"
         why = errors.read_text(errors="replace") if errors.exists() else ""
         assert process.returncode == 0, (
@@ -69,7 +80,7 @@ class Sipp:
 
     async def _start(self, *arguments: str) -> None:
         self.port = free_port()
-        fixed = ("-i", "127.0.0.1", "-p", str(self.port), "-m", "1", "-nostdin", "-timeout", "10s")
+        fixed = ("-i", "127.0.0.1", "-p", str(self.port), "-m", "1", "-nostdin", "-timeout", "60s")
         errors = ("-timeout_error", "-trace_err", "-error_file", str(self._folder / "errors.log"))
         self._processes.append(
             await asyncio.create_subprocess_exec(
@@ -85,16 +96,28 @@ class Sipp:
         )
 
     async def _until_bound(self) -> None:
-        """Wait for a socket that listens there: not for an old connection of the same number."""
-        listening = {("udp", "07"), ("tcp", "0A")}
-        for _ in range(500):
-            for kind, state in listening:
-                lines = Path(f"/proc/net/{kind}").read_text().splitlines()  # noqa: ASYNC240 - no disk
-                sockets = {(line.split()[1][-5:], line.split()[3]) for line in lines[1:]}
-                if (f":{self.port:04X}", state) in sockets:
-                    return
+        """Wait until SIPp itself listens there: a call before that would be refused by the machine.
+
+        A connection of others that is over, or has that number at its own end, is not meant.
+        """
+        process = self._processes[-1]
+        for _ in range(3_000):
+            if process.returncode is not None:
+                break
+            if self._listening() & _sockets_of(process.pid):
+                return
             await asyncio.sleep(0.02)
         pytest.fail("sipp did not open its port; is the scenario good XML?")
+
+    def _listening(self) -> set[str]:
+        """Return the inodes of the sockets that listen at the port."""
+        found = set()
+        for kind, state in (("udp", "07"), ("tcp", "0A")):
+            for line in Path(f"/proc/net/{kind}").read_text().splitlines()[1:]:
+                columns = line.split()
+                if columns[1].endswith(f":{self.port:04X}") and columns[3] == state:
+                    found.add(columns[9])
+        return found
 
     async def close(self) -> None:
         """Leave no process behind."""

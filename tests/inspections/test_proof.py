@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spms.core import db
 from spms.core.access import job_actor
-from spms.core.clock import FixedClock, business_month, month_range
+from spms.core.clock import FixedClock, business_day, business_month, month_range
 from spms.inspections import actions, judging, plan_queries, proving
 from spms.inspections.calling import pump_calls
 from spms.inspections.model import Start, Verdict, Why
@@ -104,6 +104,29 @@ async def sum_up(pool, at):
 async def follow(pool, at):
     async with db.transaction(pool) as tx:
         return await penalties.follow_inspections(tx, actor=JOB, now=at)
+
+
+async def test_calls_of_a_holiday_are_not_in_working_hours(pool, tx, now, sps, owner):
+    """The same calls of a Monday noon; in the rulebook that Monday is off for one of two runs."""
+    await draw(pool, now)
+    for call in await take(pool, now, limit=100):
+        await record(pool, call, now)
+    await owner.execute(
+        "UPDATE inspection_item SET state = 'judged', verdict = 'inconclusive',"
+        " reason = 'attempts_used', judged_at = $1 WHERE state = 'open'", now,
+    )  # fmt: skip
+    later = month_range(business_month(now))[1] + timedelta(hours=4)
+    seen = "SELECT sum(working_calls) AS working, sum(other_calls) AS other FROM service_proof"
+    await sum_up(pool, later)
+    assert tuple(await tx.fetchrow(seen)) == (2 * len(sps), 0)
+    await owner.execute("DELETE FROM service_proof")
+    await owner.execute(
+        "INSERT INTO rulebook VALUES (2, $1, jsonb_build_object('calendar',"
+        " jsonb_build_object('days_off', jsonb_build_array($2::text))), 'x', $1, 'test')",
+        now - 60 * DAY, business_day(now).isoformat(),
+    )  # fmt: skip
+    await sum_up(pool, later)
+    assert tuple(await tx.fetchrow(seen)) == (0, 2 * len(sps))
 
 
 async def test_a_slow_month_is_shown_found_and_reported_once(

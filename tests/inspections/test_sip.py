@@ -32,8 +32,9 @@ async def test_sipp_sees_a_right_call_and_we_a_right_outcome(
     sipp: Any, scenario: str, outcome: CallOutcome, code: int, cause: int | None
 ) -> None:
     port = await sipp.answer(scenario)
-    result = await call(trunk(port))
-    assert (result.outcome, result.sip_code, result.q850_cause) == (outcome, code, cause)
+    result = await call(trunk(port, t1_seconds=0.25))  # 16 s for a SIPp that waits for the machine
+    found = (result.outcome, result.sip_code, result.q850_cause)
+    assert found == (outcome, code, cause), result.trace
     assert (result.answered_at is not None) == (outcome is CallOutcome.ANSWERED)
     await sipp.judged_right()
 

@@ -46,7 +46,7 @@ async def main(url: str, wrong: float, every: float, lease: float, *ends: str) -
     )  # fmt: skip
     name = runner.worker_name()
     while True:
-        with contextlib.suppress(*runner.AWAY):
+        with contextlib.suppress(*db.ANY_TROUBLE):
             async with asyncpg.create_pool(
                 url,
                 min_size=1,

@@ -6,7 +6,7 @@ import random
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -33,25 +33,36 @@ class Crew:
         url, *more = self.arguments
         worker = await asyncio.create_subprocess_exec(
             sys.executable, str(WORKER), url, str(WRONG[place]), *more, cwd=ROOT,
-            env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
+            env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         self.workers[place : place + 1] = [worker]
 
+    async def signal(self, place: int, number: signal.Signals) -> None:
+        """Signal a worker; one that ended by itself is a fault, and what it said says which."""
+        worker = self.workers[place]
+        try:
+            worker.send_signal(number)
+        except ProcessLookupError:
+            _, said = await worker.communicate()
+            pytest.fail(f"a worker ended by itself: {said.decode(errors='replace')[-3000:]}")
+
     async def kill(self, place: int) -> None:
-        self.workers[place].kill()
-        await self.workers[place].wait()
+        await self.signal(place, signal.SIGKILL)
+        await self.workers[place].communicate()
         await self.start(place)
 
     async def pause(self, place: int, seconds: float) -> None:
-        self.workers[place].send_signal(signal.SIGSTOP)
+        await self.signal(place, signal.SIGSTOP)
         await asyncio.sleep(seconds)
-        self.workers[place].send_signal(signal.SIGCONT)
+        await self.signal(place, signal.SIGCONT)
 
     async def end(self) -> None:
+        """Leave none behind, whatever became of the others."""
         for worker in self.workers:
-            if worker.returncode is None:
+            with suppress(ProcessLookupError):
                 worker.kill()
-            await worker.wait()
+        for worker in self.workers:
+            await worker.communicate()
 
 
 async def _ask(owner_url: str, sql: str, *values: object) -> list[asyncpg.Record]:
@@ -158,6 +169,7 @@ async def test_two_hundred_slots_while_the_server_itself_is_restarted(tmp_path: 
         owner = await asyncpg.connect(server.owner_url)
         await roles.ensure_group(owner)
         await migrate.migrate(owner)
+        await roles.make_login(owner, server.owner_url)
         await owner.close()
 
         async def away() -> None:

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from spms.charging.model import Finding as ChargeFinding
 from spms.core.errors import NotAllowed
 from spms.core.machine import advance
 from spms.partners.model import Measure
@@ -13,6 +14,7 @@ from spms.partners.rules import company_key
 from spms.penalties.catalogue import CATALOGUE, terms
 from spms.penalties.model import BreachKind, Grade, PenaltyRules, Remedy, RemedyAction, Source
 from spms.penalties.register_queries import Past
+from spms.penalties.reporting import FROM_ERROR
 from spms.penalties.rules import REMEDIES, WORSE, escalation_points, rank_of
 from spms.penalties.what_if import compare, months_before
 from tests import make
@@ -24,10 +26,14 @@ DOC = (Path(__file__).parents[2] / "docs" / "penalties.md").read_text("utf-8")
 
 def test_every_kind_has_one_line_with_a_source_a_name_and_a_reporter_and_stands_in_the_manual():
     assert set(CATALOGUE) == set(BreachKind)
+    assert len(CATALOGUE) == 51  # as many as the source has (domain §1.10 P1)
     assert all(o.rule and o.name and Source.OFFICER in o.causes for o in CATALOGUE.values())
     assert {o.grade for o in CATALOGUE.values() if o.interim} == {Grade.GRAVE}
     for offence in CATALOGUE.values():
         assert f"| {offence.kind} | {offence.name} | {offence.grade} |" in DOC
+    for kind, source in FROM_ERROR.values():
+        assert source in CATALOGUE[kind].causes
+    assert set(FROM_ERROR) == {f.value for f in ChargeFinding}
     reported = {cause for o in CATALOGUE.values() for cause in o.causes}
     assert reported == set(Source) - {Source.ESCALATION, Source.LINKAGE}
 

@@ -12,7 +12,7 @@ from spms.inspections.model import TOPIC_JUDGED
 from spms.partners import actions as partners
 from spms.partners.model import Measure
 from spms.penalties import actions, queries
-from spms.penalties.model import BreachKind, BreachState, NewBreach
+from spms.penalties.model import BreachKind, BreachState, NewBreach, Reporter, Source
 from tests import make
 
 JOB = job_actor("follow_inspections")
@@ -180,6 +180,29 @@ async def test_a_proposed_breach_has_an_interim_shield_at_most_until_another_off
     for involved in (make.OFFICER, make.OFFICER_2):
         with pytest.raises(actions.SamePerson):
             await _decide(pool, now, appeal, uphold=False, actor=involved)
+
+
+async def test_what_a_complaint_or_an_audit_found_is_one_breach_with_an_officers_finding(
+    pool, now, sp
+):
+    """Each source is kept; a source that does not report a kind is refused."""
+
+    async def propose(**values):
+        data = NewBreach(
+            sp_id=sp[0], kind=BreachKind.SETTLEMENT_DATA_FALSE, subject="2026-02",
+            statement="the sums differ", **values,
+        )  # fmt: skip
+        async with db.transaction(pool) as tx:
+            return await actions.propose(tx, data, actor=make.OFFICER, now=now)
+
+    audit = await propose(source=Reporter.SETTLEMENT_AUDIT, reference="2026-02/7")
+    own = await propose(reference="A-9")
+    assert (audit.source_kind, own.id) == (Source.SETTLEMENT_AUDIT, audit.id)
+    async with db.acquired(pool) as read:
+        reports = await read.fetch("SELECT source_kind FROM breach_report ORDER BY 1")
+    assert {row["source_kind"] for row in reports} >= {"officer"}
+    with pytest.raises(actions.WrongSource):
+        await propose(source=Reporter.COMPLAINT, reference="K-1")
 
 
 async def test_another_sps_service_cannot_be_the_offending_one(pool, tx, now, sp):

@@ -20,7 +20,7 @@ from spms.penalties.model import (
     PenaltyRules,
     Source,
 )
-from spms.penalties.rules import TRANSITIONS, consequences, working_days_later
+from spms.penalties.rules import TRANSITIONS, consequences
 
 NOON = datetime(2026, 3, 2, 4, tzinfo=UTC)
 RULES = PenaltyRules()
@@ -85,9 +85,3 @@ def test_what_holds_for_the_sp_depends_on_the_sum_and_not_on_the_order(points):
 def test_every_move_that_is_not_in_the_table_is_refused(state, action):
     with pytest.raises(NotAllowed):
         advance(TRANSITIONS, state, action)
-
-
-def test_five_working_days_skip_the_weekend_and_end_at_midnight_in_shanghai():
-    assert working_days_later(NOON, 5) == datetime(2026, 3, 9, 16, tzinfo=UTC)
-    friday_night = datetime(2026, 3, 6, 15, 59, tzinfo=UTC)
-    assert working_days_later(friday_night, 1) == datetime(2026, 3, 9, 16, tzinfo=UTC)
