@@ -14,6 +14,7 @@ from spms.authorisation.express import Express
 from spms.authorisation.stream import stream
 from spms.catalogue import routes as catalogue
 from spms.charging import evidence_routes as charging_evidence
+from spms.charging import file_routes as charge_files
 from spms.charging import routes as charging
 from spms.compensation import routes as compensation
 from spms.core import evidence_routes, reference, sandbox_clock_routes
@@ -61,6 +62,7 @@ def routers(*, sandbox: bool) -> list[Router]:
         authorisation.router,
         reservation_routes.router,
         charging.router,
+        charge_files.router,
         charging_evidence.router,
         compensation.router,
         inspections.router,

@@ -140,60 +140,6 @@ class Landing(msgspec.Struct, frozen=True, kw_only=True):
     """In the order in which the lines came."""
 
 
-class FileFormat(StrEnum):
-    """How a charge file is written."""
-
-    CSV = "csv"
-    NDJSON = "ndjson"
-
-
-class FileState(StrEnum):
-    """How far a file is."""
-
-    LANDING = "landing"
-    """Part of it has landed; sending the same file again continues it."""
-    DONE = "done"
-
-
-class ChargeFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A charge file and how far it is; the receipt when `state` is `done`."""
-
-    id: UUID
-    sp_id: UUID
-    format: FileFormat
-    sha256: str
-    """Of the file after decompression, hexadecimal."""
-    state: FileState
-    lines: int
-    """Lines of data: the header does not count."""
-    landed: int
-    quarantined: int
-    duplicates: int
-    received_at: datetime
-    finished_at: datetime | None = None
-
-
-class ReasonCount(msgspec.Struct, frozen=True, kw_only=True):
-    """How many lines of a file were quarantined for one reason."""
-
-    reason: Reason
-    lines: int
-
-
-class ChargeFileReport(ChargeFile, frozen=True, kw_only=True):
-    """A charge file with its quarantine, counted by reason."""
-
-    reasons: list[ReasonCount]
-
-
-class QuarantinedLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line that did not become a charge. Its text stays with us: the sender has it."""
-
-    line_no: int
-    reason: Reason
-    at: datetime
-
-
 class Charge(msgspec.Struct, frozen=True, kw_only=True):
     """A charge as it stands now: as it landed, with every finding since."""
 
