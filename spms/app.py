@@ -14,7 +14,9 @@ from spms.authorisation.express import Express
 from spms.authorisation.stream import stream
 from spms.catalogue import routes as catalogue
 from spms.charging import evidence_routes as charging_evidence
+from spms.charging import file_routes as charge_files
 from spms.charging import routes as charging
+from spms.charging import suspicion_routes as charge_suspicions
 from spms.compensation import routes as compensation
 from spms.core import evidence_routes, reference, sandbox_clock_routes
 from spms.core import routes as core
@@ -63,6 +65,8 @@ def routers(*, sandbox: bool) -> list[Router]:
         authorisation.router,
         reservation_routes.router,
         charging.router,
+        charge_files.router,
+        charge_suspicions.router,
         charging_evidence.router,
         compensation.router,
         inspections.router,

@@ -5,7 +5,8 @@ it is kept as it came, judged against the consent, the number's state, the agree
 already charged and the caps, and what is wrong with it is written beside it. Only what cannot be
 read, or is not this SP's to charge, goes to quarantine.
 
-Tables written here: charge_file, charge_quarantine, charge_key, charge_record, charge_finding.
+Tables written here: charge_file, charge_quarantine, charge_key, charge_record, charge_finding,
+charge_suspicion, charge_observation.
 
 Invariants:
 - one record id of an SP is one charge for ever (`charge_key`), however often, in whatever file and

@@ -10,8 +10,17 @@ from uuid import UUID
 import msgspec
 
 from spms.authorisation.model import CapRules
-from spms.charging import file_queries, limit_queries, notices, queries
+from spms.charging import (
+    file_queries,
+    limit_queries,
+    notices,
+    queries,
+    stray_queries,
+    suspicions,
+)
+from spms.charging.facts import Facts, Holder, Item, Rules, Verdict
 from spms.charging.model import (
+    AuditRules,
     Charge,
     ChargingRules,
     Finding,
@@ -23,7 +32,7 @@ from spms.charging.model import (
     Reason,
 )
 from spms.charging.parsing import content_sha256
-from spms.charging.rating import Facts, Holder, Item, Rules, Standing, Verdict, judge, review
+from spms.charging.rating import Standing, judge, review
 from spms.core import rulebook
 from spms.core.access import Actor
 from spms.core.clock import business_month, month_range
@@ -72,6 +81,7 @@ async def land(
     judged = await _judge(tx, [f.item for f in landing])
     await queries.add_charges(tx, judged, sp_id=sp_id, file_id=file_id, now=now)
     await queries.add_findings(tx, judged, found_by=actor.label, now=now)
+    await suspicions.keep(tx, judged, sp_id=sp_id, found_by=actor.label, now=now)
     await notices.landed(tx, [item.charge_id for item, _, _ in judged], now=now)
     await file_queries.add_quarantine(tx, bad, sp_id=sp_id, file_id=file_id, now=now)
     verdicts = {item.charge_id: verdict for item, verdict, _ in judged}
@@ -114,10 +124,10 @@ async def reaudit(
     item = _item(stored)
     pick = await _rules_over(tx, stored.charged_at, stored.charged_at)
     rules = pick(stored.charged_at)
-    (known,) = await limit_queries.with_limits(
-        tx, [item], await queries.facts(tx, [item], rules.order_lifetime)
-    )
-    _, faults = review(item, known, Standing(), rules.order_lifetime)
+    known = await queries.facts(tx, [item], rules.order_lifetime)
+    known = await stray_queries.with_strays(tx, [item], known)
+    (fact,) = await limit_queries.with_limits(tx, [item], known)
+    _, faults = review(item, fact, Standing(), rules.order_lifetime)
     verdict = Verdict(faults, 0, stored.consent_id, stored.tariff_id, stored.authorisation_id)
     judged = [(item, verdict, stored.rulebook_version)]
     added = await queries.add_findings(tx, judged, found_by=actor.label, now=now)
@@ -165,7 +175,7 @@ async def _admit(
             service_id, kind = services[record.service_code]
             item = Item(
                 new_id(), record.record_id, record.msisdn, service_id, kind,
-                record.charged_at, record.price_fen, record.delivery,
+                record.charged_at, record.price_fen, record.delivery, sp_id,
             )  # fmt: skip
             fresh.append(Fresh(line, item, content_sha256(record), record.charged_at >= oldest))
     return fresh
@@ -205,8 +215,10 @@ async def _judge(tx: Connection, items: Sequence[Item]) -> list[tuple[Item, Verd
     pick = await _rules_over(tx, items[0].charged_at, items[-1].charged_at)
     lifetime = max(pick(item.charged_at).order_lifetime for item in items)
     known = await queries.facts(tx, items, lifetime)
+    known = await stray_queries.with_strays(tx, items, known)
     known = await limit_queries.with_limits(tx, items, known)
-    standing = await _standing(tx, items, known)
+    back = max(pick(item.charged_at).audit.split_minutes for item in items)
+    standing = await _standing(tx, items, known, back=timedelta(minutes=back))
     judged = []
     for item, fact in zip(items, known, strict=True):
         rules = pick(item.charged_at)
@@ -214,8 +226,10 @@ async def _judge(tx: Connection, items: Sequence[Item]) -> list[tuple[Item, Verd
     return judged
 
 
-async def _standing(tx: Connection, items: Sequence[Item], known: Sequence[Facts]) -> Standing:
-    """Read what stands already of the months and orders these charges are about."""
+async def _standing(
+    tx: Connection, items: Sequence[Item], known: Sequence[Facts], *, back: timedelta
+) -> Standing:
+    """Read what stands already of the months, orders and quick successions of these charges."""
     standing = Standing()
     numbers: defaultdict[date, set[str]] = defaultdict(set)
     orders: dict[UUID, datetime] = {}
@@ -232,8 +246,13 @@ async def _standing(tx: Connection, items: Sequence[Item], known: Sequence[Facts
             if monthly is not None:
                 standing.monthly[holder, service_id] = monthly
     if orders:
-        of = list({item.msisdn for item in items if item.kind is Kind.ON_DEMAND})
+        uses = [item for item in items if item.kind is Kind.ON_DEMAND]
+        of = list({item.msisdn for item in uses})
         standing.orders |= await queries.used_orders(tx, of, min(orders.values()), list(orders))
+        around = (uses[0].charged_at - back, uses[-1].charged_at)
+        for msisdn, epoch, at, due_fen in await queries.uses(tx, uses[0].sp_id, of, around):
+            holder = Holder(msisdn, epoch, business_month(at))
+            standing.row[holder, uses[0].sp_id].append((at, due_fen))
     return standing
 
 
@@ -250,6 +269,7 @@ async def _rules_over(
                 version=await rulebook.version_at(tx, at),
                 caps=await rulebook.section(tx, CapRules, at=at),
                 order_lifetime=timedelta(hours=consent.on_demand_hours),
+                audit=await rulebook.section(tx, AuditRules, at=at),
             )
         )
     return lambda at: versions[bisect_right(starts, at) - 1]
@@ -269,5 +289,5 @@ def _landed(f: Fresh, verdict: Verdict) -> LineOutcome:
 def _item(stored: Charge) -> Item:
     return Item(
         stored.id, stored.record_id, stored.msisdn, stored.service_id, stored.kind,
-        stored.charged_at, stored.price_fen, stored.delivery,
+        stored.charged_at, stored.price_fen, stored.delivery, stored.sp_id,
     )  # fmt: skip

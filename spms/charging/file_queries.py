@@ -4,14 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from spms.charging.model import (
-    ChargeFile,
-    FileFormat,
-    Landing,
-    Line,
-    QuarantinedLine,
-    ReasonCount,
-)
+from spms.charging.file_model import ChargeFile, QuarantinedLine, ReasonCount, Upload
+from spms.charging.model import Landing, Line
 from spms.core.db import Connection, many, one
 from spms.core.ids import new_id
 
@@ -34,25 +28,56 @@ async def add_quarantine(
     )  # fmt: skip
 
 
-_FILE_COLUMNS = """id, sp_id, format, encode(sha256, 'hex') AS sha256, state, lines, landed,
-           quarantined, duplicates, received_at, finished_at"""
+_FILE_COLUMNS = """id, sp_id, format, encoding, encode(sha256, 'hex') AS sha256, state, received,
+           lines, landed, quarantined, duplicates, received_at, finished_at"""
 
+# A file that began before its lines were counted ahead gets its count when it is sent again.
 OPEN_FILE = """
-    INSERT INTO charge_file (id, sp_id, owner, sha256, format, state, received_at)
-    VALUES ($1, $2, $3, $4, $5, 'landing', $6)
-    ON CONFLICT (owner, sha256) DO NOTHING
+    INSERT INTO charge_file (id, sp_id, owner, sha256, format, encoding, state, received,
+                             received_at)
+    VALUES ($1, $2, $3, $4, $5, $6, 'landing', $7, $8)
+    ON CONFLICT (owner, sha256) DO UPDATE SET received = EXCLUDED.received
+       WHERE charge_file.received IS NULL
 """
 FILE_OF = f"SELECT {_FILE_COLUMNS} FROM charge_file WHERE owner = $1 AND sha256 = $2"
 
 
 async def open_file(
-    tx: Connection, *, sp_id: UUID, owner: str, sha256: bytes, form: FileFormat, now: datetime
+    tx: Connection,
+    *,
+    sp_id: UUID,
+    owner: str,
+    sha256: bytes,
+    upload: Upload,
+    received: int,
+    now: datetime,
 ) -> ChargeFile:
     """Return the file with this content: the one already known, or a new one."""
-    await tx.execute(OPEN_FILE, new_id(), sp_id, owner, sha256, form, now)
+    await tx.execute(
+        OPEN_FILE, new_id(), sp_id, owner, sha256, upload.form, upload.encoding, received, now
+    )
     file = one(ChargeFile, await tx.fetchrow(FILE_OF, owner, sha256))
     assert file is not None  # noqa: S101 - inserted by us or by somebody who committed
     return file
+
+
+FILES_OF = f"""
+    SELECT {_FILE_COLUMNS} FROM charge_file
+     WHERE sp_id = $1 AND ($2::bytea IS NULL OR sha256 = $2) AND (received_at, id) < ($3, $4)
+     ORDER BY received_at DESC, id DESC LIMIT $5
+"""
+
+
+async def files_of(
+    read: Connection,
+    sp_id: UUID,
+    *,
+    sha256: bytes | None,
+    before: tuple[datetime, UUID],
+    limit: int,
+) -> list[ChargeFile]:
+    """Return an SP's files, newest first, before a key; with a digest only that file."""
+    return many(ChargeFile, await read.fetch(FILES_OF, sp_id, sha256, *before, limit))
 
 
 HOLD_FILE = f"SELECT {_FILE_COLUMNS} FROM charge_file WHERE id = $1 FOR UPDATE"

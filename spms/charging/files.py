@@ -6,80 +6,47 @@ continued after the last chunk. The sender gets a 2xx only for a file that has l
 """
 
 import asyncio
-import hashlib
 import tempfile
-import zlib
-from collections.abc import AsyncIterator, Iterator
-from itertools import islice
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from spms.charging import file_queries
 from spms.charging.actions import land
-from spms.charging.model import (
-    COLUMNS,
+from spms.charging.file_model import (
     ChargeFile,
     ChargeFileReport,
-    FileFormat,
     FileState,
-    Line,
     QuarantinedLine,
+    Upload,
 )
-from spms.charging.parsing import BOM, UTF_16_BOMS, physical_lines, read_line
+from spms.charging.model import Line
+from spms.charging.spooling import DigestMismatch, Manifest, Reader, spooled
 from spms.core.access import Actor
 from spms.core.clock import Clock
 from spms.core.db import Connection, Pool, transaction
-from spms.core.errors import NotFound, TooLarge, Unprocessable
+from spms.core.errors import Conflict, NotFound
 from spms.core.paging import Page, read_cursor, write_cursor
 
-CHUNK_LINES: Final = 5_000
-CHUNK_BYTES: Final = 4 * 1_048_576
-"""A chunk ends when it has either: what is in memory at once."""
-LINES_MAX: Final = 1_000_000
-RATIO_MAX: Final = 100
-RATIO_FREE_BYTES: Final = 1_048_576
-"""The ratio of a small file is nobody's bomb."""
-PIECE_BYTES: Final = 262_144
+LAST_ID = UUID(int=2**128 - 1)
+END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 
-class FileTooLarge(TooLarge):
-    """The file is over the limit of bytes (after decompression) or of lines."""
+class FileNotDone(Conflict):
+    """Part of the file has not landed yet: send it again, and it is continued."""
 
-    code = "file_too_large"
-
-
-class ArchivePolicy(Unprocessable):
-    """Only a whole gzip of one member, inflating at most a hundredfold, is read."""
-
-    code = "archive_policy"
-
-
-class HeaderWrong(Unprocessable):
-    """The file does not begin as its format must."""
-
-    code = "header_wrong"
-
-
-class FileEmpty(Unprocessable):
-    """The file has no content."""
-
-    code = "file_empty"
-
-
-class EncodingUnsupported(Unprocessable):
-    """The file is not UTF-8."""
-
-    code = "encoding_unsupported"
+    code = "file_not_done"
 
 
 async def receive(
     stream: AsyncIterator[bytes],
     *,
-    form: FileFormat,
-    gzip: bool,
+    upload: Upload,
+    manifest: Manifest,
     pool: Pool,
     clock: Clock,
     directory: Path,
@@ -88,18 +55,23 @@ async def receive(
 ) -> tuple[ChargeFile, bool]:
     """Take a whole file and land it; return its receipt and whether it was known as done.
 
-    Raises `FileTooLarge`, `ArchivePolicy`, `HeaderWrong`, `FileEmpty`, `EncodingUnsupported`:
-    then nothing of it has landed.
+    Raises `FileTooLarge`, `ArchivePolicy`, `HeaderWrong`, `FileEmpty`, `EncodingUnsupported`,
+    `EncodingSuspect`, `DigestMismatch`: then nothing of it has landed.
     """
     sp_id = actor.sp_id
     await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=directory) as spool:
-        sha256 = await _spool(stream, spool, gzip=gzip, limit_bytes=limit_bytes)
-        reader = Reader(spool, form)
+        sha256 = await spooled(
+            stream, spool, packing=upload.packing, limit_bytes=limit_bytes, directory=directory
+        )
+        reader = Reader(spool, upload.form, upload.encoding)
+        received = await asyncio.to_thread(reader.survey)
+        _compare(manifest, sha256, received)
         async with transaction(pool) as tx:
             file = await file_queries.open_file(
-                tx, sp_id=sp_id, owner=str(sp_id), sha256=sha256, form=form, now=clock.now()
-            )
+                tx, sp_id=sp_id, owner=str(sp_id), sha256=sha256, upload=upload,
+                received=received, now=clock.now(),
+            )  # fmt: skip
         if file.state is FileState.DONE:
             return file, True
         await asyncio.to_thread(reader.skip, file.lines)
@@ -111,6 +83,45 @@ async def receive(
                 )
             if landed is not None:
                 return landed, False
+
+
+def _compare(manifest: Manifest, sha256: bytes, received: int) -> None:
+    if manifest.sha256 is not None and manifest.sha256.lower() != sha256.hex():
+        raise DigestMismatch(f"the content has the SHA-256 {sha256.hex()}")
+    if manifest.lines is not None and manifest.lines != received:
+        raise DigestMismatch(f"the content has {received} lines of data")
+
+
+async def listed(
+    read: Connection, *, actor: Actor, sha256: str | None, cursor: str | None, limit: int
+) -> Page[ChargeFile]:
+    """List an SP's files, newest first; with a digest, the one with that content."""
+    key = await read_cursor(read, actor, "charge-files", cursor, tuple[datetime, UUID])
+    found = await file_queries.files_of(
+        read, actor.sp_id, sha256=bytes.fromhex(sha256) if sha256 else None,
+        before=key or (END_OF_TIME, LAST_ID), limit=limit + 1,
+    )  # fmt: skip
+    following = None
+    if len(found) > limit:
+        found = found[:limit]
+        last = [found[-1].received_at, found[-1].id]
+        following = await write_cursor(read, actor, "charge-files", last)
+    return Page(items=found, next=following)
+
+
+async def receipt(read: Connection, file_id: UUID, *, actor: Actor) -> dict[str, Any]:
+    """Return what a receipt of a file says, unsigned; raise `NotFound`, `FileNotDone`."""
+    told = await report(read, file_id, actor=actor)
+    if told.state is not FileState.DONE:
+        raise FileNotDone
+    return {
+        "about": {"kind": "charge_file", "id": str(file_id)},
+        "made_at": told.finished_at,
+        "made_for": actor.label,
+        "statement": msgspec.to_builtins(told),
+        "log": None,
+        "cites": [],
+    }
 
 
 async def report(read: Connection, file_id: UUID, *, actor: Actor) -> ChargeFileReport:
@@ -140,52 +151,6 @@ async def quarantine(
     return Page(items=found, next=following)
 
 
-class Reader:
-    """A spooled file, read forward in chunks of parsed lines."""
-
-    def __init__(self, spool: BinaryIO, form: FileFormat) -> None:
-        """Check how the file begins and stand before its first line of data."""
-        self.form = form
-        self.position = 0
-        """Lines of data passed so far."""
-        self._first_line_no = 1
-        spool.seek(0)
-        head = spool.read(len(BOM))
-        if not head:
-            raise FileEmpty
-        if head.startswith(UTF_16_BOMS):
-            raise EncodingUnsupported("write the file in UTF-8")
-        if head != BOM:
-            spool.seek(0)
-        start = spool.tell()
-        is_header = next(physical_lines(spool), b"") == ",".join(COLUMNS).encode()
-        if is_header is not (form is FileFormat.CSV):
-            raise HeaderWrong(f"a CSV file begins with the line {','.join(COLUMNS)}")
-        if form is FileFormat.CSV:
-            self._first_line_no = 2
-        else:
-            spool.seek(start)
-        self._lines = physical_lines(spool)
-
-    def skip(self, count: int) -> None:
-        """Pass lines that have landed already."""
-        self.position += sum(1 for _ in islice(self._lines, count))
-
-    def chunk(self) -> list[Line]:
-        """Parse the next lines; an empty list is the end of the file."""
-        return list(self._parsed())
-
-    def _parsed(self) -> Iterator[Line]:
-        size = 0
-        for raw in islice(self._lines, CHUNK_LINES):
-            line = read_line(self._first_line_no + self.position, raw, self.form)
-            self.position += 1
-            yield line
-            size += len(raw)
-            if size >= CHUNK_BYTES:
-                return
-
-
 async def _land_chunk(
     tx: Connection, file: ChargeFile, lines: list[Line], *, start: int, actor: Actor, clock: Clock
 ) -> ChargeFile | None:
@@ -207,57 +172,3 @@ async def _land_chunk(
         )  # fmt: skip
         await file_queries.count_lines(tx, file.id, landing)
     return None
-
-
-async def _spool(
-    stream: AsyncIterator[bytes], spool: BinaryIO, *, gzip: bool, limit_bytes: int
-) -> bytes:
-    """Write the content to disk, within limits; return its SHA-256."""
-    digest = hashlib.sha256()
-    inflater = Inflater() if gzip else None
-    size = line_ends = 0
-    async for received in stream:
-        for piece in inflater.feed(received) if inflater else (received,):
-            size += len(piece)
-            line_ends += piece.count(b"\n")
-            if size > limit_bytes or line_ends > LINES_MAX + 1:
-                raise FileTooLarge(f"at most {limit_bytes} bytes and {LINES_MAX} lines")
-            digest.update(piece)
-            spool.write(piece)
-    if inflater is not None:
-        inflater.close()
-    return digest.digest()
-
-
-class Inflater:
-    """Inflates a gzip of a single member piece by piece, and refuses a bomb before it grows."""
-
-    def __init__(self) -> None:
-        """Start before the first byte."""
-        self._inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        self._read = 0
-        self._made = 0
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield what the next compressed bytes hold; raise `ArchivePolicy`."""
-        self._read += len(data)
-        more = bool(data)
-        while more:
-            if self._inflate.eof:
-                raise ArchivePolicy("the gzip has more than one member, or bytes after its end")
-            try:
-                piece = self._inflate.decompress(data, PIECE_BYTES)
-            except zlib.error:
-                raise ArchivePolicy("this is not a gzip, or it is damaged") from None
-            self._made += len(piece)
-            if self._made > max(RATIO_FREE_BYTES, RATIO_MAX * self._read):
-                raise ArchivePolicy(f"the gzip inflates more than {RATIO_MAX}-fold")
-            yield piece
-            data = self._inflate.unconsumed_tail or self._inflate.unused_data
-            # A full piece may have left something inside the decompressor.
-            more = bool(data) or (len(piece) == PIECE_BYTES and not self._inflate.eof)
-
-    def close(self) -> None:
-        """Raise `ArchivePolicy` unless the gzip was whole."""
-        if not self._inflate.eof:
-            raise ArchivePolicy("the gzip is cut short")

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from spms.charging.rating import Facts, Item, OwnLimits
+from spms.charging.facts import Facts, Item, OwnLimits
 from spms.core.db import Connection
 
 # Most numbers have neither: two index look-ups per number of a batch, and no row.

@@ -52,6 +52,30 @@ class Finding(StrEnum):
     """Over the monthly cap of the number and service, or of the number over all services;
     the holder's own cap at the instant of the charge, else the operator's."""
 
+    AFTER_TRANSFER = "after_transfer"
+    """Agreed to by a former holder of the number; the present one never did."""
+    OTHER_SERVICE = "other_service"
+    """The fee code of a service this holder does not have, at the price of one of the same SP
+    that she has."""
+    MT_WITHOUT_MO = "mt_without_mo"
+    """An on-demand service that this holder never ordered by any message."""
+    SPLIT_CHARGES = "split_charges"
+    """One of several charges of one SP in quick succession which together come to more than one
+    charge may (a rolling sum)."""
+    NO_DECISION = "no_decision"
+    """The SP never asked whether it may (鉴权)."""
+
+
+class Mode(StrEnum):
+    """What follows when a rule of the audit strikes."""
+
+    REFUND = "refund"
+    """A finding: what was not due is paid back by itself."""
+    REVIEW = "review"
+    """A suspicion: a person decides whether it is a finding."""
+    OBSERVE = "observe"
+    """Counted, and nothing else: how a rule is tried before it is trusted."""
+
 
 class Reason(StrEnum):
     """Why a line did not become a charge."""
@@ -140,60 +164,6 @@ class Landing(msgspec.Struct, frozen=True, kw_only=True):
     """In the order in which the lines came."""
 
 
-class FileFormat(StrEnum):
-    """How a charge file is written."""
-
-    CSV = "csv"
-    NDJSON = "ndjson"
-
-
-class FileState(StrEnum):
-    """How far a file is."""
-
-    LANDING = "landing"
-    """Part of it has landed; sending the same file again continues it."""
-    DONE = "done"
-
-
-class ChargeFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A charge file and how far it is; the receipt when `state` is `done`."""
-
-    id: UUID
-    sp_id: UUID
-    format: FileFormat
-    sha256: str
-    """Of the file after decompression, hexadecimal."""
-    state: FileState
-    lines: int
-    """Lines of data: the header does not count."""
-    landed: int
-    quarantined: int
-    duplicates: int
-    received_at: datetime
-    finished_at: datetime | None = None
-
-
-class ReasonCount(msgspec.Struct, frozen=True, kw_only=True):
-    """How many lines of a file were quarantined for one reason."""
-
-    reason: Reason
-    lines: int
-
-
-class ChargeFileReport(ChargeFile, frozen=True, kw_only=True):
-    """A charge file with its quarantine, counted by reason."""
-
-    reasons: list[ReasonCount]
-
-
-class QuarantinedLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line that did not become a charge. Its text stays with us: the sender has it."""
-
-    line_no: int
-    reason: Reason
-    at: datetime
-
-
 class Charge(msgspec.Struct, frozen=True, kw_only=True):
     """A charge as it stands now: as it landed, with every finding since."""
 
@@ -276,3 +246,25 @@ class ChargingRules(msgspec.Struct, frozen=True, kw_only=True):
     """A record may be this many hours old when it reaches us (reference: reliability S8)."""
     ahead_minutes: Annotated[int, msgspec.Meta(ge=0, le=60)] = 5
     """And this far ahead of our clock."""
+
+
+class AuditRules(msgspec.Struct, frozen=True, kw_only=True):
+    """Rulebook section `audit`: the rules no promise rests on. All others always refund."""
+
+    split_mode: Mode = Mode.REVIEW
+    split_minutes: Annotated[int, msgspec.Meta(ge=1, le=1440)] = 30
+    split_charges: Annotated[int, msgspec.Meta(ge=2, le=100)] = 3
+    """From this many charges of one SP to one number within the minutes on …"""
+    split_fen: Annotated[int, msgspec.Meta(ge=1)] = 1_000
+    """… which together come to more than this, each is suspect."""
+    no_decision_mode: Mode = Mode.OBSERVE
+
+    def mode(self, kind: Finding) -> Mode:
+        """Return what follows from a finding of a kind."""
+        match kind:
+            case Finding.SPLIT_CHARGES:
+                return self.split_mode
+            case Finding.NO_DECISION:
+                return self.no_decision_mode
+            case _:
+                return Mode.REFUND

@@ -13,15 +13,8 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from spms.charging.model import (
-    COLUMNS,
-    ChargeRecordIn,
-    Delivery,
-    FileFormat,
-    Line,
-    Reason,
-    RecordIn,
-)
+from spms.charging.file_model import Encoding, FileFormat
+from spms.charging.model import COLUMNS, ChargeRecordIn, Delivery, Line, Reason, RecordIn
 from spms.core.phone import PhoneError, parse_msisdn
 from spms.core.strict import Fault, Malformed, scan_json
 
@@ -103,13 +96,19 @@ READERS: Final[dict[FileFormat, Callable[[bytes], ChargeRecordIn]]] = {
 }
 
 
-def read_line(line_no: int, raw: bytes, form: FileFormat) -> Line:
-    """Read one physical line without its end; a long one was cut to the limit plus one byte."""
+def read_line(
+    line_no: int, raw: bytes, form: FileFormat, encoding: Encoding = Encoding.UTF_8
+) -> Line:
+    """Read one physical line without its end; a long one was cut to the limit plus one byte.
+
+    What is declared is what is read, never guessed: much GB18030 is valid UTF-8 and says nonsense.
+    """
     if len(raw) > LINE_LIMIT_BYTES:
         kept = raw[:KEPT_OF_A_LONG_LINE]
         return Line(line_no=line_no, raw=kept, reason=Reason.LINE_TOO_LONG)
     try:
-        return Line(line_no=line_no, raw=raw, record=READERS[form](raw))
+        text = raw if encoding is Encoding.UTF_8 else _from_gb18030(raw)
+        return Line(line_no=line_no, raw=raw, record=READERS[form](text))
     except Unreadable as error:
         return Line(line_no=line_no, raw=raw, reason=error.reason)
 
@@ -132,6 +131,13 @@ def content_sha256(record: ChargeRecordIn) -> bytes:
         f"\x1f{record.price_fen}\x1f{record.delivery.value}"
     )
     return hashlib.sha256(content.encode()).digest()
+
+
+def _from_gb18030(raw: bytes) -> bytes:
+    try:
+        return raw.decode("gb18030").encode()
+    except UnicodeError:
+        raise Unreadable(Reason.ENCODING) from None
 
 
 def _text(raw: bytes) -> str:

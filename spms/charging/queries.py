@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from spms.charging.facts import Facts, Item, Relation, Verdict
 from spms.charging.model import Charge, Kind
-from spms.charging.rating import Facts, Item, Relation, Verdict
 from spms.core.db import Connection, one
 
 SERVICES = "SELECT code, id, kind FROM service WHERE sp_id = $1 AND code = ANY($2::text[])"
@@ -178,6 +178,22 @@ async def used_orders(
     """Return the charge that stands on each of the orders that has one."""
     rows = await read.fetch(USED_ORDERS, msisdns, since, orders)
     return {row["consent_id"]: row["id"] for row in rows}
+
+
+USES = """
+    SELECT c.msisdn, s.epoch, c.charged_at, c.due_fen
+      FROM unnest($1::text[]) AS m (msisdn)
+      JOIN charge_record c ON c.msisdn = m.msisdn AND c.charged_at > $2 AND c.charged_at <= $3
+      JOIN subscription s ON s.msisdn = c.msisdn AND s.id = c.consent_id
+     WHERE c.sp_id = $4 AND c.kind = 'on_demand' AND c.due_fen > 0
+"""
+
+
+async def uses(
+    read: Connection, sp_id: UUID, msisdns: list[str], around: tuple[datetime, datetime]
+) -> list[tuple[str, int, datetime, int]]:
+    """Return an SP's on-demand charges that stand: number, epoch, when, due (fen)."""
+    return [tuple(row) for row in await read.fetch(USES, msisdns, *around, sp_id)]
 
 
 RULE_CHANGES = """

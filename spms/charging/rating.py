@@ -6,13 +6,12 @@ and a month is never due twice, whatever the order of arrival.
 """
 
 from collections import defaultdict
-from datetime import date, datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import datetime, timedelta
 from uuid import UUID
 
-import msgspec
-
 from spms.authorisation.model import CapRules
+from spms.charging.doubts import doubts, sort_out, unlicensed
+from spms.charging.facts import Facts, Fault, Holder, Item, OwnLimits, Relation, Rules, Verdict
 from spms.charging.model import Delivery, Finding, Kind
 from spms.core.clock import business_month
 from spms.subscribers.model import NumberState
@@ -26,86 +25,6 @@ LAPSED = frozenset({EndReason.LAPSED})
 minute in which a job closed it."""
 
 
-class Relation(NamedTuple):
-    """One relation of the number's holder with the service, begun before the charge, consented."""
-
-    subscription_id: UUID
-    price_fen: int
-    """What the person agreed to."""
-    tariff_id: UUID
-    active_from: datetime
-    ended_at: datetime | None
-    end_reason: str | None
-    charge_from: datetime
-    """Nothing is due before."""
-    free_until: datetime | None
-    """An SP's own free trial: it ends then, whenever the job says so."""
-
-
-class OwnLimits(NamedTuple):
-    """What the number's holder had decided by the instant of the charge."""
-
-    service_month_fen: int | None = None
-    """Her cap on the service; null: the operator's holds."""
-    total_month_fen: int | None = None
-    barred_by: str | None = None
-    """The scope of a bar that kept the service away."""
-
-
-class Facts(NamedTuple):
-    """Number and relations as of the instant of the charge."""
-
-    state: str | None
-    """Null: nobody held the number."""
-    epoch: int | None
-    relations: list[Relation]
-    """Of that holder only, latest first."""
-    tariff_id: UUID | None
-    """In force at that instant."""
-    authorisation_id: UUID | None
-    """The latest allowed decision before it."""
-    own: OwnLimits = OwnLimits()
-
-
-class Item(NamedTuple):
-    """A charge to be judged."""
-
-    charge_id: UUID
-    record_id: str
-    msisdn: str
-    service_id: UUID
-    kind: Kind
-    charged_at: datetime
-    price_fen: int
-    delivery: Delivery
-
-
-class Fault(NamedTuple):
-    """One finding: what it leaves due, and the facts that show it."""
-
-    kind: Finding
-    due_fen: int
-    detail: dict[str, Any]
-
-
-class Verdict(NamedTuple):
-    """What a charge was found to be."""
-
-    faults: list[Fault]
-    due_fen: int
-    consent_id: UUID | None
-    tariff_id: UUID | None
-    authorisation_id: UUID | None
-
-
-class Holder(NamedTuple):
-    """One holder of one number in one business month: whom caps and duplicates are about."""
-
-    msisdn: str
-    epoch: int
-    month: date
-
-
 class Standing:
     """What already stands: dues of the month and what they were for. Rating adds to it."""
 
@@ -117,6 +36,8 @@ class Standing:
         """The charge that paid for the month."""
         self.orders: dict[UUID, UUID] = {}
         """Order → the charge made on it."""
+        self.row: defaultdict[tuple[Holder, UUID], list[tuple[datetime, int]]] = defaultdict(list)
+        """Of each holder and SP the latest uses that stand: when, and how much is due."""
 
     def add(self, holder: Holder, service_id: UUID, due_fen: int) -> None:
         """Count a due."""
@@ -124,19 +45,12 @@ class Standing:
         self.service_fen[holder, service_id] += due_fen
 
 
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The rulebook's part in a verdict, as of one version."""
-
-    version: int
-    caps: CapRules
-    order_lifetime: timedelta
-
-
 def judge(item: Item, facts: Facts, standing: Standing, rules: Rules) -> Verdict:
     """Find what is wrong with a charge and what of it was due, and let it stand for the next."""
     relation, faults = review(item, facts, standing, rules.order_lifetime)
     if relation is None or facts.epoch is None:
-        return Verdict(faults, 0, None, facts.tariff_id, facts.authorisation_id)
+        bare = Verdict(faults, 0, None, facts.tariff_id, facts.authorisation_id)
+        return sort_out(bare, doubts(item, facts, rules.audit, ()), rules.audit)
     holder = Holder(item.msisdn, facts.epoch, business_month(item.charged_at))
     earlier = _charged_before(item, relation, holder, standing)
     if earlier is not None:
@@ -153,9 +67,14 @@ def judge(item: Item, facts: Facts, standing: Standing, rules: Rules) -> Verdict
             standing.monthly[holder, item.service_id] = item.charge_id
         else:
             standing.orders[relation.subscription_id] = item.charge_id
-    return Verdict(
+    row = standing.row[holder, item.sp_id]
+    suspect = doubts(item, facts, rules.audit, row)
+    if due_fen > 0 and item.kind is Kind.ON_DEMAND:
+        row.append((item.charged_at, due_fen))
+    verdict = Verdict(
         faults, due_fen, relation.subscription_id, relation.tariff_id, facts.authorisation_id
     )
+    return sort_out(verdict, suspect, rules.audit)
 
 
 def review(
@@ -197,7 +116,9 @@ def consent(
         return None, [Fault(Finding.AFTER_UNSUBSCRIBE, 0, detail)]
     if latest is not None and facts.state == NumberState.TERMINATED:
         return None, []  # the number's end ended the relation; `number` says so
-    detail = {} if latest is None else {"subscription_id": str(latest.subscription_id)}
+    if latest is None:
+        return None, [unlicensed(item, facts.stray)]
+    detail = {"subscription_id": str(latest.subscription_id)}
     return None, [Fault(Finding.NO_CONSENT, 0, detail)]
 
 

@@ -62,7 +62,7 @@ WRONG = (
     Role(story=Story.SILENT, fault=Fault.NO_CONSENT),
     Role(story=Story.LATE, fault=Fault.NO_CONSENT),
     Role(story=Story.UNCLEAR, fault=Fault.NO_CONSENT),
-    Role(story=Story.KEEP, fault=Fault.NO_CONSENT, fate=Fate.TRANSFERRED),
+    Role(story=Story.KEEP, fault=Fault.AFTER_TRANSFER, fate=Fate.TRANSFERRED),
     Role(story=Story.BUY, fault=Fault.NO_CONSENT, needs_days=2),
     Role(story=Story.BUY, fault=Fault.DUPLICATE),
     Role(story=Story.BUY, fault=Fault.PRICE_MISMATCH),

@@ -24,6 +24,7 @@ class Fault(StrEnum):
     NUMBER_TERMINATED = "number_terminated"
     UNDELIVERED = "undelivered"
     OVER_CAP = "over_cap"
+    AFTER_TRANSFER = "after_transfer"
 
 
 class Sold(StrEnum):

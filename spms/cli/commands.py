@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from spms.cli import jobs, link, tools, trunk
+from spms.cli.ingest import ingest
 from spms.cli.invariants import invariants
 from spms.cli.loop import run as run_on_loop
 from spms.cli.process import base, settings_from_environment
@@ -29,7 +30,7 @@ def _say(words: str) -> None:
 
 
 app.command()(tools.explain)
-app.command()(tools.ingest)
+app.command()(ingest)
 app.command()(tools.staff)
 app.command()(tools.doctor)
 app.command()(simulate)

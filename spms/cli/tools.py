@@ -3,11 +3,8 @@
 Each imports the rooms that it needs when it runs, so that `spms --help` is quick.
 """
 
-import asyncio
-import os
 import secrets
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -16,7 +13,6 @@ import asyncpg
 import msgspec
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
 from spms.cli.loop import run
@@ -27,9 +23,7 @@ from spms.core.clock import SystemClock
 from spms.core.errors import NotFound
 from spms.core.settings import Settings
 
-CHUNK = 65_536
 SKEW_SECONDS_MAX = 2.0
-CONTENT_TYPES = {".csv": "text/csv", ".ndjson": "application/x-ndjson"}
 # Durability an acknowledged charge record rests on.
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 
@@ -64,69 +58,6 @@ def explain(
             json.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2))
 
     run(work())
-
-
-def ingest(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A charge file")],
-    url: Annotated[str, typer.Option(help="Address of SPMS")] = "http://127.0.0.1:8000",
-    client_id: Annotated[str, typer.Option(envvar="SPMS_CLIENT_ID", help="OAuth client id")] = "",
-    client_secret: Annotated[
-        str,
-        typer.Option(envvar="SPMS_CLIENT_SECRET", help="Better set than typed: shells remember"),
-    ] = "",
-) -> None:
-    """Deliver a charge file (.csv or .ndjson, also .gz) as an SP and show what became of it.
-
-    Sending a file again is harmless.
-
-    Example: SPMS_CLIENT_ID=… SPMS_CLIENT_SECRET=… spms ingest charges.csv.gz
-    """
-    plain = file.suffix == ".gz"
-    form = Path(file.stem).suffix if plain else file.suffix
-    if form not in CONTENT_TYPES:
-        raise StartError("the file's name must end in .csv or .ndjson, with .gz if compressed")
-    headers = {"Content-Type": "application/gzip" if plain else CONTENT_TYPES[form]}
-    if plain:
-        headers["X-Charge-Format"] = form[1:]
-
-    import aiohttp  # noqa: PLC0415
-
-    async def work() -> None:
-        form_data = {
-            "grant_type": "client_credentials",
-            "client_id": client_id,
-            "client_secret": client_secret,
-        }
-        async with aiohttp.ClientSession(url) as session:
-            async with session.post("/oauth/token", data=form_data) as answer:
-                token = await answer.json()
-                if answer.status != 200:  # noqa: PLR2004 - RFC 6749
-                    raise StartError(f"cannot sign in: {token.get('error_description', token)}")
-            headers["Authorization"] = f"Bearer {token['access_token']}"
-            body = _with_progress(file)
-            async with session.post("/charge-files", data=body, headers=headers) as answer:
-                receipt = await answer.json(content_type=None)
-        if answer.status not in {200, 201}:
-            raise StartError(f"not taken: {receipt.get('detail') or receipt.get('title')}")
-        table = Table("lines", "landed", "quarantined", "duplicates", title=receipt["id"])
-        names = ("lines", "landed", "quarantined", "duplicates")
-        table.add_row(*(str(receipt[name]) for name in names))
-        console.print(table)
-
-    try:
-        run(work())
-    except (aiohttp.ClientError, ValueError) as error:
-        raise StartError(f"cannot reach {url}: {error}") from error
-
-
-async def _with_progress(file: Path) -> AsyncIterator[bytes]:
-    columns = (TextColumn("sending"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    source = await asyncio.to_thread(file.open, "rb")
-    with Progress(*columns, console=console) as progress, source:
-        task = progress.add_task("", total=os.fstat(source.fileno()).st_size)
-        while chunk := await asyncio.to_thread(source.read, CHUNK):
-            progress.advance(task, len(chunk))
-            yield chunk
 
 
 def staff(

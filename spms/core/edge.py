@@ -22,7 +22,8 @@ WHOLE_NUMBERS: Mapping[str, tuple[int, int]] = {"limit": (1, 100)}
 OWN_TYPES: Mapping[str, tuple[str, ...]] = {
     "/oauth/token": ("application/x-www-form-urlencoded",),
     "/charge-files": (
-        "text/csv", "application/x-ndjson", "application/gzip", "application/octet-stream",
+        "text/csv", "application/x-ndjson", "application/gzip", "application/zip",
+        "application/octet-stream",
     ),
 }  # fmt: skip
 """Paths that read something other than JSON; a charge file streams and is read by its room."""

@@ -37,6 +37,9 @@ WORDS = {
 }
 FROM_ERROR = {
     "no_consent": (BreachKind.CHARGED_WITHOUT_CONSENT, Source.CONSENT_AUDIT),
+    "after_transfer": (BreachKind.CHARGED_WITHOUT_CONSENT, Source.CONSENT_AUDIT),
+    "other_service": (BreachKind.CHARGED_WITHOUT_CONSENT, Source.CONSENT_AUDIT),
+    "mt_without_mo": (BreachKind.CHARGED_WITHOUT_CONSENT, Source.CONSENT_AUDIT),
     "after_unsubscribe": (BreachKind.CHARGED_AFTER_LEAVING, Source.COMPENSATION),
     "duplicate": (BreachKind.CHARGED_TWICE, Source.COMPENSATION),
     "price_mismatch": (BreachKind.CHARGED_OTHERWISE, Source.COMPENSATION),

@@ -2,22 +2,44 @@
 
 import asyncio
 import gzip
+import hashlib
 import io
 import random
+import zipfile
 
+import asyncpg
 import pytest
 
-from spms.charging import actions, files
-from spms.charging.files import ArchivePolicy, Inflater, Reader
-from spms.charging.model import COLUMNS, FileFormat
+from spms.charging import actions, files, spooling
+from spms.charging.file_model import FileFormat, Upload
+from spms.charging.model import COLUMNS
+from spms.charging.spooling import ArchivePolicy, Inflater, Manifest, Reader
 from spms.core.clock import FixedClock
+from spms.core.pack import verify
 from tests import make
 from tests.charging.world import csv_of
 
 CSV = {"Content-Type": "text/csv"}
 NDJSON = {"Content-Type": "application/x-ndjson"}
 GZIP_CSV = {"Content-Type": "application/gzip", "X-Charge-Format": "csv"}
+ZIP_CSV = {"Content-Type": "application/zip", "X-Charge-Format": "csv"}
 HEADER = ",".join(COLUMNS).encode() + b"\n"
+
+
+def zipped(members, how=zipfile.ZIP_STORED):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", how) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def locked(archive):
+    """Set the bit that says the member is encrypted, at its start and in the directory."""
+    changed = bytearray(archive)
+    changed[6] |= 1
+    changed[archive.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(changed)
 
 
 @pytest.fixture
@@ -66,6 +88,103 @@ async def test_the_same_file_again_is_answered_with_its_receipt(http, sp, tx, wo
     assert await tx.fetchval("SELECT count(*) FROM charge_record") == 3
 
 
+@pytest.mark.parametrize(
+    "name", ["charges.csv", "../../etc/passwd", "a\r\nb", "确认.csv", "x" * 4000]
+)
+async def test_a_zip_lands_like_what_is_in_it_whatever_its_member_is_called(http, sp, world, name):
+    content = csv_of(world.record())
+    packed = zipped({name: content}, zipfile.ZIP_DEFLATED)
+    answer = await http.post("/charge-files", content=packed, headers=sp | ZIP_CSV)
+    assert counts(answer) == ("done", 1, 1, 0, 0)
+    plain = await http.post("/charge-files", content=content, headers=sp | CSV)
+    assert plain.status_code == 200
+
+
+async def test_a_declared_encoding_is_read_strictly_and_never_guessed(http, sp, tx, world):
+    good = [csv_of(world.record()).splitlines()[1] for _ in range(3)]
+    chinese = "订购,确认".encode("gb18030")
+    content = b"\x84\x31\x95\x33" + HEADER + b"\n".join([*good, chinese, b"\xff\xff", b""])
+    declared = {"Content-Type": "text/csv; charset=GB18030"}
+    answer = await http.post("/charge-files", content=content, headers=sp | declared)
+    assert counts(answer) == ("done", 5, 3, 2, 0)
+    assert answer.json()["encoding"] == "gb18030"
+    found = await tx.fetch("SELECT reason, raw FROM charge_quarantine ORDER BY line_no")
+    assert [tuple(row) for row in found] == [("column_count", chinese), ("encoding", b"\xff\xff")]
+    lines = b"".join(
+        b'{"record_id":"%d","service_code":"\xc8\xb7"}\n' % number for number in range(2)
+    )
+    as_json = await http.post(
+        "/charge-files", content=lines, headers=sp | {"Content-Type": "application/x-ndjson;charset=gb18030"},
+    )  # fmt: skip
+    assert counts(as_json) == ("done", 2, 0, 2, 0)
+    assert (
+        await tx.fetchval("SELECT count(*) FROM charge_quarantine WHERE reason = 'encoding'") == 1
+    )
+
+
+async def test_a_manifest_that_fits_and_a_receipt_that_proves_it(http, sp, tx, world):
+    content = csv_of(*[world.record() for _ in range(2)]) + b"broken"
+    digest = hashlib.sha256(content).hexdigest()
+    manifest = {"X-Charge-SHA256": digest.upper(), "X-Charge-Lines": "3"}
+    packed = gzip.compress(content)
+    answer = await http.post("/charge-files", content=packed, headers=sp | GZIP_CSV | manifest)
+    assert counts(answer) == ("done", 3, 2, 1, 0)
+    assert answer.json()["received"] == 3
+    page = (await http.get("/charge-files", params={"sha256": digest}, headers=sp)).json()
+    assert [one["id"] for one in page["items"]] == [answer.json()["id"]]
+    path = f"/charge-files/{answer.json()['id']}/receipt.json"
+    receipt = await http.get(path, headers=sp)
+    told = verify(receipt.content)
+    assert told.fine
+    said = told.content["statement"]
+    assert (said["sha256"], said["landed"], said["quarantined"]) == (digest, 2, 1)
+    assert not verify(receipt.content.replace(b'"landed": 2', b'"landed": 3')).fine
+    assert (await http.get(path, headers=sp)).content == receipt.content
+
+
+async def test_files_are_listed_newest_first_and_only_ones_own(http, sp, sign_in, tx, world):
+    for number in range(3):
+        content = csv_of(world.record()) + b"x" * number
+        await http.post("/charge-files", content=content, headers=sp | CSV)
+    first = (await http.get("/charge-files?limit=2", headers=sp)).json()
+    rest = (
+        await http.get("/charge-files", params={"limit": 2, "after": first["next"]}, headers=sp)
+    ).json()
+    assert [len(first["items"]), len(rest["items"]), rest["next"]] == [2, 1, None]
+    stranger = await sign_in(make.sp_actor(await make.sp(tx, world.now)))
+    assert (await http.get("/charge-files", headers=stranger)).json()["items"] == []
+
+
+async def test_a_file_in_the_middle_shows_how_far_it_is_and_has_no_receipt(
+    pool, http, sp, world, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(spooling, "CHUNK_LINES", 10)
+    calls = 0
+
+    async def mortal(*args, **kwargs):
+        nonlocal calls
+        calls += 1
+        if calls > 2:
+            raise Killed
+        return await actions.land(*args, **kwargs)
+
+    monkeypatch.setattr(files, "land", mortal)
+    with pytest.raises(Killed):
+        await deliver(pool, world, csv_of(*[world.record() for _ in range(35)]), tmp_path)
+    (one,) = (await http.get("/charge-files", headers=sp)).json()["items"]
+    assert (one["state"], one["received"], one["lines"]) == ("landing", 35, 20)
+    answer = await http.get(f"/charge-files/{one['id']}/receipt.json", headers=sp)
+    assert (answer.status_code, answer.json()["code"]) == (409, "file_not_done")
+
+
+async def test_the_database_calls_no_file_done_before_every_line_is_through(
+    tx, pool, world, tmp_path
+):
+    await deliver(pool, world, csv_of(world.record()), tmp_path)
+    with pytest.raises(asyncpg.CheckViolationError):
+        await tx.execute("UPDATE charge_file SET received = 2")
+
+
 async def test_an_ndjson_file_lands_like_a_csv_file(http, sp, world):
     record = world.record()
     line = (
@@ -97,7 +216,20 @@ async def test_an_ndjson_file_lands_like_a_csv_file(http, sp, world):
         (HEADER + b"\n" * 1_000_001, CSV, 413, "file_too_large"),
         (HEADER, {"Content-Type": "application/gzip"}, 415, "unsupported_media_type"),
         (HEADER, {"Content-Type": "application/json"}, 415, "unsupported_media_type"),
-        (HEADER, {"Content-Type": "text/csv; charset=gb18030"}, 415, "unsupported_media_type"),
+        (HEADER, {"Content-Type": "text/csv; charset=gbk"}, 415, "unsupported_media_type"),
+        (HEADER, {"Content-Type": "text/csv; header=present"}, 415, "unsupported_media_type"),
+        (HEADER + "确认\n".encode("gb18030") * 8, CSV, 422, "encoding_suspect"),
+        (HEADER + b"x\n", CSV | {"X-Charge-SHA256": "0" * 64}, 422, "digest_mismatch"),
+        (HEADER + b"x\n", CSV | {"X-Charge-Lines": "2"}, 422, "digest_mismatch"),
+        (b"not a zip", ZIP_CSV, 422, "archive_policy"),
+        (zipped({"a": HEADER, "b": HEADER}), ZIP_CSV, 422, "archive_policy"),
+        (zipped({}), ZIP_CSV, 422, "archive_policy"),
+        (zipped({"a/": b""}), ZIP_CSV, 422, "archive_policy"),
+        (zipped({"a": HEADER})[:-30], ZIP_CSV, 422, "archive_policy"),
+        (zipped({"a": zipped({"b": HEADER})}), ZIP_CSV, 422, "header_wrong"),
+        (zipped({"a": HEADER + b"q" * 40}).replace(b"qqq", b"qpq"), ZIP_CSV, 422, "archive_policy"),
+        (zipped({"a": HEADER + b"0" * 5_000_000}, 8), ZIP_CSV, 422, "archive_policy"),
+        (locked(zipped({"a": HEADER})), ZIP_CSV, 422, "archive_policy"),
         (HEADER, CSV | {"Content-Encoding": "gzip"}, 415, "unsupported_media_type"),
         (HEADER, GZIP_CSV | {"X-Charge-Format": "xml"}, 400, "invalid"),
     ],
@@ -146,7 +278,7 @@ async def deliver(pool, world, content, directory):
             yield content[start : start + 1000]
 
     return await files.receive(
-        stream(), form=FileFormat.CSV, gzip=False, pool=pool, clock=FixedClock(world.now),
+        stream(), upload=Upload(form=FileFormat.CSV), manifest=Manifest(), pool=pool, clock=FixedClock(world.now),
         directory=directory, limit_bytes=10**7, actor=make.sp_actor(world.sp_id),
     )  # fmt: skip
 
@@ -159,7 +291,7 @@ class Killed(BaseException):
 async def test_a_file_cut_off_by_a_crash_is_continued_and_nothing_is_lost_or_doubled(
     pool, tx, world, tmp_path, monkeypatch, after
 ):
-    monkeypatch.setattr(files, "CHUNK_LINES", 10)
+    monkeypatch.setattr(spooling, "CHUNK_LINES", 10)
     records = [world.record() for _ in range(55)]
     content = csv_of(*records, *records[:5]) + b"broken\n"
     landed = 0
@@ -179,7 +311,7 @@ async def test_a_file_cut_off_by_a_crash_is_continued_and_nothing_is_lost_or_dou
     assert await tx.fetchval("SELECT count(*) FROM charge_record") == partial["landed"]
 
     monkeypatch.setattr(files, "land", actions.land)
-    monkeypatch.setattr(files, "CHUNK_LINES", 7)
+    monkeypatch.setattr(spooling, "CHUNK_LINES", 7)
     receipt, known = await deliver(pool, world, content, tmp_path)
     assert not known
     assert receipt.id == partial["id"]
@@ -195,7 +327,7 @@ async def test_a_file_cut_off_by_a_crash_is_continued_and_nothing_is_lost_or_dou
 async def test_one_file_sent_by_several_connections_at_once_lands_once(
     pool, tx, world, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(files, "CHUNK_LINES", 10)
+    monkeypatch.setattr(spooling, "CHUNK_LINES", 10)
     content = csv_of(*[world.record() for _ in range(95)])
     answers = await asyncio.gather(*[deliver(pool, world, content, tmp_path) for _ in range(4)])
     assert {receipt.id for receipt, _ in answers} == {answers[0][0].id}
@@ -206,7 +338,7 @@ async def test_one_file_sent_by_several_connections_at_once_lands_once(
 async def test_overlapping_files_sent_at_once_count_every_record_once(
     pool, tx, world, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(files, "CHUNK_LINES", 13)
+    monkeypatch.setattr(spooling, "CHUNK_LINES", 13)
     records = [world.record() for _ in range(120)]
     contents = [csv_of(*records[start : start + 60]) for start in (0, 20, 40, 60)]
     contents.append(csv_of(*reversed(records)))
@@ -251,7 +383,7 @@ def test_a_bomb_is_refused_before_it_has_grown():
 
 
 def test_a_chunk_is_bounded_in_bytes_too(monkeypatch):
-    monkeypatch.setattr(files, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(spooling, "CHUNK_BYTES", 1000)
     reader = Reader(io.BytesIO(HEADER + (b"x" * 300 + b"\n") * 10), FileFormat.CSV)
     assert [len(reader.chunk()) for _ in range(4)] == [4, 4, 2, 0]
     assert reader.position == 10

@@ -142,7 +142,7 @@ async def test_a_terminated_number_owes_nothing(tx, world):
 async def test_the_former_holders_consent_never_licenses_a_charge_of_the_new_one(tx, world):
     await subscribed(tx, world)
     await event(tx, world.msisdn, "transferred", world.now - 2 * HOUR, state="active", epoch=2)
-    assert await world.findings() == ({"no_consent"}, 0)
+    assert await world.findings() == ({"after_transfer"}, 0)
     before = world.now - 3 * HOUR
     assert await world.findings(charged_at=before) == (set(), 800)
     await make.subscription(tx, world.now - HOUR, world.msisdn, world.game_id, epoch=2)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spms.charging.model import COLUMNS, Delivery, FileFormat, Line, Reason, RecordIn
+from spms.charging.file_model import FileFormat
+from spms.charging.model import COLUMNS, Delivery, Line, Reason, RecordIn
 from spms.charging.parsing import (
     LINE_LIMIT_BYTES,
     content_sha256,

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spms.authorisation.model import CapRules
+from spms.charging.facts import Facts, Item, Relation, Rules
 from spms.charging.model import Delivery, Finding, Kind
-from spms.charging.rating import Facts, Item, Relation, Rules, Standing, judge
+from spms.charging.rating import Standing, judge
 from spms.core.ids import new_id
 
 NOON = datetime(2026, 3, 2, 4, tzinfo=UTC)
@@ -24,7 +25,7 @@ def item(at=NOON, *, kind=Kind.MONTHLY, price_fen=800, service_id=SERVICE, **val
     fields = {
         "charge_id": new_id(), "record_id": "r", "msisdn": "8613800138000",
         "service_id": service_id, "kind": kind, "charged_at": at, "price_fen": price_fen,
-        "delivery": Delivery.NONE,
+        "delivery": Delivery.NONE, "sp_id": UUID(int=9),
     }  # fmt: skip
     return Item(**(fields | values))
 

@@ -107,7 +107,7 @@ async def test_an_unsubscribe_after_the_charge_changes_nothing(tx, world, relati
     [
         ("suspended", "suspended", 1, "number_suspended"),
         ("terminated", "terminated", 1, "number_terminated"),
-        ("transferred", "active", 2, "no_consent"),
+        ("transferred", "active", 2, "after_transfer"),
     ],
 )
 async def test_a_number_event_told_late_counts_from_when_it_took_effect(

@@ -66,8 +66,10 @@ class Recount:
             return Fault.NUMBER_SUSPENDED, 0
         if offer.sold is Sold.MONTHLY:
             begun = self.last(at, {Deed.YES}, offer.n)
-            if begun is None or (gone and begun < gone):
+            if begun is None:
                 return Fault.NO_CONSENT, 0
+            if gone and begun < gone:
+                return Fault.AFTER_TRANSFER, 0
             left = self.last(at, ENDS, offer.n)
             if left and left > begun:
                 return Fault.AFTER_UNSUBSCRIBE, 0

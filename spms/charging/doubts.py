@@ -1,0 +1,56 @@
+"""Rules of the audit that name or doubt a charge; each is one piece, pure, and has its mode."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from spms.charging.facts import Facts, Fault, Item, Stray, Verdict
+from spms.charging.model import AuditRules, Finding, Kind, Mode
+
+
+def sort_out(verdict: Verdict, suspect: Sequence[Fault], rules: AuditRules) -> Verdict:
+    """Let each of the rules that strike have what its mode says."""
+    if not suspect:
+        return verdict
+    refunded = [fault for fault in suspect if rules.mode(fault.kind) is Mode.REFUND]
+    return verdict._replace(
+        faults=[*verdict.faults, *refunded],
+        due_fen=min([verdict.due_fen, *(fault.due_fen for fault in refunded)]),
+        suspicions=[fault for fault in suspect if rules.mode(fault.kind) is Mode.REVIEW],
+        observed=[fault.kind for fault in suspect if rules.mode(fault.kind) is Mode.OBSERVE],
+    )
+
+
+def doubts(
+    item: Item, facts: Facts, rules: AuditRules, row: Sequence[tuple[datetime, int]]
+) -> list[Fault]:
+    """Return what looks wrong with a charge although it may be right."""
+    suspect = split(item, row, rules) if item.kind is Kind.ON_DEMAND else []
+    if facts.authorisation_id is None:
+        suspect.append(Fault(Finding.NO_DECISION, item.price_fen, {}))
+    return suspect
+
+
+def split(item: Item, row: Sequence[tuple[datetime, int]], rules: AuditRules) -> list[Fault]:
+    """Return whether a charge is the one that takes a quick succession over the limit.
+
+    `row` is what stood before it: the earlier charges of the SP to the same holder.
+    """
+    since = item.charged_at - timedelta(minutes=rules.split_minutes)
+    near = [due_fen for at, due_fen in row if since < at <= item.charged_at]
+    sum_fen = sum(near) + item.price_fen
+    if len(near) + 1 < rules.split_charges or sum_fen <= rules.split_fen:
+        return []
+    detail = {"charges": len(near) + 1, "sum_fen": sum_fen, "minutes": rules.split_minutes}
+    return [Fault(Finding.SPLIT_CHARGES, 0, detail)]
+
+
+def unlicensed(item: Item, stray: Stray) -> Fault:
+    """Name a charge for which this holder never had anything to do with the service."""
+    if stray.former_id is not None:
+        return Fault(Finding.AFTER_TRANSFER, 0, {"subscription_id": str(stray.former_id)})
+    if stray.other_id is not None:
+        detail = {"subscription_id": str(stray.other_id), "service_code": stray.other_code}
+        return Fault(Finding.OTHER_SERVICE, 0, detail)
+    if item.kind is Kind.ON_DEMAND:
+        return Fault(Finding.MT_WITHOUT_MO, 0, {})
+    return Fault(Finding.NO_CONSENT, 0, {})

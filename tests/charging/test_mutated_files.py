@@ -1,0 +1,137 @@
+"""Files of which a share of the rows is spoiled in known ways: every reason as expected."""
+
+import random
+from datetime import timedelta
+
+import pytest
+
+from spms.charging import files
+from spms.charging.file_model import FileFormat, Upload
+from spms.charging.model import COLUMNS
+from spms.charging.spooling import Manifest
+from spms.core.clock import FixedClock
+from tests import make
+from tests.charging.world import csv_of
+
+ROWS = 200
+
+
+def field(name, text):
+    """Return a mutation that puts a text into a column."""
+    at = COLUMNS.index(name)
+    return lambda row: b",".join([*row[:at], text.encode(), *row[at + 1 :]])
+
+
+def whole(content):
+    return lambda _row: content
+
+
+CASES = [
+    *[(field("price_fen", text), "amount_format") for text in (
+        "1.00", "１００", "¥1", "1e2", "+1", "-1", " 1", "1 ", "", "0x10", "008", "1_000", "NaN",
+    )],
+    *[(field("price_fen", text), "amount_range") for text in (
+        "0", "1000001", "9999999", "99999999999999999999",
+    )],
+    (field("price_fen", "1,00"), "column_count"),
+    (field("price_fen", '"1,00"'), "amount_format"),
+    *[(field("msisdn", text), reason) for text, reason in (
+        ("1.38E+10", "msisdn_format"), ("13812345678.0", "msisdn_format"),
+        ("\t8613812345678", "msisdn_format"), ("'8613812345678", "msisdn_format"),
+        ("８６１３８１２３４５６７８", "msisdn_format"), ("138****5678", "msisdn_masked"),
+        ("861381234567", "msisdn_length"), ("86138123456789", "msisdn_length"),
+    )],
+    *[(field("charged_at", text), "time_format") for text in (
+        "2026/3/2", "46024", "20260302", "2026-03-02T12:00:00", "2026-11-31T12:00:00Z",
+        "2026-03-02 12:00:00+08:00", "2026-03-02T24:00:00Z", "2026-03-02T12:00:00+24:00", "",
+        "0000-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59",
+    )],
+    *[(field("record_id", text), "record_id_format") for text in (
+        "", "=HYPERLINK(1)", "@SUM(1)", "a b", "x" * 65, "编号",
+    )],
+    *[(field("service_code", text), "service_code_format") for text in ("", "1", "12a4", "１２３４")],
+    (field("service_code", "00000000"), "service_unknown"),
+    *[(field("delivery", text), "delivery_unknown") for text in ("", "Delivered", "ok", "none ")],
+    (lambda row: b",".join(row[:-1]), "column_count"),
+    (lambda row: b",".join([*row, b"x"]), "column_count"),
+    (lambda row: b'"' + b",".join(row), "quote_malformed"),
+    (lambda row: b",".join(row) + b"\x00", "nul_char"),
+    (lambda row: b"\x0c" + b",".join(row), "record_id_format"),
+    (whole(b""), "column_count"),
+    (whole(",".join(COLUMNS).encode()), "header_row"),
+    (whole(b"a" * 70_000), "line_too_long"),
+    (whole(b'"x\rx'), "quote_malformed"),
+    (whole("确认订购".encode("gb18030")), "encoding"),
+]  # fmt: skip
+ODD = {"encoding": 8}
+"""At most so many rows of a file: more of them make the whole file suspect."""
+
+
+def spoiled(rows, share, dice, now):
+    """Return lines, and the reason expected of each (None: lands)."""
+    lines, expected, odd = [], [], 0
+    for row in rows:
+        fields = row.split(b",")
+        if dice.random() >= share:
+            lines.append(row)
+            expected.append(None)
+            continue
+        pick = dice.randrange(len(CASES) + 2)
+        if pick == len(CASES):
+            change, reason = (
+                field("charged_at", f"{now + timedelta(minutes=6):%FT%TZ}"),
+                "time_future",
+            )
+        elif pick > len(CASES):
+            change, reason = field("charged_at", f"{now - timedelta(hours=73):%FT%TZ}"), "time_old"
+        else:
+            change, reason = CASES[pick]
+        if reason == "encoding":
+            odd += 1
+            if odd > ODD["encoding"]:
+                lines.append(row)
+                expected.append(None)
+                continue
+        lines.append(change(fields))
+        expected.append(reason)
+    return lines, expected
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("files_of", [10, pytest.param(500, marks=pytest.mark.soak)])
+async def test_every_spoiled_row_gets_its_reason_and_every_good_row_lands(
+    pool, tx, world, tmp_path, files_of
+):
+    dice = random.Random(files_of)
+    met = set()
+    for number in range(files_of):
+        rows = csv_of(*[world.record() for _ in range(ROWS)]).splitlines()
+        lines, expected = spoiled(rows[1:], dice.uniform(0, 0.6), dice, world.now)
+        end = dice.choice([b"\n", b"\r\n"])
+        content = end.join([rows[0], *lines]) + (
+            end if dice.random() < 0.5 or not lines[-1] else b""
+        )
+
+        async def stream(content=content):
+            yield content
+
+        receipt, _ = await files.receive(
+            stream(), upload=Upload(form=FileFormat.CSV), manifest=Manifest(lines=ROWS), pool=pool,
+            clock=FixedClock(world.now), directory=tmp_path, limit_bytes=10**8,
+            actor=make.sp_actor(world.sp_id),
+        )  # fmt: skip
+        bad = [(n, reason) for n, reason in enumerate(expected, start=2) if reason is not None]
+        found = await tx.fetch(
+            "SELECT line_no, reason FROM charge_quarantine WHERE file_id = $1 ORDER BY line_no",
+            receipt.id,
+        )
+        assert [tuple(row) for row in found] == bad, number
+        assert (receipt.lines, receipt.landed, receipt.quarantined, receipt.duplicates) == (
+            ROWS, ROWS - len(bad), len(bad), 0,
+        )  # fmt: skip
+        landed = await tx.fetchval(
+            "SELECT count(*) FROM charge_record WHERE file_id = $1", receipt.id
+        )
+        assert landed == receipt.landed
+        met.update(reason for _, reason in bad)
+    assert len(met) >= 14, met
