@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from spms.cli import jobs, link, tools, trunk
+from spms.cli.bench import bench
 from spms.cli.invariants import invariants
 from spms.cli.loop import run as run_on_loop
 from spms.cli.process import base, settings_from_environment
@@ -28,6 +29,7 @@ def _say(words: str) -> None:
     console.print(f"[dim]spms[/dim] {words}", highlight=False)
 
 
+app.command()(bench)
 app.command()(tools.explain)
 app.command()(tools.ingest)
 app.command()(tools.staff)
