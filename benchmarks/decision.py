@@ -116,7 +116,9 @@ Row = tuple[str, str, str]
 async def arrange(url: str, numbers: int) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
     """Fill a database; return a token for each SP, and (number, code, SP) that may be asked."""
     owner = await db.connect(url)
+    await roles.ensure_group(owner)
     await migrate.migrate(owner)
+    await roles.ensure_login(owner, url)
     await owner.execute("SET statement_timeout = 0")
     now = datetime.now(UTC)
     for month in {(now - timedelta(days=1)).date().replace(day=1), now.date().replace(day=1)}:
@@ -181,6 +183,7 @@ async def serve(url: str, fd: int, most: int) -> None:
         app, log_config=None, access_log=False, lifespan="off", server_header=False,
         ws_max_size=65_536, loop="none",
     )  # fmt: skip
+    print("ready", flush=True)  # noqa: T201 - whoever started it waits for this
     await uvicorn.Server(config).serve(sockets=[socket.socket(fileno=fd)])
 
 
@@ -194,8 +197,18 @@ class House:
         self.port = self.sock.getsockname()[1]
         words = [sys.executable, "-m", "benchmarks.decision", "--serve", str(fd), "--url", url]
         self.processes = [
-            subprocess.Popen([*words, "--most", str(most)], close_fds=False) for _ in range(WORKERS)
+            subprocess.Popen(
+                [*words, "--most", str(most)], close_fds=False, stdout=subprocess.PIPE
+            )
+            for _ in range(WORKERS)
         ]
+
+    def wait(self) -> None:
+        """Wait until every process serves."""
+        for process in self.processes:
+            assert process.stdout is not None
+            if not process.stdout.readline():
+                raise SystemExit("a server process did not start")
 
     def close(self) -> None:
         """End the processes."""
@@ -283,7 +296,8 @@ def houses(url: str) -> Iterator[tuple[House, House]]:
     """Start the server, and the same with one statement for each request."""
     made = House(url), House(url, most=1)
     try:
-        time.sleep(5)
+        for house in made:
+            house.wait()
         yield made
     finally:
         for house in made:

@@ -16,6 +16,8 @@ from uuid import uuid4
 import asyncpg
 import msgspec
 
+from spms.core import roles
+
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the table of promises about speed."""
@@ -88,6 +90,7 @@ class Ground:
             yield urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
         finally:
             await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            await admin.execute(f"DROP ROLE IF EXISTS {roles.login_role(name)}")
             await admin.close()
 
     def results(self, figures: tuple[Figure, ...]) -> list[Result]:

@@ -5,7 +5,8 @@ import importlib
 import os
 import platform
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +15,6 @@ import asyncpg
 import msgspec
 
 from benchmarks.figures import Figure, Ground, Result
-from spms.core import roles
 from spms.core.embedded import Embedded
 
 MODULES = ("benchmarks.decision",)
@@ -43,12 +43,18 @@ def figures() -> tuple[Figure, ...]:
     return tuple(figure for module in modules() for figure in module.FIGURES)
 
 
+@contextmanager
+def _directory() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="spms-bench-") as place:
+        directory = Path(place)
+        directory.chmod(0o755)  # PostgreSQL may have to run as another user
+        yield directory
+
+
 async def run(*, short: bool, only: frozenset[str], say: Callable[[str], None]) -> Report:
     """Measure the figures named, or all; on `SPMS_TEST_DATABASE_URL` or an embedded server."""
     given = os.environ.get("SPMS_TEST_DATABASE_URL")
-    with tempfile.TemporaryDirectory(prefix="spms-bench-") as place:
-        directory = Path(place)
-        directory.chmod(0o755)
+    with _directory() as directory:
         server = None if given else Embedded(directory / "postgres")
         if server is not None:
             await server.start()
@@ -64,7 +70,6 @@ async def _measure(
     url: str, directory: Path, *, short: bool, only: frozenset[str], say: Callable[[str], None]
 ) -> Report:
     admin = await asyncpg.connect(url)
-    await roles.ensure_app_role(admin, url)
     machine = _machine() | {
         "postgresql": admin.get_server_version().major,
         "synchronous_commit": await admin.fetchval("SHOW synchronous_commit"),
