@@ -36,6 +36,7 @@ from spms.core.db import Connection
 from spms.core.errors import NotFound, Unprocessable
 from spms.core.ids import new_id
 from spms.core.machine import advance
+from spms.core.phone import is_operators_own
 from spms.partners import actions as partners
 from spms.partners.model import Measure, Sp
 
@@ -85,7 +86,9 @@ async def services_showing_hotline(read: Connection, sp_id: UUID, hotline: str) 
 async def assign_access_number(
     tx: Connection, sp_id: UUID, number: str, *, actor: Actor, now: datetime
 ) -> None:
-    """Give an access number to an active SP; raise `NumberTaken`."""
+    """Give an access number to an active SP; raise `NumberTaken`, or `Unprocessable` for 10xxx."""
+    if is_operators_own(number):
+        raise Unprocessable("10xxx is the operator's own number", code="number_reserved")
     await partners.require_active(tx, sp_id)
     if not await queries.assign_access_number(tx, number, sp_id, now, actor.label):
         raise NumberTaken

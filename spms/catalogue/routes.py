@@ -40,6 +40,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     approve: bool
     reason: Reason | None = None
+    """Needed to say no: whoever asked must learn why."""
+
+    def __post_init__(self) -> None:
+        """Refuse a no without a reason."""
+        if not self.approve and self.reason is None:
+            raise ValueError("a refusal needs a reason")
 
 
 class Tariffs(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +63,7 @@ async def own_service(read: Connection, service_id: UUID, actor: Actor) -> Servi
 
 
 @post("/access-numbers", status_code=201, guards=[only(Role.COMPLIANCE)],
-      responses=refusals(NotFound, SpNotActive, actions.NumberTaken))  # fmt: skip
+      responses=refusals(NotFound, SpNotActive, actions.NumberTaken, Unprocessable))  # fmt: skip
 async def assign(
     data: NewAccessNumber, tx: Connection, actor: Actor, now: datetime
 ) -> NewAccessNumber:

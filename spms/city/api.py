@@ -91,6 +91,8 @@ class Api:
         """How long other processes of the instance need to see that the clock was moved."""
         self._url = access.url.rstrip("/")
         self._session: aiohttp.ClientSession | None = None
+        self._heard = False
+        """Whether it ever answered: who never did is not waited for."""
         self._face: datetime | None = None
         self._read_at = 0.0
 
@@ -172,14 +174,17 @@ class Api:
                     headers=dict(headers or {}) | _bearer(token),
                 )  # fmt: skip
             except Lost as lost:
+                if not self._heard:
+                    raise CityError(f"{self._url} does not answer ({lost})") from lost
                 if time.monotonic() > deadline:
                     raise CityError(
-                        f"{method} {path}: no answer for {PATIENCE_SECONDS:.0f} s ({lost})"
+                        f"{method} {self._url}{path}: no answer for {PATIENCE_SECONDS:.0f} s ({lost})"
                     ) from lost
                 self.retries += 1
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 continue
+            self._heard = True
             if answer.status < 400 or answer.status in fine:  # noqa: PLR2004 - refusals begin there
                 return answer
             if answer.status == UNAUTHENTICATED and party is not None and not renewed:

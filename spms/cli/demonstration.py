@@ -49,9 +49,19 @@ def demo_secret(instance: bytes, name: str) -> str:
     return hmac.new(instance, b"demo " + name.encode(), hashlib.sha256).hexdigest()[:16]
 
 
+MAKER = Actor(kind=ActorKind.JOB, name="demonstration")
+
+
+async def retire(ground: Base, say: Say) -> None:
+    """Let no demo password sign in any more: whoever starts this is no sandbox."""
+    async with db.transaction(ground.pool) as tx:
+        now = ground.clock.now()
+        if await access.revoke_made_by(tx, MAKER, actor=MAKER, now=now):
+            say("this is no sandbox: the demonstration's credentials on this database are revoked")
+
+
 async def prepare(ground: Base) -> None:
     """Make the demo staff and the SMS gateway's credential, once per database."""
-    maker = Actor(kind=ActorKind.JOB, name="demonstration")
     async with db.acquired(ground.pool) as read:
         secret = await instance_secret(read)
         missing = [
@@ -64,11 +74,11 @@ async def prepare(ground: Base) -> None:
         for name in missing:
             await access.add_unique(
                 tx, kind=ActorKind.STAFF, subject=name, roles=STAFF[name],
-                secret_hash=hashes[name], actor=maker, now=ground.clock.now(),
+                secret_hash=hashes[name], actor=MAKER, now=ground.clock.now(),
             )  # fmt: skip
         await access.add_unique(
             tx, kind=ActorKind.NETWORK, subject=GATEWAY, roles=(Role.GATEWAY,),
-            secret_hash=access.hash_secret(demo_secret(secret, GATEWAY)), actor=maker,
+            secret_hash=access.hash_secret(demo_secret(secret, GATEWAY)), actor=MAKER,
             now=ground.clock.now(),
         )  # fmt: skip
 

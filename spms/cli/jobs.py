@@ -18,7 +18,10 @@ from spms.core.clock import SHANGHAI
 if TYPE_CHECKING:
     from jobs.timetable import Job
 
-app = typer.Typer(help="The timetable: `spms jobs` lists it, `spms jobs run` runs a slot by hand.")
+app = typer.Typer(
+    help="The timetable: `spms jobs` lists it, `spms jobs run` runs a slot by hand."
+    "\n\nExample: spms jobs run draw_spot_checks"
+)
 console = Console()
 
 

@@ -14,7 +14,11 @@ from spms.core import db
 from spms.messaging import actions, link_check
 from spms.messaging.link_check import Remark
 
-app = typer.Typer(name="link", help="Look at the SMPP links.", no_args_is_help=True)
+app = typer.Typer(
+    name="link",
+    help="Look at the SMPP links.\n\nExample: spms link check tianjin",
+    no_args_is_help=True,
+)
 console = Console()
 
 

@@ -68,6 +68,15 @@ async def prepare(owner_url: str, settings: Settings) -> tuple[str, list[str]]:
         await owner.close()
 
 
+async def _open_pool(app_url: str, settings: Settings) -> db.Pool:
+    """Open the application's pool, or say in words why not."""
+    try:
+        return await db.open_pool(app_url, settings)
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        whose = "SPMS_APP_DATABASE_URL" if settings.app_database_url else "the application's role"
+        raise StartError(f"{whose} is refused: {type(error).__name__}: {error}") from error
+
+
 @asynccontextmanager
 async def base(
     settings: Settings, say: Say = lambda _: None, *, found: bool = False
@@ -96,7 +105,7 @@ async def base(
             owner_url = embedded.owner_url
         say("bringing the schema up to date")
         app_url, migrated = await prepare(owner_url, settings)
-        pool = await db.open_pool(app_url, settings)
+        pool = await _open_pool(app_url, settings)
         try:
             clock: Clock = SystemClock()
             if settings.sandbox:

@@ -63,13 +63,15 @@ async def run(settings: Settings, say: Say, *, http: bool, work: bool, demo: boo
         if isinstance(ground.clock, MovableClock):
             tasks.append(asyncio.create_task(sandbox_clock.follow(ground.pool, ground.clock)))
         try:
-            if demo:
+            if not settings.sandbox:
+                await demonstration.retire(ground, say)
+            elif demo:
                 await demonstration.prepare(ground)
             if sock is not None:
                 await stack.enter_async_context(up.serving(ground, sock))
             if work:
                 await stack.enter_async_context(up.working(ground))
-            if demo and sock is not None:
+            if demo and settings.sandbox and sock is not None:
                 await _unless_stopped(stop, demonstration.show(ground, sock, say))
             else:
                 say("running; Ctrl-C stops it")

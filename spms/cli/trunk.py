@@ -19,7 +19,10 @@ from spms.inspections.outcomes import BEARING, Bearing, CallOutcome
 from spms.inspections.prober import SipProber
 from spms.inspections.sip import CallResult
 
-app = typer.Typer(help="The trunk over which hotlines are called.", no_args_is_help=True)
+app = typer.Typer(
+    help="The trunk over which hotlines are called.\n\nExample: spms trunk check 01012345678",
+    no_args_is_help=True,
+)
 console = Console()
 
 WORDS = {

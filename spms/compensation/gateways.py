@@ -16,6 +16,12 @@ import aiohttp
 import msgspec
 
 TIMEOUT_SECONDS = 10
+PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
+"""A payout names a person's number: nobody but us, and whom we let, reads it."""
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, PRIVATE_FILE)
 
 
 class Answer(StrEnum):
@@ -100,9 +106,10 @@ class FileGateway:
     def _write(self, payout: Payout) -> Answer:
         path = self._path(payout)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            for folder in (self.directory, path.parent):
+                folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
             part = path.with_suffix(".part")
-            with part.open("wb") as file:
+            with open(part, "wb", opener=_private) as file:
                 file.write(_credit(payout) + b"\n")
                 file.flush()
                 os.fsync(file.fileno())

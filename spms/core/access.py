@@ -15,7 +15,7 @@ from uuid import UUID
 
 import msgspec
 
-from spms.core.db import Connection, one
+from spms.core.db import Connection, changed, one
 from spms.core.errors import Forbidden, Unauthenticated
 from spms.core.ids import new_id
 
@@ -226,6 +226,17 @@ async def revoke_subject(
 ) -> None:
     """Revoke every credential of one party (a number with a new owner, an SP that left)."""
     await tx.execute(REVOKE_SUBJECT, kind, subject, now, actor.label)
+
+
+REVOKE_MADE_BY = """
+    UPDATE credential SET revoked_at = $2, revoked_by = $3
+     WHERE created_by = $1 AND revoked_at IS NULL
+"""
+
+
+async def revoke_made_by(tx: Connection, maker: Actor, *, actor: Actor, now: datetime) -> int:
+    """Revoke every credential that somebody made, and return how many."""
+    return changed(await tx.execute(REVOKE_MADE_BY, maker.label, now, actor.label))
 
 
 CREDENTIAL = """

@@ -7,6 +7,16 @@ import msgspec
 from litestar import Request
 
 from spms.core.errors import FieldError, Invalid
+from spms.core.phone import ACCESS_NUMBER_PATTERN, HOTLINE_PATTERN, MSISDN_PATTERN
+
+MEANINGS = {
+    MSISDN_PATTERN: "write a mobile number as 86 and eleven digits, nothing else",
+    HOTLINE_PATTERN: "write a landline with its area code, a 400, 800, 95xxx, 96xxx or 1010xxxx "
+    "number, digits only",
+    ACCESS_NUMBER_PATTERN: "write an access number: 10 and up to 19 more digits",
+    "\\S": "this must not be blank",
+}
+"""What the patterns mean that a person meets most often, instead of the patterns themselves."""
 
 PATH = re.compile(r"(.*) - at `\$(.*)`\Z", re.DOTALL)
 
@@ -39,4 +49,7 @@ def fault(error: msgspec.ValidationError) -> FieldError:
 
 def without_value(words: str) -> str:
     """Drop the value that some of msgspec's messages repeat: it may be a person's number."""
+    for pattern, meaning in MEANINGS.items():
+        if words.endswith(f"matching regex {pattern!r}"):
+            return meaning
     return re.sub(r"\d{6,}", "…", re.sub(r"(Invalid enum value) .*", r"\1", words))

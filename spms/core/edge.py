@@ -75,7 +75,7 @@ class Edge:
             await self.app(scope, receive, send)
 
     async def _checked(self, scope: Any, receive: Receive) -> Receive:
-        path: str = scope["path"]
+        path: str = scope["path"].rstrip("/") or "/"  # as the router takes it
         if "\x00" in path or b"%00" in scope.get("raw_path", b""):
             raise Invalid("the path has a NUL", code="nul_char")
         _check_query(scope.get("query_string", b""))

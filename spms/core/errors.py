@@ -28,7 +28,7 @@ class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that is wrong with one field of the request."""
 
     pointer: str
-    """JSON pointer into the body, or `?name` for a query parameter."""
+    """JSON pointer into the body, `?name` for a query parameter, or `header name`."""
     code: str
     """Stable machine-readable reason."""
     detail: str | None = None

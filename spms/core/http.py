@@ -102,12 +102,15 @@ def _refused(_: Request[Any, Any, Any], refusal: Refused) -> Response[ProblemDet
     return answer(refusal)
 
 
+POINTERS = {"query": "?{}", "header": "header {}"}
+
+
 def _invalid(_: Request[Any, Any, Any], error: ValidationException) -> Response[ProblemDetails]:
     """Name the fields at fault, never the values: they may be a person's number."""
     errors = []
     for entry in error.extra if isinstance(error.extra, list) else []:
         key = str(entry.get("key", ""))
-        pointer = f"?{key}" if entry.get("source") == "query" else "/" + key.replace(".", "/")
+        pointer = POINTERS.get(str(entry.get("source")), "/{}").format(key.replace(".", "/"))
         detail = without_value(str(entry.get("message", "")))
         errors.append(FieldError(pointer=pointer, code="invalid", detail=detail))
     return answer(Invalid("a value does not fit its field", errors=errors))

@@ -67,6 +67,11 @@ AccessNumber = Annotated[
 ]
 
 
+def is_operators_own(access_number: str) -> bool:
+    """Say whether an access number is one of the operators' own: 10 and three digits (10010)."""
+    return re.fullmatch("10[0-9]{1,3}", access_number) is not None
+
+
 class PhoneFault(StrEnum):
     """Why a number was not taken as a subscriber's number."""
 

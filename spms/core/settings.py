@@ -4,11 +4,12 @@ The environment wins over the file. The file is `spms.toml` in the working direc
 in `SPMS_CONFIG`. A key `port` in the file is `SPMS_PORT` in the environment.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -187,25 +188,55 @@ def unknown_names(environ: Mapping[str, str]) -> list[tuple[str, str | None]]:
     return [(name, next(iter(get_close_matches(name, known, n=1)), None)) for name in names]
 
 
-def load(environ: Mapping[str, str], file: Path | None = None) -> Settings:
-    """Read the settings; raise `SettingsError` that names the offending key."""
-    path = file or Path(environ.get("SPMS_CONFIG", "spms.toml"))
+KNOWN = frozenset(field.name for field in msgspec.structs.fields(Settings))
+
+
+def _from_file(environ: Mapping[str, str], path: Path) -> dict[str, object]:
+    """Read the file, if there is one; only settings that exist may stand in it."""
     values: dict[str, object] = {}
     if path.is_file():
         try:
-            values.update(tomllib.loads(path.read_text("utf-8")))
+            values = tomllib.loads(path.read_text("utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"{path}: not valid TOML: {error}") from error
+        except OSError as error:
+            raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
     elif "SPMS_CONFIG" in environ:
         raise SettingsError(f"SPMS_CONFIG names {path}, which is not a file")
-    known = {field.name for field in msgspec.structs.fields(Settings)}
+    if strange := next((key for key in values if key not in KNOWN), None):
+        near = get_close_matches(strange, KNOWN, n=1)
+        hint = f"; did you mean `{near[0]}`?" if near else ""
+        raise SettingsError(f"{path}: there is no setting `{strange}`{hint}")
+    return values
+
+
+def load(environ: Mapping[str, str], file: Path | None = None) -> Settings:
+    """Read the settings; raise `SettingsError` that names the offending key."""
+    path = file or Path(environ.get("SPMS_CONFIG", "spms.toml"))
+    values = _from_file(environ, path)
     for key, value in environ.items():
         name = key.removeprefix(PREFIX).lower()
-        if key.startswith(PREFIX) and name in known and value != "":
+        if key.startswith(PREFIX) and name in KNOWN and value != "":
             values[name] = value
-    try:
-        if isinstance(links := values.get("smpp_links"), str):
+    if isinstance(links := values.get("smpp_links"), str):
+        try:
             values["smpp_links"] = msgspec.json.decode(links)
+        except msgspec.MsgspecError as error:
+            raise SettingsError(f"SPMS_SMPP_LINKS is not usable: {error}") from error
+    try:
         return msgspec.convert(values, Settings, strict=False)
     except msgspec.MsgspecError as error:
-        raise SettingsError(f"setting not usable: {error}") from error
+        where = re.search(r"`\$\.(\w+)", str(error))
+        if where is None:
+            raise SettingsError(f"setting not usable: {error}") from error
+        name = where[1]
+        key = PREFIX + name.upper()
+        place = key if environ.get(key) else f"{path}: {name}"
+        raise SettingsError(f"{place} is not usable: {error}{_choices(name)}") from error
+
+
+def _choices(name: str) -> str:
+    """Name the values a setting may take, where it is one of a few."""
+    kind = get_type_hints(Settings).get(name)
+    values = get_args(kind) if get_origin(kind) is Literal else ()
+    return f"; one of {', '.join(map(str, values))}" if values else ""

@@ -128,7 +128,7 @@ def query_int(text: str, lo: int, hi: int) -> int:
     `1e3`, `+1`, ` 1`, `1_000` and digits of other scripts are `integer_malformed`;
     a number outside the bounds is `integer_out_of_range`.
     """
-    if re.fullmatch(r"-?[0-9]{1,19}", text) is None:
+    if re.fullmatch(r"-?[0-9]{1,100}", text) is None:
         raise Malformed(Fault.INTEGER_MALFORMED, "write a whole number with the digits 0 to 9")
     number = int(text)
     if not lo <= number <= hi:

@@ -1,10 +1,13 @@
 """The verbs about messages and codes. Each runs inside the caller's transaction, never ends it."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
+
+import msgspec
 
 from spms.core import audit
 from spms.core.access import Actor, ActorKind
@@ -197,28 +200,43 @@ async def receive(tx: Connection, sms: IncomingSms, *, now: datetime) -> Message
     """Store a message from a subscriber; None when the link delivered it before.
 
     The link may be told that we have it only after this transaction has committed. Another
-    content under a name that is taken is kept out as well, and the audit log says so.
+    content under a name that is taken is another message: it is kept under a name of its own,
+    and the audit log says so, because a link that names two messages alike needs mending.
     """
+    return await _keep(tx, sms, now=now) or await keep_if_other(tx, sms, now=now)
+
+
+async def keep_if_other(tx: Connection, sms: IncomingSms, *, now: datetime) -> MessageIn | None:
+    """Keep a message under a name of its own when its link's name for it is another message's."""
+    known = await in_queries.known(tx, sms)
+    if known is None or known[1]:
+        return None
+    kept = await _keep(tx, told_apart(sms), now=now)
+    if kept is not None:
+        actor = Actor(kind=ActorKind.NETWORK, name=sms.link)
+        await audit.note(
+            tx, "message.name_reused", "message_in", kept.id, actor=actor, now=now,
+            reason="other content under a name that the link had used",
+        )  # fmt: skip
+    return kept
+
+
+def told_apart(sms: IncomingSms) -> IncomingSms:
+    """Return the message under a name that its content is part of."""
+    content = f"{sms.msisdn}\x1f{sms.called}\x1f{sms.raw.hex()}"
+    name = f"{sms.link_message_id}#{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+    return msgspec.structs.replace(sms, link_message_id=name)
+
+
+async def _keep(tx: Connection, sms: IncomingSms, *, now: datetime) -> MessageIn | None:
     message = MessageIn(
         msisdn=sms.msisdn, received_at=now, id=new_id(), called=sms.called, text=sms.text,
         link=sms.link, link_message_id=sms.link_message_id,
     )  # fmt: skip
-    if await in_queries.claim_key(tx, sms, message_id=message.id, now=now):
-        await in_queries.store(tx, message, sms.raw)
-        return message
-    await note_if_other(tx, sms, now=now)
-    return None
-
-
-async def note_if_other(tx: Connection, sms: IncomingSms, *, now: datetime) -> None:
-    """Note in the audit log when another content came under a name that is taken."""
-    known = await in_queries.known(tx, sms)
-    if known is not None and not known[1]:
-        actor = Actor(kind=ActorKind.NETWORK, name=sms.link)
-        await audit.note(
-            tx, "message.name_reused", "message_in", known[0], actor=actor, now=now,
-            reason="other content under a name that the link had used; kept out",
-        )  # fmt: skip
+    if not await in_queries.claim_key(tx, sms, message_id=message.id, now=now):
+        return None
+    await in_queries.store(tx, message, sms.raw)
+    return message
 
 
 async def forget(tx: Connection, *, now: datetime) -> int:

@@ -19,7 +19,7 @@ import msgspec
 from spms.core.db import Connection
 from spms.core.ids import new_id
 from spms.messaging import delivery_queries, in_queries, receipt_queries, receipts, texts
-from spms.messaging.actions import note_if_other
+from spms.messaging.actions import keep_if_other
 from spms.messaging.delivery_queries import Part
 from spms.messaging.model import IncomingSms, MessageIn
 from spms.messaging.receipt_queries import ReceiptRow
@@ -100,10 +100,11 @@ async def take(
     if not messages:
         return 0
     new = await in_queries.store_many(tx, link, messages, raws, now)
+    kept = len(new)
     for message, raw in zip(messages, raws, strict=True):
-        if message.id not in new:
-            await note_if_other(tx, _sms(message, raw), now=now)
-    return len(new)
+        if message.id not in new and await keep_if_other(tx, _sms(message, raw), now=now):
+            kept += 1
+    return kept
 
 
 async def _fresh(

@@ -50,6 +50,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     approve: bool
     reason: Reason | None = None
+    """Needed to say no: whoever asked must learn why."""
+
+    def __post_init__(self) -> None:
+        """Refuse a no without a reason."""
+        if not self.approve and self.reason is None:
+            raise ValueError("a refusal needs a reason")
 
 
 class NewRestriction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

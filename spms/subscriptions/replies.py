@@ -136,7 +136,8 @@ async def _keyword(talk: Talk, reading: Reading) -> str:
 
 
 async def _offered(talk: Talk, keyword: str | None) -> Offer | None:
-    if keyword is None:
+    # Nothing is for sale at the operator's own number, whoever was given it by mistake.
+    if keyword is None or talk.to_operator:
         return None
     return await catalogue.offer_by_keyword(talk.tx, talk.message.called, keyword, at=talk.at)
 
