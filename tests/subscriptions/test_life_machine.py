@@ -179,7 +179,9 @@ class LifeMachine(RuleBasedStateMachine):
             self.run(self.driver.refund(self.now, audit=False))
 
     def authorise(self, draw: Draw) -> None:
-        service, more = draw(st.sampled_from(SERVICES)), draw(st.sampled_from([0, 0, 0, 100]))
+        live = [one.service for one in self.life.relations if one.state == "live"]
+        service = draw(st.sampled_from([*SERVICES, *live * 2]))
+        more = draw(st.sampled_from([0, 0, 0, 100]))
         self.count("authorise")
         price = self.price(service) + more
         got = self.run(self.driver.may_charge(service, price, self.now))
