@@ -7,6 +7,9 @@ from typing import Any
 from uuid import uuid4
 
 from spms.core.db import Connection
+from spms.messaging import actions as messaging
+from spms.messaging import stray_queries
+from spms.messaging.model import IncomingSms, Stray
 from tests import make
 from tests.api_world import LOGIN, PASSWORD, Call, LittleWorld, unique
 from tests.conftest import START
@@ -307,6 +310,23 @@ def clawback(w: LittleWorld) -> str:
     return str(w.post("compliance", "/clawbacks", fraud(w))["id"])
 
 
+async def _put_aside(tx: Connection, now: datetime, w: LittleWorld) -> str:
+    sms = IncomingSms(
+        msisdn=w.names["msisdn"], called="10010", text="TD", raw=b"TD", link="smsc",
+        link_message_id=unique(),
+    )  # fmt: skip
+    message = await messaging.receive(tx, sms, now=now)
+    assert message is not None
+    await messaging.mark_handled(tx, message, reading=None, outcome="failed", now=now)
+    return str(message.id)
+
+
+async def _stray(tx: Connection, now: datetime) -> str:
+    stray = Stray(id=uuid4(), why="source", raw=uuid4().bytes)
+    await stray_queries.keep(tx, "smsc", [stray], now)
+    return str(stray.id)
+
+
 PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "change_id": contact_change,
     "restriction_id": restriction,
@@ -325,6 +345,8 @@ PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "bar_id": bar,
     "lookup_id": lookup,
     "duty_id": duty,
+    "wish_id": lambda w: str(w._insert(_put_aside, w)),
+    "stray_id": lambda w: str(w._insert(_stray)),
     "item_id": item,
     "endpoint_id": endpoint,
     "settlement_id": little.settlement,
@@ -457,6 +479,10 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     ),
     "POST /proxy-lookups/{lookup_id}/leave": lambda _: Call(role="agent", body={}),
     "POST /leaving-duties/{duty_id}/acknowledgement": lambda _: Call(role="sp"),
+    "POST /leave-wishes/{wish_id}/settlement": lambda _: Call(
+        role="agent", body={"ticket": unique(), **WHY}
+    ),
+    "POST /stray-messages/{stray_id}/reading": lambda _: Call(role="compliance", body=WHY),
     "POST /subscriptions/{subscription_id}/evidence-pack.json": lambda _: Call(
         role="agent", body=WHY
     ),
