@@ -139,6 +139,26 @@ async def raw_rate(pool: db.Pool, count: int, batch: int) -> float:
     return 3 * count / (time.perf_counter() - begun)
 
 
+KEY = "posting_entry"
+DEFINED = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = $1"
+
+
+async def key_price(owner: asyncpg.Connection, pool: db.Pool, entries: int) -> dict[str, float]:
+    """Post without the key from a line to its entry, beside raw; the key is there again after."""
+    defined = await owner.fetchval(DEFINED, KEY)
+    await owner.execute(f"ALTER TABLE posting DROP CONSTRAINT {KEY}")
+    turns = [
+        (
+            await raw_rate(pool, entries // TURNS, 500),
+            await posting_rate(pool, entries // TURNS, 500),
+        )
+        for _ in range(TURNS)
+    ]
+    raw, post = (statistics.median(column) for column in zip(*turns, strict=True))
+    await owner.execute(f"ALTER TABLE posting ADD CONSTRAINT {KEY} {defined}")
+    return {"post_rows_per_s_without_key": post, "post_to_raw_without_key": post / raw}
+
+
 async def bill_p99(pool: db.Pool, stop: asyncio.Event, numbers: int) -> float:
     """Read bills until told to stop; return the p99 in milliseconds."""
     took, i = [], 0
@@ -240,6 +260,7 @@ async def measure(url: str, entries: int, charges: int) -> dict[str, float]:
                 [await posting_rate(pool, entries // TURNS, 500) for _ in range(TURNS)]
             )
         found["chain_price"] = 1 - found["post_rows_per_s_batch_500"] / unchained
+        found |= await key_price(owner, pool, entries)
         found |= await correction(pool, owner, charges)
     finally:
         await pool.close()
