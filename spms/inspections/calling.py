@@ -30,6 +30,9 @@ WRITERS: Final = 4
 LEASE_MARGIN_SECONDS: Final = 10.0
 """By how much a lease outlives the longest call: what writing down its result may take."""
 
+BREATH_SECONDS: Final = 0.02
+"""How long the places of calls that end are gathered before others are taken for all of them."""
+
 RETRY_SECONDS: Final = 0.25
 """How often a result knocks at a database that is away."""
 
@@ -52,7 +55,7 @@ async def pump_calls(pool: Pool, prober: Prober, clock: Clock) -> int:
     pace = _Pace(prober.calls_per_second)
     placed, trouble = 0, None
     async with asyncio.TaskGroup() as group:
-        running: set[asyncio.Task[Exception | None]] = set()
+        running: Calls = set()
         while trouble is None:
             room = prober.simultaneous - len(running)
             lease_ends = asyncio.get_running_loop().time() + _lease_seconds(prober)
@@ -67,13 +70,25 @@ async def pump_calls(pool: Pool, prober: Prober, clock: Clock) -> int:
             placed += len(taken)
             if not running:
                 break
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            done, running = await _some_of(running)
             trouble = next(filter(None, (task.result() for task in done)), None)
         rest = await asyncio.gather(*running)
     trouble = trouble or next((error for error in rest if error), None)
     if trouble is not None:
         raise trouble
     return ended + placed
+
+
+Calls = set[asyncio.Task[Exception | None]]
+
+
+async def _some_of(running: Calls) -> tuple[Calls, Calls]:
+    """Wait until a call has ended, and a breath longer; return what ended and what goes on."""
+    _, pending = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    if pending:
+        await asyncio.wait(pending, timeout=BREATH_SECONDS)
+    done = {task for task in running if task.done()}
+    return done, running - done
 
 
 class _End(Protocol):
