@@ -38,6 +38,7 @@ from tests import make
 
 MUST, AIM = 0.25, 0.40
 SERVICES = 20
+WRONG_SHARE = 0.02
 ASKABLE = """
     SELECT s.msisdn, v.code FROM subscription s JOIN service v ON v.id = s.service_id
      WHERE s.sp_id = $1
@@ -69,7 +70,7 @@ def csv_of(pairs: list[tuple[str, str]], now: datetime, dice: random.Random) -> 
     lines = [",".join(COLUMNS)]
     for msisdn, code in pairs:
         charged_at = now - timedelta(seconds=dice.randrange(60, 36 * 3600))
-        price = 900 if dice.random() < 0.02 else 800
+        price = 900 if dice.random() < WRONG_SHARE else 800
         lines.append(f"{uuid4().hex},{code},{msisdn},{charged_at:%FT%TZ},{price},none")
     return "\n".join([*lines, ""]).encode()
 
@@ -103,7 +104,7 @@ async def copied(owner: Any, rows: list[Any]) -> float:
 
 async def run(url: str, pairs_of: int, rows_each: int) -> dict[str, Any]:
     """Alternate both sides; return the figure."""
-    now, dice = datetime.now(UTC).replace(microsecond=0), random.Random(1)
+    now, dice = datetime.now(UTC).replace(microsecond=0), random.Random(1)  # noqa: S311
     sp_id, relations = await arrange(url, pairs_of * rows_each, now)
     pool = await db.open_pool(roles.app_url(url), Settings(data_dir=tempfile.mkdtemp()))
     owner = await db.connect(url)
@@ -119,12 +120,12 @@ async def run(url: str, pairs_of: int, rows_each: int) -> dict[str, Any]:
             rows = [
                 tuple(row)
                 for row in await owner.fetch(
-                    f"SELECT {names} FROM charge_record WHERE file_id = (SELECT id FROM charge_file"
-                    " ORDER BY id DESC LIMIT 1) ORDER BY ctid"
+                    f"SELECT {names} FROM charge_record WHERE file_id = (SELECT id"  # noqa: S608
+                    " FROM charge_file ORDER BY id DESC LIMIT 1) ORDER BY ctid"
                 )
             ]
             raw.append(rows_each / await copied(owner, rows))
-            print(f"  pair {n + 1}: {ours[-1]:,.0f} beside {raw[-1]:,.0f} rows/s", file=sys.stderr)
+            sys.stderr.write(f"{n + 1}: {ours[-1]:,.0f} beside {raw[-1]:,.0f} rows/s\n")
     await pool.close()
     await owner.close()
     ratios = [a / b for a, b in zip(ours, raw, strict=True)]
@@ -148,18 +149,21 @@ async def main() -> None:
     rows, pairs = (20_000, 5) if options.short else (options.rows, options.pairs)
     url, name = os.environ["SPMS_TEST_DATABASE_URL"], f"bench_{uuid4().hex[:12]}"
     server = await asyncpg.connect(url)
+    await roles.ensure_group(server)
     await server.execute(f"CREATE DATABASE {name}")
     try:
+        await roles.make_login(server, at(url, name))
         figure = await run(at(url, name), pairs, rows)
     finally:
         await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await server.execute(f"DROP ROLE IF EXISTS {roles.login_role(name)}")
         await server.close()
     figure["short"] = options.short
-    print(
+    sys.stdout.write(
         f"{figure['id']} {figure['ratio']:.3f} ({figure['min']:.3f}–{figure['max']:.3f}; must "
         f"{MUST}, aim {AIM}): {figure['ours']:,.0f} beside {figure['theirs']:,.0f} rows/s, "
         f"{rows:,} rows × {pairs} pairs, peak {figure['peak_rss_mib']:.0f} MiB"
-        + (" (short)" if options.short else "")
+        + (" (short)\n" if options.short else "\n")
     )
     if options.json:
         options.json.write_text(json.dumps([figure], indent=2))
