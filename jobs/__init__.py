@@ -32,6 +32,7 @@ from jobs import (
     reaudit_charges,
     refund_findings,
     remind_renewals,
+    seal_months,
     send_apologies,
     send_messages,
     send_webhooks,
@@ -58,6 +59,13 @@ TIMETABLE: Final[Sequence[Job]] = (
     SlotJob(name="remind_renewals", every=timedelta(minutes=10), work=remind_renewals.work),
     SlotJob(name="watch_leaving", every=timedelta(minutes=1), work=watch_leaving.work),
     SlotJob(name="reaudit_charges", every=timedelta(minutes=5), work=reaudit_charges.work),
+    # 05:00 in Shanghai. It finds what is due by date, so one slot makes up for any number of days.
+    SlotJob(
+        name="seal_months",
+        every=timedelta(days=1),
+        offset=timedelta(hours=21),
+        work=seal_months.work,
+    ),
     PumpJob(name="tell_charges", pump=tell_charges.pump),
     PumpJob(name="refund_findings", pump=refund_findings.pump),
     PumpJob(name="settle_claims", pump=settle_claims.pump),

@@ -13,6 +13,7 @@ from spms.authorisation.model import CapRules
 from spms.charging import (
     file_queries,
     limit_queries,
+    month_queries,
     notices,
     queries,
     stray_queries,
@@ -48,8 +49,8 @@ class Fresh(NamedTuple):
     line: Line
     item: Item
     sha256: bytes
-    claims: bool
-    """False: too old to become a charge, but it may have landed before."""
+    late: Reason | None
+    """Why it comes too late to become a charge; but it may have landed before."""
 
 
 async def land(
@@ -72,7 +73,7 @@ async def land(
     bad: list[Line] = []
     fresh = await _admit(tx, lines, bad, sp_id=sp_id, at=first_seen_at or now)
     won = await queries.claim_keys(
-        tx, sp_id, [(f.item.record_id, f.sha256, f.item.charge_id) for f in fresh if f.claims]
+        tx, sp_id, [(f.item.record_id, f.sha256, f.item.charge_id) for f in fresh if f.late is None]
     )
     lost = [f for f in fresh if f.item.charge_id not in won]
     for outcome in await _compare(tx, lost, bad, sp_id=sp_id):
@@ -160,6 +161,7 @@ async def _admit(
     rules = await rulebook.section(tx, ChargingRules, at=at)
     latest = at + timedelta(minutes=rules.ahead_minutes)
     oldest = at - timedelta(hours=rules.oldest_hours)
+    sealed = await month_queries.sealed(tx)
     codes = {line.record.service_code for line in lines if line.record is not None}
     services = await queries.services(tx, sp_id, list(codes))
     fresh: list[Fresh] = []
@@ -177,7 +179,12 @@ async def _admit(
                 new_id(), record.record_id, record.msisdn, service_id, kind,
                 record.charged_at, record.price_fen, record.delivery, sp_id,
             )  # fmt: skip
-            fresh.append(Fresh(line, item, content_sha256(record), record.charged_at >= oldest))
+            late = None
+            if business_month(record.charged_at) in sealed:
+                late = Reason.PERIOD_CLOSED
+            elif record.charged_at < oldest:
+                late = Reason.TIME_OLD
+            fresh.append(Fresh(line, item, content_sha256(record), late))
     return fresh
 
 
@@ -201,7 +208,7 @@ async def _compare(
                 )
             )
         else:
-            reason = Reason.TIME_OLD if sha256 is None else Reason.DUP_CONFLICT
+            reason = f.late if sha256 is None else Reason.DUP_CONFLICT
             bad.append(msgspec.structs.replace(f.line, reason=reason))
     return seen
 

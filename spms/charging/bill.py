@@ -7,8 +7,10 @@ hers, and an agent speaks for the person on the line.
 from datetime import UTC, date, datetime
 from uuid import UUID
 
-from spms.charging import bill_queries
-from spms.charging.bill_model import Bill, BillTotals, LineExplained
+import msgspec
+
+from spms.charging import bill_queries, looks
+from spms.charging.bill_model import Bill, BillFilter, BillTotals, LineExplained
 from spms.charging.model import OwnCharge
 from spms.core import audit
 from spms.core.access import Actor
@@ -22,21 +24,40 @@ from spms.subscribers import actions as subscribers
 from spms.subscribers.model import Number
 
 LAST_ID = UUID(int=2**128 - 1)
+WHOLE_MAX = 10_000
+"""Lines of a bill as a file; more says so by its last line."""
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 async def own_bill(
-    read: Connection, month: str, *, actor: Actor, cursor: str | None, limit: int
+    read: Connection,
+    month: str,
+    wanted: BillFilter,
+    *,
+    actor: Actor,
+    cursor: str | None,
+    limit: int,
 ) -> Bill:
     """Return the signed-in subscriber's bill of a month (`YYYY-MM`)."""
     number = await subscribers.held(read, actor)
-    return await _bill(read, number, number.msisdn, month, actor=actor, cursor=cursor, limit=limit)
+    return await _bill(
+        read, number, number.msisdn, month, wanted, actor=actor, cursor=cursor, limit=limit
+    )
+
+
+async def whole(read: Connection, month: str, *, actor: Actor) -> Bill:
+    """Return the signed-in subscriber's whole bill of a month, up to `WHOLE_MAX` lines."""
+    number = await subscribers.held(read, actor)
+    return await _bill(
+        read, number, number.msisdn, month, BillFilter(), actor=actor, cursor=None, limit=WHOLE_MAX
+    )
 
 
 async def searched_bill(
     tx: Connection,
     msisdn: str,
     month: str,
+    wanted: BillFilter,
     *,
     reason: str,
     cursor: str | None,
@@ -46,11 +67,14 @@ async def searched_bill(
 ) -> Bill:
     """Return a number's bill to an agent; who looked and why is recorded first.
 
-    A number that nobody holds has an empty bill, so that the look-up stays on record.
+    A number that nobody holds has an empty bill, so that the look-up stays on record. A further
+    page of the same bill is no further look. Raises `LooksUsedUp`.
     """
+    if cursor is None:
+        await looks.count(tx, msisdn, reason=reason, actor=actor, now=now)
     await _note(tx, "bill.looked_up", msisdn, month, reason=reason, actor=actor, now=now)
     number = await subscribers.get(tx, msisdn)
-    return await _bill(tx, number, msisdn, month, actor=actor, cursor=cursor, limit=limit)
+    return await _bill(tx, number, msisdn, month, wanted, actor=actor, cursor=cursor, limit=limit)
 
 
 async def own_line(read: Connection, charge_id: UUID, *, actor: Actor) -> LineExplained:
@@ -61,7 +85,11 @@ async def own_line(read: Connection, charge_id: UUID, *, actor: Actor) -> LineEx
 async def searched_line(
     tx: Connection, msisdn: str, charge_id: UUID, *, reason: str, actor: Actor, now: datetime
 ) -> LineExplained:
-    """Explain one line of a number's bill to an agent; recorded first. Raises `NotFound`."""
+    """Explain one line of a number's bill to an agent; recorded first.
+
+    Raises `NotFound`, `LooksUsedUp`.
+    """
+    await looks.count(tx, msisdn, reason=reason, actor=actor, now=now)
     about = str(charge_id)
     await _note(tx, "bill.line_looked_up", msisdn, about, reason=reason, actor=actor, now=now)
     return await _explain(tx, await subscribers.get(tx, msisdn), charge_id)
@@ -97,20 +125,21 @@ async def _bill(
     number: Number | None,
     msisdn: str,
     month: str,
+    wanted: BillFilter,
     *,
     actor: Actor,
     cursor: str | None,
     limit: int,
 ) -> Bill:
-    name = f"bill {month} {msisdn}"
+    name = f"bill {month} {msisdn} {msgspec.json.encode(wanted).decode()}"
     key = await read_cursor(read, actor, name, cursor, tuple[datetime, UUID])
     if number is None:
-        none = BillTotals(lines=0, charged_fen=0, due_fen=0)
+        none = BillTotals(lines=0, charged_fen=0, due_fen=0, refunded_fen=0, compensation_fen=0)
         return Bill(month=month, number=mask(msisdn), totals=none, items=[])
     first, end = month_range(date.fromisoformat(f"{month}-01"))
     period = (max(first, number.epoch_since), end)
     before = key or (end, LAST_ID)
-    items = await bill_queries.lines(read, msisdn, period, before=before, limit=limit + 1)
+    items = await bill_queries.lines(read, msisdn, period, wanted, before=before, limit=limit + 1)
     following = None
     if len(items) > limit:
         items = items[:limit]
@@ -118,7 +147,7 @@ async def _bill(
     return Bill(
         month=month,
         number=mask(msisdn),
-        totals=await bill_queries.totals(read, msisdn, period),
+        totals=await bill_queries.totals(read, msisdn, period, wanted),
         items=items,
         next=following,
     )

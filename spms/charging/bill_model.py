@@ -11,6 +11,25 @@ COLLECTED = "代收费"
 """Said on every line: the operator collects this for another company (MII 2004, domain B2)."""
 
 
+class Correction(msgspec.Struct, frozen=True, kw_only=True):
+    """What was given back for a charge: the charge itself, or the same amount again."""
+
+    kind: str
+    """principal or compensation"""
+    amount_fen: int
+    at: datetime
+
+
+class BillFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which lines of a bill; null: any."""
+
+    sp_code: str | None = None
+    service_code: str | None = None
+    kind: Kind | None = None
+    refunded: bool = False
+    """Only what was given back, wholly or in part."""
+
+
 class BillLine(msgspec.Struct, frozen=True, kw_only=True):
     """One charge on the bill."""
 
@@ -34,6 +53,9 @@ class BillLine(msgspec.Struct, frozen=True, kw_only=True):
     delivery: Delivery
     consent_id: UUID | None
     """The order relation whose consent licenses the charge."""
+    authorisation_id: UUID | None
+    """The decision the charge rests on (鉴权)."""
+    corrections: list[Correction]
 
 
 class BillTotals(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +64,10 @@ class BillTotals(msgspec.Struct, frozen=True, kw_only=True):
     lines: int
     charged_fen: int
     due_fen: int
+    refunded_fen: int
+    """Given back: the charges themselves."""
+    compensation_fen: int
+    """Given back on top of that."""
 
 
 class Bill(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +77,7 @@ class Bill(msgspec.Struct, frozen=True, kw_only=True):
     number: str
     """Masked."""
     totals: BillTotals
-    """Of the month, not of this page."""
+    """Of all lines of the month that the filter lets through, not of this page."""
     items: list[BillLine]
     next: str | None = None
 

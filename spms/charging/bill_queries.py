@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from spms.charging.bill_model import (
+    BillFilter,
     BillLine,
     BillTotals,
     ConsentShown,
@@ -24,20 +25,34 @@ _LINE_COLUMNS = """
            c.id, c.charged_at, c.received_at, p.code AS sp_code, p.name AS sp_name,
            s.code AS service_code, s.name AS service_name, c.kind, s.access_number, c.price_fen,
            LEAST(c.due_fen, f.due_fen) AS due_fen, COALESCE(f.kinds, '{}') AS findings, c.delivery,
-           c.consent_id"""
+           c.consent_id, c.authorisation_id, COALESCE(r.corrections, '[]') AS corrections"""
+# What was given back is written by a room above; the bill only reads it (decision 0010).
+_REFUNDS_OF_LINE = """
+      CROSS JOIN LATERAL (
+           SELECT jsonb_agg(jsonb_build_object('kind', kind, 'amount_fen', amount_fen, 'at', at)
+                            ORDER BY at, kind DESC) AS corrections,
+                  COALESCE(sum(amount_fen) FILTER (WHERE kind = 'principal'), 0) AS refunded_fen,
+                  COALESCE(sum(amount_fen) FILTER (WHERE kind = 'compensation'), 0)
+                      AS compensation_fen
+             FROM refund WHERE msisdn = c.msisdn AND charge_id = c.id) r"""
 _FINDINGS_OF_LINE = """
       CROSS JOIN LATERAL (
            SELECT min(due_fen) AS due_fen, array_agg(kind ORDER BY found_at, kind) AS kinds
              FROM charge_finding WHERE msisdn = c.msisdn AND charge_id = c.id) f"""
 
-LINES = f"""
-    SELECT {_LINE_COLUMNS}
+_FROM_LINE = f"""
       FROM charge_record c
       JOIN sp p ON p.id = c.sp_id
-      JOIN service s ON s.id = c.service_id {_FINDINGS_OF_LINE}
-     WHERE c.msisdn = $1 AND c.charged_at >= $2 AND c.charged_at < $3
-       AND (c.charged_at, c.id) < ($4, $5)
-     ORDER BY c.charged_at DESC, c.id DESC LIMIT $6
+      JOIN service s ON s.id = c.service_id {_FINDINGS_OF_LINE} {_REFUNDS_OF_LINE}"""
+_WANTED = """
+       AND ($4::text IS NULL OR p.code = $4) AND ($5::text IS NULL OR s.code = $5)
+       AND ($6::text IS NULL OR c.kind = $6) AND (NOT $7 OR r.corrections IS NOT NULL)"""
+
+LINES = f"""
+    SELECT {_LINE_COLUMNS} {_FROM_LINE}
+     WHERE c.msisdn = $1 AND c.charged_at >= $2 AND c.charged_at < $3 {_WANTED}
+       AND (c.charged_at, c.id) < ($8, $9)
+     ORDER BY c.charged_at DESC, c.id DESC LIMIT $10
 """
 
 
@@ -45,34 +60,40 @@ async def lines(
     read: Connection,
     msisdn: str,
     period: tuple[datetime, datetime],
+    wanted: BillFilter,
     *,
     before: tuple[datetime, UUID],
     limit: int,
 ) -> list[BillLine]:
     """Return a number's charges in a half-open range of time, newest first, before a key."""
-    return many(BillLine, await read.fetch(LINES, msisdn, *period, *before, limit))
+    rows = await read.fetch(LINES, msisdn, *period, *_of(wanted), *before, limit)
+    return many(BillLine, rows)
+
+
+def _of(wanted: BillFilter) -> tuple[str | None, str | None, str | None, bool]:
+    return wanted.sp_code, wanted.service_code, wanted.kind, wanted.refunded
 
 
 TOTALS = f"""
     SELECT count(*) AS lines, COALESCE(sum(c.price_fen), 0)::bigint AS charged_fen,
-           COALESCE(sum(LEAST(c.due_fen, f.due_fen)), 0)::bigint AS due_fen
-      FROM charge_record c {_FINDINGS_OF_LINE}
-     WHERE c.msisdn = $1 AND c.charged_at >= $2 AND c.charged_at < $3
+           COALESCE(sum(LEAST(c.due_fen, f.due_fen)), 0)::bigint AS due_fen,
+           COALESCE(sum(r.refunded_fen), 0)::bigint AS refunded_fen,
+           COALESCE(sum(r.compensation_fen), 0)::bigint AS compensation_fen {_FROM_LINE}
+     WHERE c.msisdn = $1 AND c.charged_at >= $2 AND c.charged_at < $3 {_WANTED}
 """
 
 
-async def totals(read: Connection, msisdn: str, period: tuple[datetime, datetime]) -> BillTotals:
+async def totals(
+    read: Connection, msisdn: str, period: tuple[datetime, datetime], wanted: BillFilter
+) -> BillTotals:
     """Sum up a number's charges in a half-open range of time."""
-    found = one(BillTotals, await read.fetchrow(TOTALS, msisdn, *period))
+    found = one(BillTotals, await read.fetchrow(TOTALS, msisdn, *period, *_of(wanted)))
     assert found is not None  # noqa: S101 - an aggregate always has a row
     return found
 
 
 LINE = f"""
-    SELECT {_LINE_COLUMNS}
-      FROM charge_record c
-      JOIN sp p ON p.id = c.sp_id
-      JOIN service s ON s.id = c.service_id {_FINDINGS_OF_LINE}
+    SELECT {_LINE_COLUMNS} {_FROM_LINE}
      WHERE c.msisdn = $1 AND c.id = $2 AND c.charged_at >= $3
 """
 

@@ -104,6 +104,8 @@ class Reason(StrEnum):
     """More than five minutes ahead of our clock."""
     TIME_OLD = "time_old"
     """More than 72 hours before the record, or the file it came in, first reached us."""
+    PERIOD_CLOSED = "period_closed"
+    """Of a month that is sealed: nothing is added to it any more."""
     DUP_CONFLICT = "dup_conflict"
     """This record id came before with other content."""
 

@@ -9,7 +9,7 @@ from litestar import Router, get, post
 from litestar.params import Parameter
 
 from spms.charging import suspicions
-from spms.charging.routes import Month
+from spms.charging.bill_routes import Month
 from spms.charging.suspicion_model import Observed, Suspicion
 from spms.charging.suspicions import SuspicionDecided
 from spms.core.access import Actor, Role, only
