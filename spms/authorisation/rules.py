@@ -22,7 +22,7 @@ Outcome = bool | None
 
 def judge(facts: Facts, rules: CapRules) -> tuple[Reason, ...]:
     """Return every reason against it, in the order of `Reason`; none means it is allowed."""
-    return tuple(reason for reason, passed in outcomes(facts, rules) if passed is False)
+    return tuple([reason for reason, check in CHECKS.items() if check(facts, rules) is False])
 
 
 def outcomes(facts: Facts, rules: CapRules) -> tuple[tuple[Reason, Outcome], ...]:

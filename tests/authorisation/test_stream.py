@@ -146,11 +146,11 @@ async def test_a_frame_may_hold_many_questions_and_one_of_them_spoils_none(
         {"op": "reserve", "id": 4, "question": held(world, "order-2")},
     ]
     for packed in (True, False):
-        if packed:
-            frame = {"bytes": msgspec.msgpack.encode(together), "text": None}
-        else:
-            frame = {"bytes": None, "text": msgspec.json.encode(together).decode()}
-        line.sent.put_nowait({"type": "websocket.receive"} | frame)
+        text = msgspec.json.encode(together).decode()
+        line.sent.put_nowait({
+            "type": "websocket.receive", "text": None if packed else text,
+            "bytes": msgspec.msgpack.encode(together) if packed else None,
+        })  # fmt: skip
         message = await asyncio.wait_for(line.got.get(), 10)
         replies = (
             msgspec.msgpack.decode(message["bytes"])
