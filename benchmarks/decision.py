@@ -15,7 +15,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -310,6 +310,24 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
         await asyncio.to_thread(_measure, ground, wanted, url, bench, Work(ground, tokens, asked))
 
 
+def _single(
+    ground: Ground, wanted: frozenset[str], work: Work, both: tuple[House, House],
+    select: Callable[[], float],
+) -> None:  # fmt: skip
+    if not wanted & {"A1", "A1b", "A1c64"}:
+        return
+    beside = select() if "A1" in wanted else 0.0
+    house, alone = both
+    found = work.send(house, work.single, 64)
+    if "A1" in wanted:
+        ground.note("A1", found["marks_per_s"], beside)
+    if "A1c64" in wanted:
+        ground.note("A1c64", found["p99_ms"])
+    if "A1b" in wanted:
+        single = work.send(alone, work.single, 64)
+        ground.note("A1b", found["marks_per_s"], single["marks_per_s"])
+
+
 def _measure(ground: Ground, wanted: frozenset[str], url: str, bench: str, work: Work) -> None:
     def select() -> float:
         return pgbench(bench, "-S", seconds=work.seconds)
@@ -318,16 +336,7 @@ def _measure(ground: Ground, wanted: frozenset[str], url: str, bench: str, work:
         for one in (house, alone):
             work.send(one, work.single, 16, seconds=1.5)
         for _ in range(ground.pairs):
-            if wanted & {"A1", "A1b", "A1c64"}:
-                beside = select() if "A1" in wanted else 0.0
-                found = work.send(house, work.single, 64)
-                if "A1" in wanted:
-                    ground.note("A1", found["marks_per_s"], beside)
-                if "A1c64" in wanted:
-                    ground.note("A1c64", found["p99_ms"])
-                if "A1b" in wanted:
-                    single = work.send(alone, work.single, 64)
-                    ground.note("A1b", found["marks_per_s"], single["marks_per_s"])
+            _single(ground, wanted, work, (house, alone), select)
             if "A1c8" in wanted:
                 ground.note("A1c8", work.send(house, work.single, 8)["p99_ms"])
             if "A2" in wanted:

@@ -48,6 +48,7 @@ async def decide(
     if len(requests) > BATCH_MAX:
         raise TooLarge(f"a batch has at most {BATCH_MAX} questions")
     asks = [Ask(request=asked, sp_id=sp_id, actor=actor.label) for asked in requests]
+    await queries.plan(tx)
     answers = await deciding.decide_all(tx, asks, now=now)
     return [deciding.given(answer).decision for answer in answers]
 
@@ -96,6 +97,7 @@ async def _again(read: Connection, recorded: queries.RecordedRow, asked: Decisio
     mark = await standing_queries.mark(read)
     if standing.mark != mark:
         standing = await standing_queries.whole(read, mark)
+    await queries.plan(read)
     gathered = await queries.gather(
         read, [(asked.msisdn, standing.service_id(asked.service_code))], at=at,
         orders_since=deciding.orders_since(standing, at), before=before,

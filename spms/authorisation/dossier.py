@@ -22,6 +22,7 @@ from spms.authorisation.model import (
 )
 from spms.authorisation.rules import choose
 from spms.authorisation.standing import Standing
+from spms.core.clock import SHANGHAI
 
 NO_CAPS = OwnCaps()
 
@@ -87,6 +88,7 @@ class Dossier:
         """Lay out what was read, by number and by service."""
         self._standing, self._at = standing, at
         self.rules = standing.rules(at)
+        self._quiet = self.rules.push.quiet(at.astimezone(SHANGHAI).hour)
         self._numbers = {
             row.msisdn: NumberFact(state=row.state, epoch=row.epoch, event_id=row.event_id)
             for row in rows.numbers
@@ -134,6 +136,8 @@ class Dossier:
             relation=relation,
             spent_service_fen=0 if service_id is None else month.by_service.get(service_id, 0),
             spent_total_fen=sum(month.by_service.values()),
+            spent_category_fen=self._of_category(month, service if own else None),
+            quiet=self._quiet,
             caps=self.rules.cap,
             own_caps=self._own_caps(asked.msisdn, number, service_id),
             bars=self._barring(asked.msisdn, number, service) if own else (),
@@ -144,6 +148,16 @@ class Dossier:
     def _month(self, msisdn: str) -> MonthRow:
         found = self._charged.get(msisdn) or self._months.get(msisdn)
         return found or MonthRow(msisdn=msisdn, by_service={}, turn=0)
+
+    def _of_category(self, month: MonthRow, service: ServiceFact | None) -> int:
+        """Return what the month has come to over a service's category, where that has a cap."""
+        if service is None or service.category not in self.rules.cap.category_month_fen:
+            return 0
+        categories = self._standing.categories
+        return sum(
+            fen for other, fen in month.by_service.items()
+            if categories.get(other) == service.category
+        )  # fmt: skip
 
     def charged(self) -> list[MonthRow]:
         """Return the months that allowed charges have changed, each with its next turn."""

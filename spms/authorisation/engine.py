@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from spms.authorisation import queries
 from spms.authorisation.deciding import Outcome, decide_all, given
 from spms.authorisation.reservation_model import Answer, Ask
 from spms.core import db
 from spms.core.clock import Clock
-from spms.core.db import NOT_NOW, Pool
+from spms.core.db import NOT_NOW, Connection, Pool
 from spms.core.errors import Unavailable
 from spms.core.http import RETRY
 
@@ -25,6 +26,9 @@ WAITING_MAX: Final = 4096
 """Most questions that wait; the next one is answered 503."""
 ROUNDS_AT_ONCE: Final = 1
 """More of them would only wait for each other's processor, and make the slowest answer slower."""
+
+AWAY: Final[tuple[type[Exception], ...]] = (Unavailable, *NOT_NOW)
+"""What says that there is no connection to decide on."""
 
 
 class Waiting(NamedTuple):
@@ -79,38 +83,56 @@ class Engine:
 
     async def _rounds(self) -> None:
         while self._waiting:
-            # Whoever became ready in this turn of the loop joins the round.
-            await asyncio.sleep(0)
-            most = min(ROUND_MAX, len(self._waiting))
-            taken = [self._waiting.popleft() for _ in range(most)]
-            taken = [one for one in taken if not one.answered.done()]  # some have gone away
-            if taken:
-                await self._round(taken)
+            try:
+                # One connection for as long as somebody waits: borrowing and giving back costs
+                # as much as a small round.
+                async with db.acquired(self.pool) as connection:
+                    await queries.plan(connection)
+                    while await self._taken(connection):
+                        pass
+            except AWAY as error:
+                _fail_all(self._take(len(self._waiting)), error)
 
-    async def _round(self, taken: Sequence[Waiting]) -> None:
-        """Decide together; when that fails, find the question that spoils it by halves."""
+    async def _taken(self, connection: Connection) -> bool:
+        """Decide one round; False when nobody waits any more."""
+        # Whoever became ready in this turn of the loop joins the round.
+        await asyncio.sleep(0)
+        taken = self._take(ROUND_MAX)
+        if taken:
+            await self._round(connection, taken)
+        return bool(self._waiting)
+
+    def _take(self, most: int) -> list[Waiting]:
+        """Take those who wait, but for those who have gone away."""
+        taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        return [one for one in taken if not one.answered.done()]
+
+    async def _round(self, connection: Connection, taken: Sequence[Waiting]) -> None:
+        """Decide together; when that fails, find the question that spoils it by halves.
+
+        Raises what shows that the connection cannot go on, after those of this round were told.
+        """
         try:
-            outcomes = await self._decide([one.ask for one in taken])
+            outcomes = await self._decide(connection, [one.ask for one in taken])
         except NOT_NOW as error:
-            refusal = Unavailable("the database cannot answer now", headers=RETRY)
-            refusal.__cause__ = error
-            for one in taken:
-                _fail(one, refusal)
+            _fail_all(taken, error)
+            if connection.is_closed():
+                raise
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to whoever asked it
             if len(taken) == 1:
                 _fail(taken[0], error)
                 return
             half = len(taken) // 2
-            await self._round(taken[:half])
-            await self._round(taken[half:])
+            await self._round(connection, taken[:half])
+            await self._round(connection, taken[half:])
         else:
             for one, outcome in zip(taken, outcomes, strict=True):
                 _answer(one, outcome)
 
-    async def _decide(self, asks: Sequence[Ask]) -> list[Outcome]:
+    async def _decide(self, connection: Connection, asks: Sequence[Ask]) -> list[Outcome]:
         now: datetime = self.clock.now()
-        async with db.transaction(self.pool) as tx:
-            return await decide_all(tx, asks, now=now)
+        async with connection.transaction():
+            return await decide_all(connection, asks, now=now)
 
 
 def _answer(one: Waiting, outcome: Outcome) -> None:
@@ -120,6 +142,13 @@ def _answer(one: Waiting, outcome: Outcome) -> None:
         one.answered.set_result(given(outcome))
     except Exception as refusal:  # noqa: BLE001 - handed to whoever waits for it
         one.answered.set_exception(refusal)
+
+
+def _fail_all(taken: Sequence[Waiting], error: Exception) -> None:
+    refusal = Unavailable("the database cannot answer now", headers=RETRY)
+    refusal.__cause__ = error
+    for one in taken:
+        _fail(one, refusal)
 
 
 def _fail(one: Waiting, error: Exception) -> None:

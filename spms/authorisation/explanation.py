@@ -6,7 +6,14 @@ from typing import Final
 import msgspec
 
 from spms.authorisation.model import Check, Facts, Purpose, Reason, RestrictionFact, Verdict
-from spms.authorisation.rules import agreed, agreed_price, outcomes, service_cap_fen, total_cap_fen
+from spms.authorisation.rules import (
+    agreed,
+    agreed_price,
+    category_cap_fen,
+    outcomes,
+    service_cap_fen,
+    total_cap_fen,
+)
 from spms.core.money import yuan
 
 VERDICTS: Final = {True: Verdict.PASSED, False: Verdict.FAILED, None: Verdict.NOT_JUDGED}
@@ -18,7 +25,7 @@ def checks(facts: Facts, *, show_total: bool) -> tuple[Check, ...]:
     Without `show_total` the sentence about the cap over all SPs keeps its amounts to itself: they
     say what the person spends with others.
     """
-    wording = SENTENCES if show_total else SENTENCES | {Reason.CAP_TOTAL: _total_hidden}
+    wording = SENTENCES if show_total else SENTENCES | HIDDEN
     return tuple(
         Check(reason=reason, verdict=VERDICTS[passed], sentence=wording[reason](facts))
         for reason, passed in outcomes(facts, facts.caps)
@@ -34,7 +41,9 @@ def differences(then: Facts, again: Facts) -> tuple[Reason, ...]:
 def for_sp(facts: Facts) -> Facts:
     """Leave out what the person spends with others, and the cap she set over all of them."""
     own_caps = msgspec.structs.replace(facts.own_caps, total_month_fen=None)
-    return msgspec.structs.replace(facts, spent_total_fen=None, own_caps=own_caps)
+    return msgspec.structs.replace(
+        facts, spent_total_fen=None, spent_category_fen=None, own_caps=own_caps
+    )
 
 
 def _sp_active(facts: Facts) -> str:
@@ -196,6 +205,35 @@ def _service_cap(facts: Facts) -> str:
     )
 
 
+def _quiet(facts: Facts) -> str:
+    if facts.purpose == Purpose.CHARGE:
+        return "Quiet hours are for messages only."
+    if facts.service is not None and facts.service.kind == "on_demand":
+        return "An order is answered at any hour."
+    return "It was in the operator's quiet hours." if facts.quiet else "It was not in quiet hours."
+
+
+def _category_cap(facts: Facts) -> str:
+    cap_fen = category_cap_fen(facts, facts.caps)
+    if facts.purpose == Purpose.MESSAGE:
+        return FREE
+    if cap_fen is None:
+        return "The service's category has no cap of its own."
+    return (
+        f"{yuan(facts.spent_category_fen or 0)} yuan of the month's {yuan(cap_fen)} for services"
+        f" of this category were charged before; {yuan(facts.price_fen)} were asked for."
+    )
+
+
+def _category_hidden(facts: Facts) -> str:
+    cap_fen = category_cap_fen(facts, facts.caps)
+    if facts.purpose == Purpose.MESSAGE:
+        return FREE
+    if cap_fen is None:
+        return "The service's category has no cap of its own."
+    return f"The month's cap for services of this category is {yuan(cap_fen)} yuan."
+
+
 def _total_cap(facts: Facts) -> str:
     if facts.purpose == Purpose.MESSAGE:
         return FREE
@@ -238,6 +276,10 @@ SENTENCES: Final[dict[Reason, Callable[[Facts], str]]] = {
     Reason.LEAVE_RECEIVED: _leave_received,
     Reason.TRIAL: _trial,
     Reason.ORDER_USED: _order,
+    Reason.QUIET_HOURS: _quiet,
     Reason.CAP_SERVICE: _service_cap,
+    Reason.CAP_CATEGORY: _category_cap,
     Reason.CAP_TOTAL: _total_cap,
 }
+HIDDEN: Final = {Reason.CAP_TOTAL: _total_hidden, Reason.CAP_CATEGORY: _category_hidden}
+"""Instead of the sentences that would tell an SP what a person spends with others."""

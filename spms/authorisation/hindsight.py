@@ -69,7 +69,9 @@ async def spent(read: Connection, facts: Facts, recorded: RecordedRow) -> Facts:
     if low[0] <= of_service <= high[0]:
         facts = msgspec.structs.replace(facts, spent_service_fen=of_service)
     if total is not None and low[1] <= total <= high[1]:
-        facts = msgspec.structs.replace(facts, spent_total_fen=total)
+        facts = msgspec.structs.replace(
+            facts, spent_total_fen=total, spent_category_fen=then.spent_category_fen
+        )
     return facts
 
 

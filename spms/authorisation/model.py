@@ -63,7 +63,10 @@ class Reason(StrEnum):
     """A wish to leave came in and is not carried out yet: nothing is charged from its receipt."""
     TRIAL = "trial"
     ORDER_USED = "order_used"
+    QUIET_HOURS = "quiet_hours"
+    """A message nobody asked for, at an hour at which the operator lets people sleep."""
     CAP_SERVICE = "cap_service"
+    CAP_CATEGORY = "cap_category"
     CAP_TOTAL = "cap_total"
 
 
@@ -74,6 +77,23 @@ class CapRules(msgspec.Struct, frozen=True, kw_only=True):
     """Per number and service: 30 yuan."""
     total_month_fen: int = 10_000
     """Per number over all SPs: 100 yuan."""
+    category_month_fen: dict[str, int] = msgspec.field(default_factory=dict)
+    """Per number over all services of a category, by category; one not named has no such cap."""
+
+
+class PushRules(msgspec.Struct, frozen=True, kw_only=True):
+    """When a message that nobody asked for may not be sent (rulebook section `push`)."""
+
+    quiet_from_hour: Annotated[int, msgspec.Meta(ge=0, le=23)] = 22
+    """Hour of the day in Shanghai from which it may not; the same as `quiet_to_hour`: never."""
+    quiet_to_hour: Annotated[int, msgspec.Meta(ge=0, le=23)] = 7
+    """Hour from which it may again."""
+
+    def quiet(self, hour: int) -> bool:
+        """Whether an hour of the day in Shanghai is a quiet one."""
+        if self.quiet_from_hour <= self.quiet_to_hour:
+            return self.quiet_from_hour <= hour < self.quiet_to_hour
+        return hour >= self.quiet_from_hour or hour < self.quiet_to_hour
 
 
 class DecisionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -188,6 +208,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Allowed charges of the number for the service in the business month so far."""
     spent_total_fen: int | None = 0
     """The same over all services; None where the reader may not know it."""
+    spent_category_fen: int | None = 0
+    """The same over all services of this one's category."""
+    quiet: bool = False
+    """The instant lies in the operator's quiet hours."""
     caps: CapRules
     own_caps: OwnCaps = OwnCaps()
     bars: tuple[BarFact, ...] = ()

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from spms.authorisation import reservation_queries as queries
 from spms.authorisation.deciding import decide_all, given
+from spms.authorisation.queries import plan
 from spms.authorisation.reservation_model import Answer, Ask, Reservation, ReservationState
 from spms.core.access import Actor
 from spms.core.db import Connection
@@ -28,6 +29,7 @@ async def reserve(tx: Connection, ask: Ask, *, now: datetime) -> Answer:
 
     Raises `ReferenceReused` when the reference names another service or price.
     """
+    await plan(tx)
     return given((await decide_all(tx, [ask], now=now))[0])
 
 

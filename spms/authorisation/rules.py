@@ -22,7 +22,7 @@ Outcome = bool | None
 
 def judge(facts: Facts, rules: CapRules) -> tuple[Reason, ...]:
     """Return every reason against it, in the order of `Reason`; none means it is allowed."""
-    return tuple(reason for reason, passed in outcomes(facts, rules) if passed is False)
+    return tuple([reason for reason, check in CHECKS.items() if check(facts, rules) is False])
 
 
 def outcomes(facts: Facts, rules: CapRules) -> tuple[tuple[Reason, Outcome], ...]:
@@ -71,6 +71,13 @@ def service_cap_fen(facts: Facts, rules: CapRules) -> int:
     """Return the month's cap for the service: the person's own, or the operator's."""
     own_fen = facts.own_caps.service_month_fen
     return rules.service_month_fen if own_fen is None else own_fen
+
+
+def category_cap_fen(facts: Facts, rules: CapRules) -> int | None:
+    """Return the operator's cap on a month over the service's category, if there is one."""
+    if facts.service is None or facts.service.category is None:
+        return None
+    return rules.category_month_fen.get(facts.service.category)
 
 
 def total_cap_fen(facts: Facts, rules: CapRules) -> int:
@@ -197,10 +204,26 @@ def _order_unused(facts: Facts, _: CapRules) -> Outcome:
     return not facts.relation.used
 
 
+def _awake(facts: Facts, _: CapRules) -> Outcome:
+    """What comes with a subscription by itself can wait; an order is answered at any hour."""
+    if facts.purpose != Purpose.MESSAGE or not _own_service(facts):
+        return None
+    if facts.service is None or facts.service.kind == "on_demand":
+        return None
+    return not facts.quiet
+
+
 def _within_service_cap(facts: Facts, rules: CapRules) -> Outcome:
     if not _caps_matter(facts, rules):
         return None
     return facts.spent_service_fen + facts.price_fen <= service_cap_fen(facts, rules)
+
+
+def _within_category_cap(facts: Facts, rules: CapRules) -> Outcome:
+    cap_fen = category_cap_fen(facts, rules)
+    if cap_fen is None or facts.spent_category_fen is None or not _caps_matter(facts, rules):
+        return None
+    return facts.spent_category_fen + facts.price_fen <= cap_fen
 
 
 def _within_total_cap(facts: Facts, rules: CapRules) -> Outcome:
@@ -252,7 +275,9 @@ CHECKS: Final[dict[Reason, Callable[[Facts, CapRules], Outcome]]] = {
     Reason.LEAVE_RECEIVED: _no_leave_received,
     Reason.TRIAL: _trial_over,
     Reason.ORDER_USED: _order_unused,
+    Reason.QUIET_HOURS: _awake,
     Reason.CAP_SERVICE: _within_service_cap,
+    Reason.CAP_CATEGORY: _within_category_cap,
     Reason.CAP_TOTAL: _within_total_cap,
 }
 """The whole decision on one screen."""

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from spms.authorisation.model import CapRules, RestrictionFact, ServiceFact
+from spms.authorisation.model import CapRules, PushRules, RestrictionFact, ServiceFact
 from spms.authorisation.reservation_model import HoldRules
 from spms.core import rulebook
 from spms.subscriptions.model import ConsentRules
@@ -101,6 +101,7 @@ class RulesThen(msgspec.Struct, frozen=True, kw_only=True):
     cap: CapRules = CapRules()
     consent: ConsentRules = ConsentRules()
     hold: HoldRules = HoldRules()
+    push: PushRules = PushRules()
 
 
 class Dated(Generic[T]):
@@ -228,7 +229,7 @@ def _dated_rules(rows: Sequence[RulesRow]) -> Dated[RulesThen]:
 
         return RulesThen(
             version=row.version, cap=section(CapRules), consent=section(ConsentRules),
-            hold=section(HoldRules),
+            hold=section(HoldRules), push=section(PushRules),
         )  # fmt: skip
 
     return Dated({row.effective_from for row in rows}, build)

@@ -41,6 +41,8 @@ IN_FLIGHT_MAX: Final = 512
 FRAME_BYTES_MAX: Final = 65_536
 TOGETHER_MAX: Final = 256
 """Most questions in one frame."""
+QUESTION_BYTES: Final = 256
+"""A longer frame counts as several that are in flight, one for each of these."""
 POLICY_VIOLATION: Final = 1008
 
 log = structlog.get_logger()
@@ -136,9 +138,13 @@ class Stream:
                 if message["type"] != "websocket.receive":
                     return
                 packed = message.get("bytes")
-                tasks.create_task(self._answer(message["text"] if packed is None else packed))
+                frame = message["text"] if packed is None else packed
+                weight = 1 + min(len(frame), FRAME_BYTES_MAX) // QUESTION_BYTES
+                for _ in range(weight - 1):
+                    await self._room.acquire()
+                tasks.create_task(self._answer(frame, weight))
 
-    async def _answer(self, frame: str | bytes) -> None:
+    async def _answer(self, frame: str | bytes, weight: int) -> None:
         try:
             asked = read(frame)
             replies: Reply | list[Reply] = (
@@ -149,7 +155,8 @@ class Stream:
         except Refused as refusal:
             replies = Reply(id=None, refusal=problem(refusal))
         finally:
-            self._room.release()
+            for _ in range(weight):
+                self._room.release()
         try:
             if isinstance(frame, bytes):
                 await self._socket.send_data(msgspec.msgpack.encode(replies), mode="binary")

@@ -170,7 +170,32 @@ async def _td_carried_out_elsewhere(world: World, owner: Connection) -> None:
     await _handled(world, owner, "left")
 
 
+async def _rules(world: World, owner: Connection, **rules: Any) -> None:
+    await arrange.insert(
+        owner, "rulebook", version=2, effective_from=world.now - HOUR, rules=rules, reason="test",
+        created_at=world.now, created_by="test",
+    )  # fmt: skip
+
+
+async def _quiet_at_noon(world: World, owner: Connection) -> None:
+    await _rules(world, owner, push={"quiet_from_hour": 12, "quiet_to_hour": 13})
+
+
+async def _category_capped(world: World, owner: Connection) -> None:
+    """Another SP's service of the same category has used the cap but for 7.99 yuan."""
+    await _rules(world, owner, cap={"category_month_fen": {"information": 1_599}})
+    sp_id = await make.sp(owner, world.now)
+    service_id = await make.service(owner, world.now, sp_id)
+    await make.subscription(owner, world.now - DAY, world.msisdn, service_id)
+    code = await owner.fetchval("SELECT code FROM service WHERE id = $1", service_id)
+    (decision,) = await world.decide(world.question(service_code=code), sp_id=sp_id)
+    assert decision.allowed
+
+
 CAUSES = [
+    (["quiet_hours"], _quiet_at_noon, {"purpose": Purpose.MESSAGE, "price_fen": 0}),
+    ([], _quiet_at_noon, {}),
+    (["cap_category"], _category_capped, {}),
     (["sp_not_active"], _sp_closed, {}),
     (["sp_offline"], _sp_offline, {}),
     (["service_unknown"], _nothing, {"service_code": "99999999"}),

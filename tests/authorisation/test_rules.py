@@ -17,6 +17,7 @@ from spms.authorisation.model import (
     NumberFact,
     OwnCaps,
     Purpose,
+    PushRules,
     Reason,
     RelationFact,
     RestrictionFact,
@@ -32,7 +33,7 @@ SINCE = datetime(2026, 3, 1, tzinfo=UTC)
 SERVICE = ServiceFact(
     id=uuid4(), code="100001", sp_id=SP, kind="monthly", status="online", access_number="106900",
     access_number_sp_id=SP, tariff_id=uuid4(), tariff_version=1, tariff_price_fen=800,
-    notice_id=uuid4(), notice_version=1,
+    notice_id=uuid4(), notice_version=1, category="information",
 )  # fmt: skip
 ON_DEMAND = msgspec.structs.replace(SERVICE, kind="on_demand")
 NUMBER = NumberFact(state="active", epoch=1, event_id=uuid4())
@@ -70,7 +71,17 @@ def held(measure: str, service_id: UUID | None = None) -> tuple[RestrictionFact,
     return (fact,)
 
 
+CATEGORY_CAP = CapRules(category_month_fen={"information": 10_000})
 ALLOWED = {
+    "the last fen under the category's cap": {"caps": CATEGORY_CAP, "spent_category_fen": 9200},
+    "another category's cap": {
+        "caps": CapRules(category_month_fen={"games": 1}), "spent_category_fen": 9201,
+    },
+    "a charge in quiet hours": {"quiet": True},
+    "an answer to an order in quiet hours": {
+        "service": ON_DEMAND, "relation": ORDER, "purpose": Purpose.MESSAGE, "price_fen": 0,
+        "quiet": True,
+    },
     "a confirmed monthly charge": {},
     "a message to a live relation": {"purpose": Purpose.MESSAGE, "price_fen": 0},
     "a message beyond every cap": {
@@ -108,7 +119,16 @@ ALLOWED = {
 
 @pytest.mark.parametrize("values", ALLOWED.values(), ids=ALLOWED)
 def test_it_is_allowed(values: dict[str, Any]) -> None:
-    assert judge(some_facts(**values), CAPS) == ()
+    facts = some_facts(**values)
+    assert judge(facts, facts.caps) == ()
+
+
+def test_quiet_hours_may_pass_midnight_or_be_none() -> None:
+    night, noon = PushRules(), PushRules(quiet_from_hour=12, quiet_to_hour=14)
+    assert [hour for hour in range(24) if night.quiet(hour)] == [*range(7), 22, 23]
+    assert [hour for hour in range(24) if noon.quiet(hour)] == [12, 13]
+    never = PushRules(quiet_from_hour=5, quiet_to_hour=5)
+    assert not any(never.quiet(hour) for hour in range(24))
 
 
 ALONE = [
@@ -153,6 +173,8 @@ ALONE = [
         "order_used",
         {"service": ON_DEMAND, "relation": msgspec.structs.replace(ORDER, used=True)},
     ),
+    ("quiet_hours", {"purpose": Purpose.MESSAGE, "price_fen": 0, "quiet": True}),
+    ("cap_category", {"caps": CATEGORY_CAP, "spent_category_fen": 9201}),
     ("cap_service", {"own_caps": OwnCaps(service_month_fen=799)}),
     ("cap_total", {"own_caps": OwnCaps(total_month_fen=0)}),
     ("cap_service", {"spent_service_fen": 2201, "spent_total_fen": 2201}),
@@ -162,7 +184,8 @@ ALONE = [
 
 @pytest.mark.parametrize(("reason", "values"), ALONE)
 def test_one_thing_is_wrong_and_only_that_is_named(reason: str, values: dict[str, Any]) -> None:
-    assert judge(some_facts(**values), CAPS) == (reason,)
+    facts = some_facts(**values)
+    assert judge(facts, facts.caps) == (reason,)
 
 
 def test_every_reason_is_met_alone() -> None:

@@ -132,3 +132,37 @@ async def test_only_an_sp_opens_a_stream(app: Edge, sign_in: SignIn, who: str) -
     headers = await sign_in(make.OFFICER) if who == "officer" else {}
     line = Line(app, headers)
     assert await line.opened() == "websocket.close"
+
+
+async def test_a_frame_may_hold_many_questions_and_one_of_them_spoils_none(
+    world: World, app: Edge, owner: Connection, sign_in: SignIn
+) -> None:
+    line = Line(app, await sign_in(make.sp_actor(world.sp_id)))
+    await line.opened()
+    together = [
+        {"op": "reserve", "id": 1, "question": held(world, "order-1")},
+        {"op": "release", "id": 2, "reservation_id": str(uuid4())},
+        {"op": "reserve", "id": 3, "question": held(world, "order-1")},
+        {"op": "reserve", "id": 4, "question": held(world, "order-2")},
+    ]
+    for packed in (True, False):
+        text = msgspec.json.encode(together).decode()
+        line.sent.put_nowait({
+            "type": "websocket.receive", "text": None if packed else text,
+            "bytes": msgspec.msgpack.encode(together) if packed else None,
+        })  # fmt: skip
+        message = await asyncio.wait_for(line.got.get(), 10)
+        replies = (
+            msgspec.msgpack.decode(message["bytes"])
+            if packed
+            else msgspec.json.decode(message["text"])
+        )
+        assert [reply["id"] for reply in replies] == [1, 2, 3, 4]
+        ids = [replies[n]["answer"]["reservation"]["id"] for n in (0, 2, 3)]
+        assert ids[0] == ids[1] != ids[2]
+        assert replies[1]["refusal"]["status"] == 404
+    assert await owner.fetchval("SELECT count(*) FROM reservation") == 2
+    too_many = msgspec.msgpack.encode([{"op": "capture", "id": 1}] * (stream.TOGETHER_MAX + 1))
+    line.sent.put_nowait({"type": "websocket.receive", "bytes": too_many, "text": None})
+    assert (await line.reply())["refusal"]["status"] == 400
+    await line.drop()
