@@ -136,7 +136,7 @@ async def arrange(url: str, numbers: int) -> tuple[dict[str, str], list[tuple[st
             owner, kind=actor.kind, subject=actor.subject, name=str(sp_id),
             roles=tuple(actor.roles), secret_hash="", actor=actor, now=now,
         )  # fmt: skip
-        token = await access.issue_token(owner, credential_id, lifetime=timedelta(days=1), now=now)
+        token = await tokens.issue_token(owner, credential_id, lifetime=timedelta(days=1), now=now)
         tokens[str(sp_id)] = token.access_token
     model = await make.number(owner, now)
     await make.subscription(owner, now - timedelta(hours=3), model, service_ids[0])

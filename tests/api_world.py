@@ -15,7 +15,7 @@ import uvloop
 from spms.cli.process import Base
 from spms.cli.start import listening_socket
 from spms.cli.up import serving
-from spms.core import access, db
+from spms.core import access, db, tokens
 from spms.core.access import Actor, ActorKind, Role
 from spms.core.clock import FixedClock
 from spms.core.passwords import hash_password
@@ -146,7 +146,7 @@ class LittleWorld:
             tx, kind=actor.kind, subject=actor.subject, name=actor.name,
             roles=tuple(actor.roles), secret_hash="", epoch=actor.epoch, actor=actor, now=START,
         )  # fmt: skip
-        issued = await access.issue_token(tx, credential_id, lifetime=timedelta(days=1), now=START)
+        issued = await tokens.issue_token(tx, credential_id, lifetime=timedelta(days=1), now=START)
         return issued.access_token
 
     def headers(self, role: str | None) -> dict[str, str]:

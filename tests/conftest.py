@@ -21,7 +21,7 @@ import pytest
 from litestar import Litestar
 
 from spms.app import create_app, edge
-from spms.core import access, db, migrate, roles
+from spms.core import access, db, migrate, roles, tokens
 from spms.core.access import Actor
 from spms.core.clock import FixedClock
 from spms.core.edge import Edge
@@ -190,7 +190,7 @@ def sign_in(pool: db.Pool, clock: FixedClock) -> Callable[[Actor], Awaitable[dic
                 roles=tuple(actor.roles), secret_hash="", epoch=actor.epoch, actor=actor,
                 now=clock.now(),
             )  # fmt: skip
-            token = await access.issue_token(
+            token = await tokens.issue_token(
                 tx, credential_id, lifetime=timedelta(days=365), now=clock.now()
             )
         return {"Authorization": f"Bearer {token.access_token}"}

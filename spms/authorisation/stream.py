@@ -30,7 +30,7 @@ from spms.authorisation.reservation_model import (
     ReservationRequest,
     ReservationState,
 )
-from spms.core import access, db
+from spms.core import db, tokens
 from spms.core.access import Role
 from spms.core.body import fault
 from spms.core.errors import Forbidden, Invalid, Refused, Unauthenticated
@@ -190,7 +190,7 @@ class Stream:
         )
         now = self._engine.clock.now()
         async with db.transaction(self._engine.pool) as tx:
-            actor = await access.actor_of(tx, self._token, now)
+            actor = await tokens.actor_of(tx, self._token, now)
             if actor is None:
                 raise Unauthenticated
             return await reservations.close(tx, asked.reservation_id, state, actor=actor, now=now)
@@ -214,7 +214,7 @@ async def stream(socket: WebSocket[Any, Any, Any]) -> None:
     once = sum(name == b"authorization" for name, _ in socket.scope["headers"]) == 1
     if once and bearer(headers) is not None:
         async with db.acquired(engine.pool) as connection:
-            actor = await access.actor_of(connection, token, engine.clock.now())
+            actor = await tokens.actor_of(connection, token, engine.clock.now())
     if actor is None or not actor.has(Role.SP):
         refusal = Unauthenticated() if actor is None else Forbidden()
         await socket.close(code=POLICY_VIOLATION, reason=refusal.instance_code)

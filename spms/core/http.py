@@ -21,7 +21,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from spms.core import access, db
+from spms.core import access, db, tokens
 from spms.core.body import without_value
 from spms.core.clock import Clock
 from spms.core.db import NOT_NOW
@@ -213,7 +213,7 @@ class Authenticate:
             raise Unauthenticated(headers={"WWW-Authenticate": "Bearer"})
         state = connection.app.state
         async with db.acquired(state.pool) as read:
-            actor = await access.actor_of(read, token, state.clock.now())
+            actor = await tokens.actor_of(read, token, state.clock.now())
         if actor is None:
             raise Unauthenticated(
                 "the token is unknown, expired or revoked",

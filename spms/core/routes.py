@@ -15,11 +15,12 @@ from litestar.enums import RequestEncodingType
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Body
 
-from spms.core import access, audit, db, failures, migrate
-from spms.core.access import Actor, ActorKind, Role, Token, only
+from spms.core import access, audit, db, failures, migrate, tokens
+from spms.core.access import Actor, ActorKind, Role, only
 from spms.core.errors import Conflict, NotFound, Refused, TooManyRequests, Unauthenticated
 from spms.core.http import refusals
 from spms.core.passwords import PASSWORD_LENGTH_MIN, hash_password, password_matches
+from spms.core.tokens import Token
 
 Login = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9._-]{1,31}\Z")]
 Password = Annotated[str, msgspec.Meta(min_length=PASSWORD_LENGTH_MIN, max_length=200)]
@@ -132,7 +133,7 @@ async def token(
             await failures.count_try(tx, ActorKind.SP, client[0], now)
             return _token_problem(401, "invalid_client", "unknown client or wrong secret")
         lifetime = timedelta(minutes=state.settings.token_minutes)
-        issued = await access.issue_token(tx, credential.id, lifetime=lifetime, now=now)
+        issued = await tokens.issue_token(tx, credential.id, lifetime=lifetime, now=now)
     return Response(issued, status_code=200, headers=NO_STORE)
 
 
@@ -173,7 +174,7 @@ async def sign_in_staff(data: StaffSignIn, state: State, now: datetime) -> Token
     async with db.transaction(state.pool) as tx:
         await failures.forgive(tx, tried)
         lifetime = timedelta(minutes=state.settings.token_minutes)
-        return await access.issue_token(tx, credential.id, lifetime=lifetime, now=now)
+        return await tokens.issue_token(tx, credential.id, lifetime=lifetime, now=now)
 
 
 @post("/sign-out", status_code=204, tags=["sign-in"], guards=[only(*Role)])
@@ -183,7 +184,7 @@ async def sign_out(
     now: datetime,
 ) -> None:
     """Make the token of this very request worthless."""
-    await access.revoke_token(tx, request.headers["authorization"].partition(" ")[2], now)
+    await tokens.revoke_token(tx, request.headers["authorization"].partition(" ")[2], now)
 
 
 @post("/staff", status_code=201, guards=[only(Role.ADMIN)], responses=refusals(LoginTaken))

@@ -8,11 +8,12 @@ from litestar import Router, post
 from litestar.datastructures import ResponseHeader, State
 
 from spms.core import db
-from spms.core.access import Actor, Role, Token, only
+from spms.core.access import Actor, Role, only
 from spms.core.db import Connection
 from spms.core.errors import TooManyRequests, Unauthenticated
 from spms.core.http import refusals
 from spms.core.phone import Msisdn
+from spms.core.tokens import Token
 from spms.messaging import actions, codes, signing_in
 from spms.messaging.model import IncomingSms
 

@@ -3,12 +3,13 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from spms.core import access
-from spms.core.access import ActorKind, Role, Token
+from spms.core import access, tokens
+from spms.core.access import ActorKind, Role
 from spms.core.db import Connection
 from spms.core.errors import TooManyRequests
 from spms.core.ids import new_id
 from spms.core.instance import instance_secret
+from spms.core.tokens import Token
 from spms.messaging import code_queries, codes
 from spms.messaging.actions import send
 from spms.messaging.model import MessageKind
@@ -66,7 +67,7 @@ async def redeem_code(
         return None
     await code_queries.use_code(tx, msisdn, attempt.id, now)
     credential_id = await _credential(tx, number, now=now)
-    return await access.issue_token(tx, credential_id, lifetime=lifetime, now=now)
+    return await tokens.issue_token(tx, credential_id, lifetime=lifetime, now=now)
 
 
 async def _credential(tx: Connection, number: Number, *, now: datetime) -> UUID:

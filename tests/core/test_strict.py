@@ -308,7 +308,7 @@ def test_clean_text_names_the_reason(text: str, code: Fault) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "1e3", "1.0", "１", "١", "1_000", " 1", "1 ", "1\n", "+1", "--1", "-", "0x1", "1" * 20,
+    ["", "1e3", "1.0", "１", "١", "1_000", " 1", "1 ", "1\n", "+1", "--1", "-", "0x1", "1" * 101,
      "9" * 5000, "null", "1\u200b"],
 )  # fmt: skip
 def test_a_query_number_has_one_spelling(text: str) -> None:
@@ -318,7 +318,7 @@ def test_a_query_number_has_one_spelling(text: str) -> None:
     assert refusal.value.code is Fault.INTEGER_MALFORMED
 
 
-@given(number=st.integers(-(10**19) + 1, 10**19 - 1), lo=st.integers(), hi=st.integers())
+@given(number=st.integers(-(10**99) + 1, 10**99 - 1), lo=st.integers(), hi=st.integers())
 def test_a_query_number_stays_in_its_bounds(number: int, lo: int, hi: int) -> None:
     """Inside the bounds the number comes back; outside it is refused as out of range."""
     if lo <= number <= hi:

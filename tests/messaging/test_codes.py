@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from spms.core import access
+from spms.core import tokens
 from spms.subscribers import actions as subscribers
 from spms.subscribers.model import NumberEventIn, NumberEventKind, NumberReason
 from tests import make
@@ -141,8 +141,8 @@ async def test_the_next_owner_gets_a_credential_of_her_own(http, tx, clock, hold
     await transfer(tx, clock.now())
     await ask(http)
     after = (await enter(http, (await sent(tx))[1])).json()["access_token"]
-    assert await access.actor_of(tx, before, clock.now()) is None
-    assert (await access.actor_of(tx, after, clock.now())).epoch == 2
+    assert await tokens.actor_of(tx, before, clock.now()) is None
+    assert (await tokens.actor_of(tx, after, clock.now())).epoch == 2
 
 
 async def test_signing_in_again_uses_the_same_credential(http, tx, clock, holder):
