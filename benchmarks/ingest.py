@@ -50,6 +50,8 @@ LANDED = f"""
 async def arrange(url: str, numbers: int, now: datetime) -> tuple[UUID, list[tuple[str, str]]]:
     """Fill a database; return the SP and (number, service code) of live relations."""
     owner = await db.connect(url)
+    await roles.ensure_group(owner)
+    await roles.make_login(owner, url)
     await migrate.migrate(owner)
     await owner.execute("SET statement_timeout = 0")
     for month in {(now - timedelta(days=3)).date().replace(day=1), now.date().replace(day=1)}:

@@ -506,7 +506,8 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     "POST /bills/lines/search": lambda w: Call(
         role="agent", body=of_person(w, charge_id=str(w.names["charge_id"]), **WHY)
     ),
-    "GET /my/bill/file": lambda _: Call(role="subscriber", query={"month": "2026-03"}),
+    "GET /my/bill/csv": lambda _: Call(role="subscriber", query={"month": "2026-03"}),
+    "GET /my/bill/xlsx": lambda _: Call(role="subscriber", query={"month": "2026-03"}),
     "POST /canary-numbers": lambda w: Call(
         role="compliance", body={"msisdn": w.names["msisdn"]}
     ),

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, get, post
-from litestar.params import Parameter, QueryParameter
+from litestar.params import Parameter
 
 from spms.charging import bill, bill_file, looks
 from spms.charging.bill_file import FileKind, Lang
@@ -95,19 +95,34 @@ async def my_bill(
 
 
 @get(
-    "/my/bill/file",
+    "/my/bill/csv",
     guards=[only(Role.SUBSCRIBER)],
     responses=refusals(Forbidden),
-    media_type="application/octet-stream",
+    media_type="text/csv",
 )
-async def my_bill_file(
-    month: Month,
-    read: Connection,
-    actor: Actor,
-    form: Annotated[FileKind, QueryParameter(name="format")] = FileKind.CSV,
-    lang: Lang = Lang.ZH,
+async def my_bill_csv(
+    month: Month, read: Connection, actor: Actor, lang: Lang = Lang.ZH
 ) -> Response[bytes]:
-    """Give the signed-in subscriber her whole bill of a month as a file."""
+    """Give the signed-in subscriber her whole bill of a month as CSV, in UTF-8."""
+    return await _file(read, month, actor, FileKind.CSV, lang)
+
+
+@get(
+    "/my/bill/xlsx",
+    guards=[only(Role.SUBSCRIBER)],
+    responses=refusals(Forbidden),
+    media_type=bill_file.MEDIA_TYPES[FileKind.XLSX],
+)
+async def my_bill_xlsx(
+    month: Month, read: Connection, actor: Actor, lang: Lang = Lang.ZH
+) -> Response[bytes]:
+    """Give the signed-in subscriber her whole bill of a month as a spreadsheet."""
+    return await _file(read, month, actor, FileKind.XLSX, lang)
+
+
+async def _file(
+    read: Connection, month: str, actor: Actor, form: FileKind, lang: Lang
+) -> Response[bytes]:
     whole = await bill.whole(read, month, actor=actor)
     return Response(
         bill_file.written(whole, form, lang),
@@ -185,7 +200,8 @@ async def canary_touches(read: Connection) -> list[CanaryTouch]:
 router = Router(
     "/",
     route_handlers=[
-        my_bill, my_bill_file, my_line, search_bill, search_line, add_canary, canary_touches,
+        my_bill, my_bill_csv,
+        my_bill_xlsx, my_line, search_bill, search_line, add_canary, canary_touches,
     ],
     tags=["charging"],
 )  # fmt: skip

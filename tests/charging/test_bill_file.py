@@ -100,9 +100,7 @@ async def test_a_bill_as_csv_has_each_line_with_its_corrections_below(
     http, person, owner, world, charges, lang, words
 ):
     await owner.execute("UPDATE service SET name = '=HYPERLINK(1)' WHERE id = $1", world.game_id)
-    answer = await http.get(
-        "/my/bill/file", params={"month": MONTH, "format": "csv", "lang": lang}, headers=person
-    )
+    answer = await http.get("/my/bill/csv", params={"month": MONTH, "lang": lang}, headers=person)
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "no-store"
     assert answer.content.startswith(b"\xef\xbb\xbf")
@@ -119,9 +117,7 @@ async def test_a_bill_as_csv_has_each_line_with_its_corrections_below(
 
 
 async def test_a_bill_as_a_spreadsheet_holds_no_formula(http, person, charges):
-    answer = await http.get(
-        "/my/bill/file", params={"month": MONTH, "format": "xlsx"}, headers=person
-    )
+    answer = await http.get("/my/bill/xlsx", params={"month": MONTH}, headers=person)
     with zipfile.ZipFile(io.BytesIO(answer.content)) as book:
         sheet = book.read("xl/worksheets/sheet1.xml").decode()
         strings = book.read("xl/sharedStrings.xml").decode()
