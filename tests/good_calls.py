@@ -306,6 +306,13 @@ def fraud(w: LittleWorld) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def suspicion(w: LittleWorld) -> str:
+    service_id, msisdn = w.another_service("online"), w.names["msisdn"]
+    consent_id = w._insert(make.subscription, msisdn, service_id)
+    charge_id = w._insert(make.charge, msisdn, service_id, consent_id=consent_id)
+    return str(w._insert(make.suspicion, msisdn, charge_id))
+
+
 def clawback(w: LittleWorld) -> str:
     return str(w.post("compliance", "/clawbacks", fraud(w))["id"])
 
@@ -334,6 +341,7 @@ PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "authorisation_id": decision,
     "reservation_id": reserved,
     "file_id": charge_file,
+    "suspicion_id": suspicion,
     "breach_id": proposed,
     "payout_id": payout,
     "resolution_id": resolution,
@@ -510,6 +518,9 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     "GET /my/bill/xlsx": lambda _: Call(role="subscriber", query={"month": "2026-03"}),
     "POST /canary-numbers": lambda w: Call(
         role="compliance", body={"msisdn": w.names["msisdn"]}
+    ),
+    "POST /charge-suspicions/{suspicion_id}/decision": lambda _: Call(
+        role="compliance", body={"upheld": False, **WHY}
     ),
     "GET /charge-observations": lambda _: Call(role="compliance", query={"month": "2026-03"}),
     "GET /my/bill": lambda _: Call(role="subscriber", query={"month": "2026-03"}),

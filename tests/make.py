@@ -223,3 +223,16 @@ async def hotline_finding(
 async def _insert(tx: Connection, table: str, row: dict[str, Any]) -> None:
     places = ", ".join(f"${i}" for i in range(1, len(row) + 1))
     await tx.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", *row.values())
+
+
+async def suspicion(tx: Connection, now: datetime, msisdn: str, charge_id: UUID) -> UUID:
+    """Insert an open suspicion about a charge."""
+    suspicion_id = uuid4()
+    await tx.execute(
+        """INSERT INTO charge_suspicion (msisdn, charge_id, kind, id, charged_at, sp_id, due_fen,
+                                         detail, found_at, found_by)
+           SELECT msisdn, id, 'split_charges', $3, charged_at, sp_id, 0, '{}', $4, 'test'
+             FROM charge_record WHERE msisdn = $1 AND id = $2""",
+        msisdn, charge_id, suspicion_id, now,
+    )  # fmt: skip
+    return suspicion_id
