@@ -7,8 +7,8 @@ import socket
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from spms.cli.process import Say, StartError, base
-from spms.core import sandbox_clock
+from spms.cli.process import Base, Say, StartError, base
+from spms.core import db, sandbox_clock
 from spms.core.clock import MovableClock
 from spms.core.settings import Settings
 
@@ -63,10 +63,7 @@ async def run(settings: Settings, say: Say, *, http: bool, work: bool, demo: boo
         if isinstance(ground.clock, MovableClock):
             tasks.append(asyncio.create_task(sandbox_clock.follow(ground.pool, ground.clock)))
         try:
-            if not settings.sandbox:
-                await demonstration.retire(ground, say)
-            elif demo:
-                await demonstration.prepare(ground)
+            await _credentials(ground, say, demo=demo)
             if sock is not None:
                 await stack.enter_async_context(up.serving(ground, sock))
             if work:
@@ -82,6 +79,20 @@ async def run(settings: Settings, say: Say, *, http: bool, work: bool, demo: boo
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _credentials(ground: Base, say: Say, *, demo: bool) -> None:
+    """Make the demonstration's credentials in the sandbox, and end them anywhere else."""
+    from spms.cli import demonstration  # noqa: PLC0415
+
+    try:
+        if not ground.settings.sandbox:
+            await demonstration.retire(ground, say)
+        elif demo:
+            await demonstration.prepare(ground)
+    except db.ANY_TROUBLE as error:
+        why = f"the database went away during the start ({type(error).__name__})"
+        raise StartError(f"{why}; start again") from error
 
 
 def _import_rooms() -> None:

@@ -49,6 +49,8 @@ FROM_ERROR = {
     "undelivered": (BreachKind.CHARGED_UNUSED, Source.COMPENSATION),
     "barred": (BreachKind.CHARGED_WITHOUT_CONSENT, Source.COMPENSATION),
     "over_cap": (BreachKind.CAP_EVADED, Source.COMPENSATION),
+    "split_charges": (BreachKind.CAP_EVADED, Source.COMPENSATION),
+    "no_decision": (BreachKind.CHARGED_WITHOUT_CONSENT, Source.CONSENT_AUDIT),
 }
 
 

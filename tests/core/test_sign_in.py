@@ -1,6 +1,7 @@
 """One bearer model for all: tokens, wrong secrets, revocation."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -78,7 +79,7 @@ async def test_a_client_is_not_locked_out_by_others_who_know_its_id(http, sign_i
 
 async def test_a_token_expires(http, staff, clock, settings):
     headers = {"Authorization": f"Bearer {(await _token(http)).json()['access_token']}"}
-    clock.move(access.timedelta(minutes=settings.token_minutes))
+    clock.move(timedelta(minutes=settings.token_minutes))
     assert (await http.post("/sign-out", headers=headers)).status_code == 401
 
 

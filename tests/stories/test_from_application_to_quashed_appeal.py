@@ -92,7 +92,9 @@ async def a_charge_that_was_allowed_is_on_the_bill_and_explains_itself(
     assert (line.get("findings", []), line["due_fen"]) == ([], 800)
 
     bill = await sale.li.web.get("/my/bill", month="2026-03")
-    assert bill["totals"] == {"lines": 1, "charged_fen": 800, "due_fen": 800}
+    assert bill["totals"] == {
+        "lines": 1, "charged_fen": 800, "due_fen": 800, "refunded_fen": 0, "compensation_fen": 0,
+    }  # fmt: skip
     assert bill["items"][0]["id"] == line["charge_id"]
     told = await sale.li.web.get(f"/my/bill/lines/{line['charge_id']}")
     assert told["right"]
