@@ -85,14 +85,15 @@ async def take_due(
     return sorted(taken, key=lambda message: (message.queued_at, message.id))
 
 
-# That it was sent is a fact, whoever took the message over in the meantime.
+# That it was sent is a fact, whoever took the message over in the meantime. The first time stands,
+# also when a receipt said since that it failed: the consent log may have told of it.
 SUBMITTED = """
     UPDATE message_out m SET state = 'sent', sent_at = $1, lease_until = NULL, error = NULL,
                              link = $2, link_message_id = s.name
       FROM unnest($3::text[], $4::timestamptz[], $5::uuid[], $6::text[])
         AS s (msisdn, queued_at, id, name)
      WHERE m.msisdn = s.msisdn AND m.queued_at = s.queued_at AND m.id = s.id
-       AND m.state NOT IN ('sent', 'delivered')
+       AND m.sent_at IS NULL AND m.state NOT IN ('sent', 'delivered')
 """
 
 

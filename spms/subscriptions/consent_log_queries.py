@@ -48,7 +48,8 @@ _EVENTS = f"""
                               ELSE i.id END
             ORDER BY i.id LIMIT 1) m ON true"""
 
-# A prompt that the network took, and one that the handset has, are two facts.
+# A prompt that the network took, and one that the handset has, are two facts, each known by its
+# instant, which stays. The state does not: a receipt may say later that the prompt never arrived.
 _PROMPTS = """
     SELECT o.msisdn AS subject, f.kind || ':' || o.id AS source, s.id AS about, f.kind, f.at,
            NULL AS from_status, NULL AS to_status, NULL AS actor, NULL AS reason, s.channel,
@@ -79,7 +80,7 @@ _TOLD = f"""
       FROM ({_EVENTS} WHERE e.msisdn {{numbers}}
       UNION ALL {_PROMPTS}
      WHERE o.msisdn {{numbers}} AND o.kind = 'prompt' AND o.about_kind = 'subscription'
-       AND o.state IN ('sent', 'delivered') AND f.at IS NOT NULL) f
+       AND f.at IS NOT NULL) f
      WHERE true"""
 
 _OF_NUMBERS = "SELECT f.*" + _TOLD.format(numbers="= ANY($1::text[])")
@@ -117,14 +118,14 @@ UNTOLD_NUMBERS = """
         UNION
         SELECT o.msisdn FROM message_out o
          WHERE o.queued_at >= $1 AND o.kind = 'prompt' AND o.about_kind = 'subscription'
-           AND o.state IN ('sent', 'delivered') AND o.sent_at IS NOT NULL
+           AND o.sent_at IS NOT NULL
            AND NOT EXISTS (
                SELECT FROM chain_entry k WHERE k.subject = o.msisdn AND k.chain = 'consent'
                   AND k.source = 'prompt_sent:' || o.id)
         UNION
         SELECT o.msisdn FROM message_out o
          WHERE o.queued_at >= $1 AND o.kind = 'prompt' AND o.about_kind = 'subscription'
-           AND o.state = 'delivered' AND o.delivered_at IS NOT NULL
+           AND o.delivered_at IS NOT NULL
            AND NOT EXISTS (
                SELECT FROM chain_entry k WHERE k.subject = o.msisdn AND k.chain = 'consent'
                   AND k.source = 'prompt_delivered:' || o.id)) w

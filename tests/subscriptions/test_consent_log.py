@@ -27,15 +27,17 @@ async def faults_of(world: World, *numbers: str) -> list[tuple[int, str]]:
         return [(one.seq, one.kind) for one in await consent_log.faults(read, list(numbers))]
 
 
-async def sent(world: World) -> None:
-    """Let the network take what is queued, and the handset have it."""
+async def sent(world: World, *, delivered: bool = True) -> None:
+    """Let the network take what is queued, and the handset have it, or never have it."""
     async with db.transaction(world.pool) as tx:
         for message in await messaging.take_due(tx, now=world.clock.now()):
             name = str(message.id)
             await messaging.mark_submitted(
                 tx, message, link="smsc", link_message_id=name, now=world.clock.now()
             )
-            await messaging.record_receipt(tx, "smsc", name, delivered=True, now=world.clock.now())
+            await messaging.record_receipt(
+                tx, "smsc", name, delivered=delivered, now=world.clock.now()
+            )
 
 
 async def test_a_life_is_told_step_by_step_with_exact_words(world: World) -> None:
@@ -71,6 +73,41 @@ async def test_a_life_is_told_step_by_step_with_exact_words(world: World) -> Non
     assert private["raw"] == " ｙ ".encode("utf-16-be").hex()
     assert "raw" not in confirm
     assert "actor" not in confirm
+    assert await faults_of(world, msisdn) == []
+
+
+async def told_all(world: World) -> int:
+    async with db.transaction(world.pool) as tx:
+        day_before = world.clock.now() - timedelta(days=1)
+        return await consent_log.record_all(tx, since=day_before, now=world.clock.now())
+
+
+async def test_a_prompt_told_as_sent_stays_told_when_it_fails_later(world: World) -> None:
+    msisdn = await world.number()
+    await world.asked(msisdn, await world.sold())
+    async with db.transaction(world.pool) as tx:
+        (prompt,) = await messaging.take_due(tx, now=world.clock.now())
+        await messaging.mark_submitted(
+            tx, prompt, link="smsc", link_message_id="1", now=world.clock.now()
+        )
+    assert await told_all(world) == 1
+    world.clock.move(timedelta(hours=1))
+    async with db.transaction(world.pool) as tx:
+        await messaging.record_receipt(tx, "smsc", "1", delivered=False, now=world.clock.now())
+    async with db.transaction(world.pool) as tx:  # a second courier had it as well
+        await messaging.mark_submitted(
+            tx, prompt, link="smsc", link_message_id="2", now=world.clock.now()
+        )
+    assert await world.pool.fetchval("SELECT state FROM message_out") == "failed"
+    assert await faults_of(world, msisdn) == []
+
+
+async def test_a_prompt_that_failed_before_anybody_told_is_told_as_sent(world: World) -> None:
+    msisdn = await world.number()
+    await world.asked(msisdn, await world.sold())
+    await sent(world, delivered=False)
+    assert await told_all(world) == 1
+    assert [one["kind"] for one in await log_of(world, msisdn)] == ["request", "prompt_sent"]
     assert await faults_of(world, msisdn) == []
 
 
