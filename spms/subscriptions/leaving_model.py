@@ -107,6 +107,8 @@ class ProxyLookup(msgspec.Struct, frozen=True, kw_only=True):
     ticket: str
     at: datetime
     expires_at: datetime
+    owner_epoch: int | None
+    """Whose relations were shown; None when nobody held the number."""
 
 
 class ProxyView(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,8 +11,8 @@ from spms.subscriptions.leaving_model import Duty, DutyKind, ProxyLookup
 from spms.subscriptions.model import Subscription
 
 ADD_LOOKUP = """
-    INSERT INTO proxy_lookup (msisdn, id, looked_by, reason, ticket, at, expires_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
+    INSERT INTO proxy_lookup (msisdn, id, looked_by, reason, ticket, at, expires_at, owner_epoch)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
 
 
@@ -20,12 +20,13 @@ async def add_lookup(tx: Connection, new: ProxyLookup) -> None:
     """Put an agent's look at a number on record."""
     await tx.execute(
         ADD_LOOKUP, new.msisdn, new.id, new.looked_by, new.reason, new.ticket, new.at,
-        new.expires_at,
+        new.expires_at, new.owner_epoch,
     )  # fmt: skip
 
 
 LOOKUP = """
-    SELECT msisdn, id, looked_by, reason, ticket, at, expires_at FROM proxy_lookup WHERE id = $1
+    SELECT msisdn, id, looked_by, reason, ticket, at, expires_at, owner_epoch
+      FROM proxy_lookup WHERE id = $1
 """
 
 

@@ -39,9 +39,11 @@ async def look_up(
     former holder had is not shown, also while its end is still to follow the transfer.
     """
     rules = await rulebook.section(tx, LeavingRules, at=now)
+    number = await subscribers.get(tx, msisdn)
     new = ProxyLookup(
         msisdn=msisdn, id=new_id(), looked_by=actor.label, reason=reason, ticket=ticket, at=now,
         expires_at=now + timedelta(minutes=rules.lookup_minutes),
+        owner_epoch=None if number is None else number.epoch,
     )  # fmt: skip
     await leaving_queries.add_lookup(tx, new)
     name = audit_name(await instance_secret(tx), msisdn)
@@ -49,7 +51,6 @@ async def look_up(
         tx, "subscription.proxy_lookup", "number", name, actor=actor, now=now, reason=reason,
         detail={"ticket": ticket, "lookup": new.id},
     )  # fmt: skip
-    number = await subscribers.get(tx, msisdn)
     live = [] if number is None else await _of_holder(tx, number)
     return ProxyView(
         lookup_id=new.id, number=mask(msisdn), expires_at=new.expires_at,
@@ -65,10 +66,11 @@ async def leave(
     actor: Actor,
     now: datetime,
 ) -> ProxyLeft:
-    """End relations of the number that was looked up, all of them or those named; at once.
+    """End relations of the number that was looked up, all it had then or those named; at once.
 
     Raises `NotFound` (no such look-up of this agent, or a relation of another number or a former
-    holder) and `LookupExpired`, also when the number went to another holder since. Either everything named ends, or nothing.
+    holder) and `LookupExpired`, also when the number has another holder than the one shown, from
+    whenever on. Either everything named ends, or nothing.
     """
     found = await leaving_queries.lookup(tx, lookup_id)
     if found is None or found.looked_by != actor.label:
@@ -76,12 +78,12 @@ async def leave(
     if now >= found.expires_at:
         raise LookupExpired
     number = await queries.hold_number(tx, found.msisdn)
-    if number is not None and number.epoch_since > found.at:
+    if number is not None and number.epoch != found.owner_epoch:
         raise LookupExpired("the number has another holder since")
     live = [] if number is None else await _of_holder(tx, number)
     if subscription_ids is None:
-        wanted = live
-        ids = [one.id for one in live]
+        wanted = [one for one in live if one.requested_at <= found.at]
+        ids = [one.id for one in wanted]
     else:
         ids = list(dict.fromkeys(subscription_ids))
         for subscription_id in ids:

@@ -292,6 +292,37 @@ async def test_every_door_through_which_staff_leave_starts_the_clocks(desk: Desk
     assert await world.pool.fetchval("SELECT count(*) FROM leaving_duty") == 2
 
 
+async def test_a_transfer_that_becomes_known_late_makes_a_lookup_worthless(desk: Desk) -> None:
+    """It counts from before the look, but the look showed what the former holder had."""
+    world = desk.world
+    msisdn = await world.number()
+    world.clock.move(2 * HOUR)
+    old = await world.running(msisdn, await world.sold())
+    found = await desk.look(msisdn)
+    assert [item["id"] for item in found["subscriptions"]] == [str(old)]
+    world.clock.move(HOUR / 12)
+    await world.happened(msisdn, "transferred", "owner_changed", world.clock.now() - HOUR)
+    new = await world.running(msisdn, await world.sold(), epoch=2)
+    for ids in ((), (new,)):
+        refused = await desk.leave(found, *ids)
+        assert (refused.status_code, refused.json()["code"]) == (409, "lookup_expired")
+    assert await world.status(new) == "active"
+
+
+async def test_leaving_everything_spares_what_came_after_the_look(desk: Desk) -> None:
+    world = desk.world
+    msisdn = await world.number()
+    shown = await world.running(msisdn, await world.sold())
+    found = await desk.look(msisdn)
+    world.clock.move(HOUR / 12)
+    later = await world.running(msisdn, await world.sold())
+    left = (await desk.leave(found)).json()
+    assert [item["id"] for item in left["left"]] == [str(shown)]
+    assert await world.status(later) == "active"
+    named = (await desk.leave(found, later)).json()
+    assert [item["id"] for item in named["left"]] == [str(later)], "a name is a wish of its own"
+
+
 async def test_a_new_holder_is_shown_nothing_of_the_former_before_anything_followed(
     desk: Desk,
 ) -> None:
