@@ -13,7 +13,8 @@ _MESSAGE = """
 
 # Only what never changes is told, so that telling it again later must give the same words.
 # A message belongs to an event when it is the one that asked or consented, or when the person
-# spoke at that very instant. The instant is one comparison, so that one month is read, not all.
+# spoke at that very instant: the event says which of two. What came of a message is known only
+# after this is told, and so cannot choose. The instant is one comparison: one month is read.
 _EVENTS = f"""
     SELECT e.msisdn AS subject, 'event:' || e.id AS source, e.subscription_id AS about,
            e.action AS kind, e.at, e.from_status, e.to_status, e.actor, e.reason,
@@ -45,7 +46,7 @@ _EVENTS = f"""
                                        WHEN e.actor = 'subscriber:sms' THEN e.at END
               AND i.id = CASE WHEN e.action = 'request' THEN s.request_message_id
                               WHEN c.message_id IS NOT NULL THEN c.message_id
-                              ELSE i.id END
+                              ELSE coalesce(e.message_id, i.id) END
             ORDER BY i.id LIMIT 1) m ON true"""
 
 # A prompt that the network took, and one that the handset has, are two facts, each known by its

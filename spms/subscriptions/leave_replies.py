@@ -64,7 +64,9 @@ def _named(talk: Talk, code: str) -> list[Subscription]:
 
 async def end(talk: Talk, wanted: list[Subscription]) -> str:
     """End relations as of the message's receipt, and say so; or say that there was nothing."""
-    ended = await leaving.end(talk.tx, wanted, at=talk.at, actor=talk.actor, now=talk.now)
+    ended = await leaving.end(
+        talk.tx, wanted, at=talk.at, actor=talk.actor, now=talk.now, message_id=talk.message.id
+    )
     if ended:
         await leaving.confirm_left(talk.tx, talk.number, ended, now=talk.now)
         return Outcome.LEFT

@@ -91,6 +91,7 @@ async def end(
     now: datetime,
     reason: str | None = None,
     lookup_id: UUID | None = None,
+    message_id: UUID | None = None,
 ) -> list[Subscription]:
     """End live relations as of an instant, without a word; the number is held by the caller.
 
@@ -99,7 +100,9 @@ async def end(
     ended = []
     for current in wanted:
         change = decide(current, Action.LEAVE, at=at, reason=_why(actor))
-        if await move_queries.apply(tx, current, change, actor=actor.label, reason=reason):
+        if await move_queries.apply(
+            tx, current, change, actor=actor.label, reason=reason, message_id=message_id
+        ):
             ended.append(
                 msgspec.structs.replace(
                     current, status=change.after, ended_at=change.at, end_reason=change.end_reason

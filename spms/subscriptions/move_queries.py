@@ -4,6 +4,7 @@ What makes a relation is in `order_queries`.
 """
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from spms.core.db import Connection, changed
 from spms.core.ids import new_id
@@ -18,18 +19,24 @@ APPLY = """
         RETURNING msisdn, id
     )
     INSERT INTO subscription_event
-        (msisdn, id, subscription_id, action, from_status, to_status, at, actor, reason, cause)
-    SELECT msisdn, $9, id, $6, $3, $4, $7, $8, $10, $11 FROM moved
+        (msisdn, id, subscription_id, action, from_status, to_status, at, actor, reason, cause,
+         message_id)
+    SELECT msisdn, $9, id, $6, $3, $4, $7, $8, $10, $11, $12 FROM moved
 """
 
 
 async def apply(
-    tx: Connection, current: Subscription, change: Change, *, actor: str, reason: str | None
-) -> bool:
-    """Move the status and write its history line together; False when it moved meanwhile."""
+    tx: Connection, current: Subscription, change: Change, *, actor: str, reason: str | None,
+    message_id: UUID | None = None,
+) -> bool:  # fmt: skip
+    """Move the status and write its history line together; False when it moved meanwhile.
+
+    The line cites the message that the move follows from, if there is one.
+    """
     done = await tx.execute(
         APPLY, current.msisdn, current.id, change.before, change.after, change.end_reason,
         change.action, change.at, actor, new_id(), reason, change.cause,
+        message_id,
     )  # fmt: skip
     return changed(done) == 1
 

@@ -115,11 +115,12 @@ CONFIRM = """
         RETURNING msisdn, id, service_id, price_fen, prompt_text
     ), told AS (
         INSERT INTO subscription_event
-            (msisdn, id, subscription_id, action, from_status, to_status, at, actor, cause)
-        SELECT msisdn, $9, id, $10, $3, $4, $6, $11, 'subscriber' FROM moved
+            (msisdn, id, subscription_id, action, from_status, to_status, at, actor, cause,
+             message_id)
+        SELECT msisdn, $9, id, $10, $3, $4, $6, $11, 'subscriber', NULL::uuid FROM moved
         UNION ALL
         SELECT t.msisdn, gen_random_uuid(), t.id, 'end', t.from_status, 'ended', $6, $11,
-               'taken_over'
+               'taken_over', $7
           FROM taken_over t, moved
     )
     INSERT INTO consent (msisdn, subscription_id, kind, service_id, price_fen,

@@ -169,12 +169,12 @@ async def confirm(
         return refused_by(Barred.code)
     offer = await _still_sold(tx, pending, at)
     if offer is None:
-        return await _no_more(tx, number, pending, EndReason.NOT_ON_SALE, at=at, now=now)
+        return await _no_more(tx, number, pending, EndReason.NOT_ON_SALE, reply, now=now)
     running = await tariff_change.running(tx, number, offer)
     if (running.id if running else None) != pending.follows_id:
         # What it would have taken over from was left: that wins, whichever is handled first.
         gone = EndReason.NOTHING_TO_TAKE_OVER
-        return await _no_more(tx, number, pending, gone, at=at, now=now)
+        return await _no_more(tx, number, pending, gone, reply, now=now)
     first = not_before(
         await tariff_change.first_charge_of(
             tx, number, offer, running, free_until=pending.free_until, at=at
@@ -195,13 +195,15 @@ async def confirm(
 
 
 async def refuse(
-    tx: Connection, number: Number, pending: list[Subscription], *, at: datetime, now: datetime
+    tx: Connection, number: Number, pending: list[Subscription], no: MessageIn, *, now: datetime
 ) -> None:
     """Take a no: the prompts are closed as of its receipt, and the services rest."""
     actor = subscriber_by_sms(number.msisdn, number.epoch)
     for asked in pending:
-        change = decide(asked, Action.REFUSE, at=at, reason=EndReason.NO)
-        await move_queries.apply(tx, asked, change, actor=actor.label, reason=None)
+        change = decide(asked, Action.REFUSE, at=no.received_at, reason=EndReason.NO)
+        await move_queries.apply(
+            tx, asked, change, actor=actor.label, reason=None, message_id=no.id
+        )
     for say, group in (
         (notices.refused, [asked for asked in pending if asked.follows_id is None]),
         (notices.kept, [asked for asked in pending if asked.follows_id is not None]),
@@ -248,13 +250,15 @@ async def _still_sold(tx: Connection, pending: Subscription, at: datetime) -> Of
 
 
 async def _no_more(
-    tx: Connection, number: Number, pending: Subscription, why: EndReason, *, at: datetime,
+    tx: Connection, number: Number, pending: Subscription, why: EndReason, reply: MessageIn, *,
     now: datetime,
 ) -> str:  # fmt: skip
     """Close a prompt whose yes finds nothing any more to say yes to."""
     actor = subscriber_by_sms(number.msisdn, number.epoch)
-    change = decide(pending, Action.END, at=at, reason=why)
-    await move_queries.apply(tx, pending, change, actor=actor.label, reason=None)
+    change = decide(pending, Action.END, at=reply.received_at, reason=why)
+    await move_queries.apply(
+        tx, pending, change, actor=actor.label, reason=None, message_id=reply.id
+    )
     say = notices.not_on_sale if why is EndReason.NOT_ON_SALE else notices.too_late
     text = say([line_of(pending)], language=number.language)
     await announcing.send(tx, number, MessageKind.INFO, pending.id, text, now=now)

@@ -107,7 +107,7 @@ async def _no(talk: Talk, reading: Reading) -> str:
     ]
     if not meant:
         return await help_out(talk)
-    await refuse(talk.tx, talk.number, meant, at=talk.at, now=talk.now)
+    await refuse(talk.tx, talk.number, meant, talk.message, now=talk.now)
     return Outcome.REFUSED
 
 

@@ -111,6 +111,21 @@ async def test_a_prompt_that_failed_before_anybody_told_is_told_as_sent(world: W
     assert await faults_of(world, msisdn) == []
 
 
+@pytest.mark.parametrize(("words", "action"), [("TD", "leave"), ("N", "refuse")])
+async def test_of_two_messages_of_one_instant_the_one_that_did_it_is_cited(
+    world: World, words: str, action: str
+) -> None:
+    msisdn = await world.number()
+    await world.asked(msisdn, await world.sold())
+    world.clock.move(timedelta(minutes=1))
+    chatter = await world.received(msisdn, "EN")
+    assert await world.say(msisdn, words) in {"left", "refused"}
+    await world.handled(chatter)
+    event = (await log_of(world, msisdn))[-1]
+    assert (event["kind"], event["body"]["facts"]["text"]) == (action, words)
+    assert await faults_of(world, msisdn) == []
+
+
 async def test_refusal_silence_orders_and_agents_are_told_as_well(world: World) -> None:
     sold = await world.sold()
     on_demand = await world.sold(kind="on_demand")
