@@ -9,7 +9,8 @@ from spms.core.signing import Signer
 
 KINDS: Mapping[str, str] = {
     "request": "请求", "order": "点播", "prompt_sent": "确认短信已发出",
-    "prompt_delivered": "确认短信已送达", "confirm": "二次确认", "refuse": "拒绝",
+    "prompt_delivered": "确认短信已送达",
+    "prompt_undelivered": "确认短信未送达", "confirm": "二次确认", "refuse": "拒绝",
     "expire": "逾期未回复（视为拒绝）", "suspend": "暂停", "resume": "恢复", "leave": "退订",
     "lapse": "点播到期", "end": "终止",
 }  # fmt: skip

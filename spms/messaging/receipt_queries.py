@@ -77,6 +77,7 @@ APPLY_RECEIPTS = """
         UPDATE message_out m
            SET state = CASE WHEN p.delivered THEN 'delivered' ELSE 'failed' END,
                delivered_at = CASE WHEN p.delivered THEN p.received_at END,
+               undelivered_at = CASE WHEN NOT p.delivered THEN p.received_at END,
                error = CASE WHEN NOT p.delivered THEN 'undelivered' END
           FROM pair p
          WHERE m.msisdn = p.msisdn AND m.queued_at = p.queued_at AND m.id = p.id

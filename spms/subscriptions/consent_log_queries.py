@@ -49,8 +49,8 @@ _EVENTS = f"""
                               ELSE coalesce(e.message_id, i.id) END
             ORDER BY i.id LIMIT 1) m ON true"""
 
-# A prompt that the network took, and one that the handset has, are two facts, each known by its
-# instant, which stays. The state does not: a receipt may say later that the prompt never arrived.
+# That the network took a prompt, that the handset has it, and that it never arrived are facts of
+# their own, each known by its instant, which stays. The state of the prompt does not.
 _PROMPTS = """
     SELECT o.msisdn AS subject, f.kind || ':' || o.id AS source, s.id AS about, f.kind, f.at,
            NULL AS from_status, NULL AS to_status, NULL AS actor, NULL AS reason, s.channel,
@@ -69,8 +69,8 @@ _PROMPTS = """
       JOIN sp p ON p.id = s.sp_id
       JOIN tariff t ON t.id = s.tariff_id
       JOIN notice n ON n.id = s.notice_id
-     CROSS JOIN LATERAL (VALUES ('prompt_sent', o.sent_at), ('prompt_delivered', o.delivered_at))
-           AS f (kind, at)"""
+     CROSS JOIN LATERAL (VALUES ('prompt_sent', o.sent_at), ('prompt_delivered', o.delivered_at),
+           ('prompt_undelivered', o.undelivered_at)) AS f (kind, at)"""
 
 _UNTOLD = """
        AND NOT EXISTS (SELECT FROM chain_entry k WHERE k.subject = f.subject
@@ -86,7 +86,7 @@ _TOLD = f"""
 
 _OF_NUMBERS = "SELECT f.*" + _TOLD.format(numbers="= ANY($1::text[])")
 _IN_ORDER = """
-     ORDER BY f.subject, f.at, f.kind = 'prompt_delivered', f.source
+     ORDER BY f.subject, f.at, f.kind IN ('prompt_delivered', 'prompt_undelivered'), f.source
 """
 
 UNTOLD_OF_NUMBERS = _OF_NUMBERS + _UNTOLD + _IN_ORDER
@@ -129,7 +129,14 @@ UNTOLD_NUMBERS = """
            AND o.delivered_at IS NOT NULL
            AND NOT EXISTS (
                SELECT FROM chain_entry k WHERE k.subject = o.msisdn AND k.chain = 'consent'
-                  AND k.source = 'prompt_delivered:' || o.id)) w
+                  AND k.source = 'prompt_delivered:' || o.id)
+        UNION
+        SELECT o.msisdn FROM message_out o
+         WHERE o.queued_at >= $1 AND o.kind = 'prompt' AND o.about_kind = 'subscription'
+           AND o.undelivered_at IS NOT NULL
+           AND NOT EXISTS (
+               SELECT FROM chain_entry k WHERE k.subject = o.msisdn AND k.chain = 'consent'
+                  AND k.source = 'prompt_undelivered:' || o.id)) w
      ORDER BY msisdn LIMIT $2
 """
 

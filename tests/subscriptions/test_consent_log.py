@@ -100,14 +100,23 @@ async def test_a_prompt_told_as_sent_stays_told_when_it_fails_later(world: World
         )
     assert await world.pool.fetchval("SELECT state FROM message_out") == "failed"
     assert await faults_of(world, msisdn) == []
+    assert await told_all(world) == 1
+    assert [one["kind"] for one in await log_of(world, msisdn)] == [
+        "request", "prompt_sent", "prompt_undelivered",
+    ]  # fmt: skip
+    assert await faults_of(world, msisdn) == []
 
 
-async def test_a_prompt_that_failed_before_anybody_told_is_told_as_sent(world: World) -> None:
+async def test_a_prompt_that_failed_before_anybody_told_is_told_as_sent_all_the_same(
+    world: World,
+) -> None:
     msisdn = await world.number()
     await world.asked(msisdn, await world.sold())
     await sent(world, delivered=False)
-    assert await told_all(world) == 1
-    assert [one["kind"] for one in await log_of(world, msisdn)] == ["request", "prompt_sent"]
+    assert await told_all(world) == 2
+    assert [one["kind"] for one in await log_of(world, msisdn)] == [
+        "request", "prompt_sent", "prompt_undelivered",
+    ]  # fmt: skip
     assert await faults_of(world, msisdn) == []
 
 
