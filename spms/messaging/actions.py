@@ -33,12 +33,16 @@ from spms.messaging.model import (
     Outgoing,
     Sent,
 )
+from spms.messaging.reading import leaves
 
 LEASE: Final = timedelta(seconds=30)
 """How long a courier has a message for itself; it must be done with it well before."""
 
 WITHDRAWABLE: Final = timedelta(days=3)
 """How old a message may be that is taken back; an older one has left or was given up."""
+
+REPEATS: Final = timedelta(minutes=10)
+"""How long a wish to leave under a used name is a repetition, where the link's settings say nothing."""
 
 TEXT_MAX: Final = 1000
 """Characters: about fifteen parts of a long SMS. A longer text is a mistake of ours."""
@@ -201,29 +205,50 @@ async def receive(tx: Connection, sms: IncomingSms, *, now: datetime) -> Message
 
     The link may be told that we have it only after this transaction has committed. Another
     content under a name that is taken is another message: it is kept under a name of its own,
-    and the audit log says so, because a link that names two messages alike needs mending.
+    and the audit log says so, because a link that names two messages alike needs mending. So is
+    a wish to leave that comes again later than repetitions do.
     """
     return await _keep(tx, sms, now=now) or await keep_if_other(tx, sms, now=now)
 
 
-async def keep_if_other(tx: Connection, sms: IncomingSms, *, now: datetime) -> MessageIn | None:
-    """Keep a message under a name of its own when its link's name for it is another message's."""
+async def keep_if_other(
+    tx: Connection, sms: IncomingSms, *, window: timedelta = REPEATS, now: datetime
+) -> MessageIn | None:
+    """Keep a message under a name of its own when its link's name for it is another message's.
+
+    Word for word the same is another message only if it is a wish to leave and the name was used
+    longer than `window` ago: a network that counts from 1 again must not swallow it.
+    """
     known = await in_queries.known(tx, sms)
-    if known is None or known[1]:
+    if known is None:
         return None
-    kept = await _keep(tx, told_apart(sms), now=now)
+    if not known[1]:
+        kept = await _keep_apart(tx, told_apart(sms), "other content", now)
+        if kept is not None:
+            return kept
+        known = await in_queries.known(tx, told_apart(sms))
+    if known is None or known[0] + window > now or not leaves(sms.text):
+        return None
+    return await _keep_apart(tx, told_apart(sms, at=now), "a later wish to leave", now)
+
+
+async def _keep_apart(
+    tx: Connection, sms: IncomingSms, what: str, now: datetime
+) -> MessageIn | None:  # fmt: skip
+    kept = await _keep(tx, sms, now=now)
     if kept is not None:
         actor = Actor(kind=ActorKind.NETWORK, name=sms.link)
         await audit.note(
             tx, "message.name_reused", "message_in", kept.id, actor=actor, now=now,
-            reason="other content under a name that the link had used",
+            reason=f"{what} under a name that the link had used",
         )  # fmt: skip
     return kept
 
 
-def told_apart(sms: IncomingSms) -> IncomingSms:
-    """Return the message under a name that its content is part of."""
-    content = f"{sms.msisdn}\x1f{sms.called}\x1f{sms.raw.hex()}"
+def told_apart(sms: IncomingSms, *, at: datetime | None = None) -> IncomingSms:
+    """Return the message under a name that its content, and when it came if given, is part of."""
+    came = "" if at is None else f"\x1f{at.timestamp()}"
+    content = f"{sms.msisdn}\x1f{sms.called}\x1f{sms.raw.hex()}{came}"
     name = f"{sms.link_message_id}#{hashlib.sha256(content.encode()).hexdigest()[:16]}"
     return msgspec.structs.replace(sms, link_message_id=name)
 

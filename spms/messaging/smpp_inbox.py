@@ -164,7 +164,8 @@ class Inbox:
                 tx, self._settings.name,
                 [each.what for each in batch if isinstance(each.what, Delivery)],
                 [each.what for each in batch if isinstance(each.what, ReceiptRow)],
-                how=self._how, named=self._settings.name_tag is not None, now=now,
+                how=self._how, named=self._settings.name_tag is not None,
+                window=timedelta(minutes=self._settings.repeat_minutes), now=now,
             )  # fmt: skip
             lost = [each.what for each in batch if isinstance(each.what, Stray)]
             if lost:
