@@ -208,34 +208,39 @@ async def receive(tx: Connection, sms: IncomingSms, *, now: datetime) -> Message
     and the audit log says so, because a link that names two messages alike needs mending. So is
     a wish to leave that comes again later than repetitions do.
     """
-    return await _keep(tx, sms, now=now) or await keep_if_other(tx, sms, now=now)
+    kept = await _keep(tx, sms, message_id=new_id(), now=now)
+    return kept or await keep_if_other(tx, sms, now=now)
 
 
 async def keep_if_other(
-    tx: Connection, sms: IncomingSms, *, window: timedelta = REPEATS, now: datetime
-) -> MessageIn | None:
+    tx: Connection, sms: IncomingSms, *, message_id: UUID | None = None,
+    window: timedelta = REPEATS, now: datetime,
+) -> MessageIn | None:  # fmt: skip
     """Keep a message under a name of its own when its link's name for it is another message's.
 
     Word for word the same is another message only if it is a wish to leave and the name was used
-    longer than `window` ago: a network that counts from 1 again must not swallow it.
+    longer than `window` ago: a network that counts from 1 again must not swallow it. With
+    `message_id` it keeps its place among messages of the same instant.
     """
     known = await in_queries.known(tx, sms)
     if known is None:
         return None
+    message_id = message_id or new_id()
     if not known[1]:
-        kept = await _keep_apart(tx, told_apart(sms), "other content", now)
+        kept = await _keep_apart(tx, told_apart(sms), message_id, "other content", now)
         if kept is not None:
             return kept
         known = await in_queries.known(tx, told_apart(sms))
     if known is None or known[0] + window > now or not leaves(sms.text):
         return None
-    return await _keep_apart(tx, told_apart(sms, at=now), "a later wish to leave", now)
+    later = told_apart(sms, at=now)
+    return await _keep_apart(tx, later, message_id, "a later wish to leave", now)
 
 
 async def _keep_apart(
-    tx: Connection, sms: IncomingSms, what: str, now: datetime
+    tx: Connection, sms: IncomingSms, message_id: UUID, what: str, now: datetime
 ) -> MessageIn | None:  # fmt: skip
-    kept = await _keep(tx, sms, now=now)
+    kept = await _keep(tx, sms, message_id=message_id, now=now)
     if kept is not None:
         actor = Actor(kind=ActorKind.NETWORK, name=sms.link)
         await audit.note(
@@ -253,9 +258,11 @@ def told_apart(sms: IncomingSms, *, at: datetime | None = None) -> IncomingSms:
     return msgspec.structs.replace(sms, link_message_id=name)
 
 
-async def _keep(tx: Connection, sms: IncomingSms, *, now: datetime) -> MessageIn | None:
+async def _keep(
+    tx: Connection, sms: IncomingSms, *, message_id: UUID, now: datetime
+) -> MessageIn | None:  # fmt: skip
     message = MessageIn(
-        msisdn=sms.msisdn, received_at=now, id=new_id(), called=sms.called, text=sms.text,
+        msisdn=sms.msisdn, received_at=now, id=message_id, called=sms.called, text=sms.text,
         link=sms.link, link_message_id=sms.link_message_id,
     )  # fmt: skip
     if not await in_queries.claim_key(tx, sms, message_id=message.id, now=now):

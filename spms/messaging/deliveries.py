@@ -108,7 +108,7 @@ async def take(
     kept = len(new)
     for message, raw in zip(messages, raws, strict=True):
         if message.id not in new and await keep_if_other(
-            tx, _sms(message, raw), window=window, now=now
+            tx, _sms(message, raw), message_id=message.id, window=window, now=now
         ):
             kept += 1
     return kept

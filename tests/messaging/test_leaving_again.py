@@ -88,3 +88,14 @@ async def test_a_later_wish_counts_under_a_name_that_was_another_messages(tx, no
     assert kept == [True, True, False, True, False]
     notes = await tx.fetchval("SELECT count(*) FROM audit_log WHERE act = 'message.name_reused'")
     assert notes == 2
+
+
+async def test_what_is_told_apart_keeps_its_place_in_the_batch(tx, now):
+    """A message under a used name is not read after those that came behind it."""
+    await take(tx, now, brought("N", "1"), named=True)
+    batch = [brought("TD", "1"), brought("Y", "2"), brought("MUSIC", "3")]
+    assert await take(tx, now + MINUTE, *batch, named=True) == 3
+    assert await texts(tx) == ["N", "TD", "Y", "MUSIC"]
+    again = [brought("Y", "4"), brought("TD", "1"), brought("MUSIC", "5")]
+    assert await take(tx, now + 20 * MINUTE, *again, named=True) == 3
+    assert (await texts(tx))[4:] == ["Y", "TD", "MUSIC"]
