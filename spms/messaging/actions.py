@@ -22,6 +22,7 @@ from spms.messaging import (
     out_queries,
     receipt_queries,
     receipts,
+    stray_queries,
 )
 from spms.messaging.model import (
     IncomingSms,
@@ -209,28 +210,26 @@ async def receive(tx: Connection, sms: IncomingSms, *, now: datetime) -> Message
     a wish to leave that comes again later than repetitions do.
     """
     kept = await _keep(tx, sms, message_id=new_id(), now=now)
-    return kept or await keep_if_other(tx, sms, now=now)
+    return kept or await keep_if_other(tx, sms, message_id=new_id(), now=now)
 
 
 async def keep_if_other(
-    tx: Connection, sms: IncomingSms, *, message_id: UUID | None = None,
+    tx: Connection, sms: IncomingSms, *, message_id: UUID,
     window: timedelta = REPEATS, now: datetime,
 ) -> MessageIn | None:  # fmt: skip
     """Keep a message under a name of its own when its link's name for it is another message's.
 
     Word for word the same is another message only if it is a wish to leave and the name was used
-    longer than `window` ago: a network that counts from 1 again must not swallow it. With
-    `message_id` it keeps its place among messages of the same instant.
+    longer than `window` ago. `message_id` is its place among messages of the same instant.
     """
     known = await in_queries.known(tx, sms)
     if known is None:
         return None
-    message_id = message_id or new_id()
     if not known[1]:
-        kept = await _keep_apart(tx, told_apart(sms), message_id, "other content", now)
-        if kept is not None:
+        other = told_apart(sms)
+        if kept := await _keep_apart(tx, other, message_id, "other content", now):
             return kept
-        known = await in_queries.known(tx, told_apart(sms))
+        known = await in_queries.known(tx, other)
     if known is None or known[0] + window > now or not leaves(sms.text):
         return None
     later = told_apart(sms, at=now)
@@ -274,7 +273,7 @@ async def _keep(
 async def forget(tx: Connection, *, now: datetime) -> int:
     """Drop what the rulebook does not keep any longer, and return how many rows that were.
 
-    These are receipts, the links' names for messages, and what only served to count or compare.
+    These are receipts, links' names for messages, strays, and what only served to count or compare.
     """
     rules = await section(tx, MessagingRules, at=now)
     kept = now - timedelta(days=rules.keep_days)
@@ -282,6 +281,7 @@ async def forget(tx: Connection, *, now: datetime) -> int:
     dropped = await receipt_queries.forget_receipts(tx, matched=applied, orphans=kept)
     dropped += await code_queries.forget_requests(tx, now - 2 * codes.WINDOW)
     dropped += await delivery_queries.forget_names(tx, kept)
+    dropped += await stray_queries.forget(tx, kept)
     return dropped + await delivery_queries.forget_unproven(tx, now)
 
 

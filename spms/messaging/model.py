@@ -62,7 +62,7 @@ class MessagingRules(msgspec.Struct, frozen=True, kw_only=True):
     keep_receipts_days: int = 31
     """A delivery receipt is kept so long after its message took over what it says."""
     keep_days: int = 366
-    """Orphaned receipts and the links' names for messages are kept so long (as messages are)."""
+    """Orphaned receipts, strays and the links' names for messages are kept so long, as messages are."""
 
 
 class MessageOut(msgspec.Struct, frozen=True, kw_only=True):
