@@ -22,6 +22,7 @@ from spms.messaging import (
     out_queries,
     receipt_queries,
     receipts,
+    stray_queries,
 )
 from spms.messaging.model import (
     IncomingSms,
@@ -33,12 +34,16 @@ from spms.messaging.model import (
     Outgoing,
     Sent,
 )
+from spms.messaging.reading import leaves
 
 LEASE: Final = timedelta(seconds=30)
 """How long a courier has a message for itself; it must be done with it well before."""
 
 WITHDRAWABLE: Final = timedelta(days=3)
 """How old a message may be that is taken back; an older one has left or was given up."""
+
+REPEATS: Final = timedelta(minutes=10)
+"""How long a wish to leave under a used name is a repetition, where the link's settings say nothing."""
 
 TEXT_MAX: Final = 1000
 """Characters: about fifteen parts of a long SMS. A longer text is a mistake of ours."""
@@ -201,36 +206,62 @@ async def receive(tx: Connection, sms: IncomingSms, *, now: datetime) -> Message
 
     The link may be told that we have it only after this transaction has committed. Another
     content under a name that is taken is another message: it is kept under a name of its own,
-    and the audit log says so, because a link that names two messages alike needs mending.
+    and the audit log says so, because a link that names two messages alike needs mending. So is
+    a wish to leave that comes again later than repetitions do.
     """
-    return await _keep(tx, sms, now=now) or await keep_if_other(tx, sms, now=now)
+    kept = await _keep(tx, sms, message_id=new_id(), now=now)
+    return kept or await keep_if_other(tx, sms, message_id=new_id(), now=now)
 
 
-async def keep_if_other(tx: Connection, sms: IncomingSms, *, now: datetime) -> MessageIn | None:
-    """Keep a message under a name of its own when its link's name for it is another message's."""
+async def keep_if_other(
+    tx: Connection, sms: IncomingSms, *, message_id: UUID,
+    window: timedelta = REPEATS, now: datetime,
+) -> MessageIn | None:  # fmt: skip
+    """Keep a message under a name of its own when its link's name for it is another message's.
+
+    Word for word the same is another message only if it is a wish to leave and the name was used
+    longer than `window` ago. `message_id` is its place among messages of the same instant.
+    """
     known = await in_queries.known(tx, sms)
-    if known is None or known[1]:
+    if known is None:
         return None
-    kept = await _keep(tx, told_apart(sms), now=now)
+    if not known[1]:
+        other = told_apart(sms)
+        if kept := await _keep_apart(tx, other, message_id, "other content", now):
+            return kept
+        known = await in_queries.known(tx, other)
+    if known is None or known[0] + window > now or not leaves(sms.text):
+        return None
+    later = told_apart(sms, at=now)
+    return await _keep_apart(tx, later, message_id, "a later wish to leave", now)
+
+
+async def _keep_apart(
+    tx: Connection, sms: IncomingSms, message_id: UUID, what: str, now: datetime
+) -> MessageIn | None:  # fmt: skip
+    kept = await _keep(tx, sms, message_id=message_id, now=now)
     if kept is not None:
         actor = Actor(kind=ActorKind.NETWORK, name=sms.link)
         await audit.note(
             tx, "message.name_reused", "message_in", kept.id, actor=actor, now=now,
-            reason="other content under a name that the link had used",
+            reason=f"{what} under a name that the link had used",
         )  # fmt: skip
     return kept
 
 
-def told_apart(sms: IncomingSms) -> IncomingSms:
-    """Return the message under a name that its content is part of."""
-    content = f"{sms.msisdn}\x1f{sms.called}\x1f{sms.raw.hex()}"
+def told_apart(sms: IncomingSms, *, at: datetime | None = None) -> IncomingSms:
+    """Return the message under a name that its content, and when it came if given, is part of."""
+    came = "" if at is None else f"\x1f{at.timestamp()}"
+    content = f"{sms.msisdn}\x1f{sms.called}\x1f{sms.raw.hex()}{came}"
     name = f"{sms.link_message_id}#{hashlib.sha256(content.encode()).hexdigest()[:16]}"
     return msgspec.structs.replace(sms, link_message_id=name)
 
 
-async def _keep(tx: Connection, sms: IncomingSms, *, now: datetime) -> MessageIn | None:
+async def _keep(
+    tx: Connection, sms: IncomingSms, *, message_id: UUID, now: datetime
+) -> MessageIn | None:  # fmt: skip
     message = MessageIn(
-        msisdn=sms.msisdn, received_at=now, id=new_id(), called=sms.called, text=sms.text,
+        msisdn=sms.msisdn, received_at=now, id=message_id, called=sms.called, text=sms.text,
         link=sms.link, link_message_id=sms.link_message_id,
     )  # fmt: skip
     if not await in_queries.claim_key(tx, sms, message_id=message.id, now=now):
@@ -242,7 +273,7 @@ async def _keep(tx: Connection, sms: IncomingSms, *, now: datetime) -> MessageIn
 async def forget(tx: Connection, *, now: datetime) -> int:
     """Drop what the rulebook does not keep any longer, and return how many rows that were.
 
-    These are receipts, the links' names for messages, and what only served to count or compare.
+    These are receipts, links' names for messages, strays, and what only served to count or compare.
     """
     rules = await section(tx, MessagingRules, at=now)
     kept = now - timedelta(days=rules.keep_days)
@@ -250,6 +281,7 @@ async def forget(tx: Connection, *, now: datetime) -> int:
     dropped = await receipt_queries.forget_receipts(tx, matched=applied, orphans=kept)
     dropped += await code_queries.forget_requests(tx, now - 2 * codes.WINDOW)
     dropped += await delivery_queries.forget_names(tx, kept)
+    dropped += await stray_queries.forget(tx, kept)
     return dropped + await delivery_queries.forget_unproven(tx, now)
 
 

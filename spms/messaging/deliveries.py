@@ -5,7 +5,10 @@ delivers it again, in another session and under another number; its content is a
 it is the same. So every delivery is kept as *unproven* until the network has shown that it read
 our answer. While it is, the same content again is a repetition and has no effect: to act twice
 upon one order, or to take an old "Y" for the answer to a newer prompt, costs money; to send a
-text once more costs a text.
+text once more costs a text. A wish to leave is the exception: it may be a second wish, after
+something else was confirmed, and to swallow it would let charging go on; to leave twice costs a
+short answer. So it is always a new message, unless it came in parts: there a second wish
+has another reference.
 """
 
 import hashlib
@@ -22,6 +25,7 @@ from spms.messaging import delivery_queries, in_queries, receipt_queries, receip
 from spms.messaging.actions import keep_if_other
 from spms.messaging.delivery_queries import Part
 from spms.messaging.model import IncomingSms, MessageIn
+from spms.messaging.reading import leaves
 from spms.messaging.receipt_queries import ReceiptRow
 from spms.messaging.texts import Encoding, Header
 
@@ -64,13 +68,14 @@ async def take(
     *,
     how: Encoding,
     named: bool,
+    window: timedelta,
     now: datetime,
 ) -> int:
     """Store what a link brought, in its order; return how many messages are new.
 
     The link may be told that we have them only after this transaction has committed. `named`:
     the names are the network's own, so that the same name is the same message and the content
-    need not be compared.
+    need not be compared; a wish to leave is the same for `window` only.
     """
     numbers = [each.msisdn for each in deliveries]
     numbers += [each.msisdn for each in reports if each.msisdn is not None]
@@ -79,7 +84,7 @@ async def take(
         await _report(tx, link, reports, now)
     if not deliveries:
         return 0
-    fresh = deliveries if named else await _fresh(tx, link, deliveries, now)
+    fresh = deliveries if named else await _fresh(tx, link, deliveries, how, now)
     messages: list[MessageIn] = []
     raws: list[bytes] = []
     for each in fresh:
@@ -102,24 +107,31 @@ async def take(
     new = await in_queries.store_many(tx, link, messages, raws, now)
     kept = len(new)
     for message, raw in zip(messages, raws, strict=True):
-        if message.id not in new and await keep_if_other(tx, _sms(message, raw), now=now):
+        if message.id not in new and await keep_if_other(
+            tx, _sms(message, raw), message_id=message.id, window=window, now=now
+        ):
             kept += 1
     return kept
 
 
 async def _fresh(
-    tx: Connection, link: str, deliveries: Sequence[Delivery], now: datetime
+    tx: Connection, link: str, deliveries: Sequence[Delivery], how: Encoding, now: datetime
 ) -> list[Delivery]:
-    """Keep all of them as unproven and return those that are no repetition."""
+    """Keep all of them as unproven; return those that are no repetition or a wish to leave."""
     digests = [each.digest for each in deliveries]
     known = await delivery_queries.repeated(tx, link, digests, now)
     await delivery_queries.add_unproven(tx, link, [each.id for each in deliveries], digests, now)
     fresh = []
     for each, digest in zip(deliveries, digests, strict=True):
-        if digest not in known:
+        if digest not in known or _leaves(each, how):
             known.add(digest)
             fresh.append(each)
     return fresh
+
+
+def _leaves(each: Delivery, how: Encoding) -> bool:
+    whole = each.header is None or each.header.total == 1
+    return each.readable and whole and leaves(texts.decode(each.raw, each.data_coding, how))
 
 
 async def _parts(tx: Connection, link: str, each: Delivery, now: datetime) -> list[Part] | None:

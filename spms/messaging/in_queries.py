@@ -26,7 +26,7 @@ async def claim_key(tx: Connection, sms: IncomingSms, *, message_id: UUID, now: 
 
 
 KNOWN = """
-    SELECT m.id, m.msisdn = $3 AND m.called = $4 AND m.raw = $5 AS same
+    SELECT m.received_at, m.msisdn = $3 AND m.called = $4 AND m.raw = $5 AS same
       FROM message_in_key k
       JOIN message_in m ON m.msisdn = k.msisdn AND m.received_at = k.received_at
                        AND m.id = k.message_id
@@ -34,12 +34,12 @@ KNOWN = """
 """
 
 
-async def known(read: Connection, sms: IncomingSms) -> tuple[UUID, bool] | None:
-    """Return the message that has this link's name, and whether it is word for word this one."""
+async def known(read: Connection, sms: IncomingSms) -> tuple[datetime, bool] | None:
+    """Return when this link's name was used, and whether for word for word this message."""
     row = await read.fetchrow(
         KNOWN, sms.link, sms.link_message_id, sms.msisdn, sms.called, sms.raw
     )  # fmt: skip
-    return None if row is None else (row["id"], row["same"])
+    return None if row is None else (row["received_at"], row["same"])
 
 
 STORE = """

@@ -129,7 +129,7 @@ async def _traffic(read: Connection, settings: SmppSettings, now: datetime) -> l
         found.append(remark("orphaned receipts", words, fine=False))
     strays = await stray_queries.count(read, settings.name, now - PERIOD)
     if strays.contents:
-        words = f"{strays.contents} whose sender or receiver cannot be read ({strays.times} times):"
+        words = f"{strays.contents} whose sender cannot be read ({strays.times} times):"
         words += (
             " they are kept, see GET /stray-messages; has the SMS centre another form of number?"
         )

@@ -62,7 +62,7 @@ class MessagingRules(msgspec.Struct, frozen=True, kw_only=True):
     keep_receipts_days: int = 31
     """A delivery receipt is kept so long after its message took over what it says."""
     keep_days: int = 366
-    """Orphaned receipts and the links' names for messages are kept so long (as messages are)."""
+    """Orphaned receipts, strays and the links' names for messages are kept so long, as messages are."""
 
 
 class MessageOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +109,7 @@ class IncomingSms(msgspec.Struct, frozen=True, kw_only=True):
 
     msisdn: str
     called: str
-    """The number it was sent to."""
+    """The number it was sent to; empty when it could not be read."""
     text: str | None
     """None: could not be decoded."""
     raw: bytes
@@ -190,7 +190,8 @@ class Stray(msgspec.Struct, frozen=True, kw_only=True):
 
     id: UUID
     why: str
-    """`source`, `destination`: which number cannot be read; `broken`: the whole of it."""
+    """`source`: the sender cannot be read; `broken`: the whole of it. `destination` is of the past:
+    to a receiver that cannot be read a message is stored, and may be a wish to leave."""
     raw: bytes
     """The body of the PDU, as it came."""
 
@@ -201,7 +202,8 @@ class StrayShown(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     link: str
     why: str
-    """`source`, `destination`: which number cannot be read; `broken`: the whole of it."""
+    """`source`: the sender cannot be read; `broken`: the whole of it. `destination` is of the past:
+    to a receiver that cannot be read a message is stored, and may be a wish to leave."""
     first_at: datetime
     last_at: datetime
     times: int

@@ -213,6 +213,11 @@ def _keyword(plain: str) -> Reading | None:
     return Reading(kind=ReadingKind.KEYWORD, keyword=plain.upper())
 
 
+def leaves(text: str | None) -> bool:
+    """Whether a text is a wish to leave and can be nothing else."""
+    return read(text).kind in (ReadingKind.LEAVE, ReadingKind.LEAVE_ALL)
+
+
 def may_leave(text: str | None) -> bool:
     """Whether a text may be a wish to leave."""
     return read(text).kind in LEAVING

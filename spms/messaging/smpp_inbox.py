@@ -127,13 +127,13 @@ class Inbox:
         called = _CALLED.fullmatch(message.destination.digits)
         if msisdn is None or called is None:
             log.warning("smpp_number", link=self._settings.name, readable=msisdn is not None)
-            why = "source" if msisdn is None else "destination"
-            return Stray(id=new_id(), why=why, raw=pdu.body)
+        if msisdn is None:
+            return Stray(id=new_id(), why="source", raw=pdu.body)
         header, raw, readable = _split(message)
         tag = self._settings.name_tag
         named = message.options.get(tag, b"").rstrip(b"\0") if tag is not None else b""
         return Delivery(
-            id=new_id(), msisdn=msisdn, called=called[1],
+            id=new_id(), msisdn=msisdn, called=called[1] if called else "",
             name=f"={named.hex()}" if named else f"{session.id}-{pdu.sequence}",
             raw=raw, data_coding=message.data_coding, readable=readable, header=header,
         )  # fmt: skip
@@ -164,7 +164,8 @@ class Inbox:
                 tx, self._settings.name,
                 [each.what for each in batch if isinstance(each.what, Delivery)],
                 [each.what for each in batch if isinstance(each.what, ReceiptRow)],
-                how=self._how, named=self._settings.name_tag is not None, now=now,
+                how=self._how, named=self._settings.name_tag is not None,
+                window=timedelta(minutes=self._settings.repeat_minutes), now=now,
             )  # fmt: skip
             lost = [each.what for each in batch if isinstance(each.what, Stray)]
             if lost:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from spms.core.db import Connection, many
+from spms.core.db import Connection, changed, many
 from spms.messaging.model import Stray, StrayShown
 
 KEEP = """
@@ -63,3 +63,11 @@ COUNT = """
 async def count(read: Connection, link: str, since: datetime) -> Counted:
     """Count what came over a link under no number since an instant."""
     return many(Counted, await read.fetch(COUNT, link, since))[0]
+
+
+FORGET = "DELETE FROM message_in_stray WHERE last_at < $1"
+
+
+async def forget(tx: Connection, before: datetime) -> int:
+    """Drop strays that have not come again since an instant."""
+    return changed(await tx.execute(FORGET, before))

@@ -26,7 +26,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 async def list_strays(
     read: Connection, actor: Actor, after: Cursor = None, limit: Limit = 50
 ) -> Page[StrayShown]:
-    """List messages whose sender or receiver cannot be read, newest first, without their content."""
+    """List messages whose sender cannot be read, newest first, without their content."""
     return await strays.page(read, cursor=after, limit=limit, actor=actor)
 
 

@@ -1,6 +1,6 @@
 """What a link delivered that belongs to no number of ours: kept, listed, and read with a reason.
 
-A message whose sender or receiver cannot be read is committed as it came before the link is told
+A message whose sender cannot be read is committed as it came before the link is told
 that we have it; the network would throw it away otherwise. It may be somebody's wish to leave, so
 a person can look at it. The octets hold numbers: to read them is on record.
 """

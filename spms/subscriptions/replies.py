@@ -59,7 +59,7 @@ async def _outcome(
         if current.epoch == number.epoch and current.asked_at <= at
     ]
     sp_id = None
-    if message.called != rules.operator_number:
+    if message.called not in ("", rules.operator_number):
         sp_id = await talk_queries.sp_behind(tx, message.called)
     here = [current for current in everything if sp_id in (None, current.sp_id)]
     talk = Talk(
@@ -136,8 +136,9 @@ async def _keyword(talk: Talk, reading: Reading) -> str:
 
 
 async def _offered(talk: Talk, keyword: str | None) -> Offer | None:
-    # Nothing is for sale at the operator's own number, whoever was given it by mistake.
-    if keyword is None or talk.to_operator:
+    # Nothing is for sale at the operator's own number, whoever was given it by mistake, nor at one
+    # that could not be read.
+    if keyword is None or talk.to_operator or not talk.message.called:
         return None
     return await catalogue.offer_by_keyword(talk.tx, talk.message.called, keyword, at=talk.at)
 

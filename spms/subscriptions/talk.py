@@ -46,7 +46,7 @@ class Talk:
     @property
     def to_operator(self) -> bool:
         """Whether it was sent to the operator's own number, where prompts come from."""
-        return self.message.called == self.rules.operator_number
+        return self.message.called != "" and self.message.called == self.rules.operator_number
 
     @property
     def open(self) -> list[Subscription]:

@@ -34,11 +34,17 @@ async def test_each_kind_of_row_is_kept_for_its_time(tx, owner, now):
             "INSERT INTO message_in_unproven VALUES (gen_random_uuid(), 'l', '', $1, $2)",
             at, at if age == 400 else None,
         )  # fmt: skip
-    assert await actions.forget(tx, now=now) == 2 + 1 + 3 + 1 + 1
+        await owner.execute(
+            "INSERT INTO message_in_stray (link, digest, id, why, raw, first_at, last_at)"
+            " VALUES ('l', $1::text::bytea, gen_random_uuid(), 'source', '', $2, $3)",
+            str(age), now - 500 * DAY, at,
+        )  # fmt: skip
+    assert await actions.forget(tx, now=now) == 2 + 1 + 3 + 1 + 1 + 1
     receipts = await tx.fetch("SELECT link_message_id FROM message_receipt ORDER BY 1")
     assert [row[0] for row in receipts] == ["1", "1-orphan", "40-orphan"]
     assert await tx.fetchval("SELECT count(*) FROM message_in_key") == 2
     assert await tx.fetchval("SELECT count(*) FROM one_time_code_request") == 0
+    assert await tx.fetchval("SELECT count(*) FROM message_in_stray") == 2
     assert await tx.fetchval("SELECT count(*) FROM message_in_unproven") == 2
 
 

@@ -167,7 +167,7 @@ async def test_a_repetition_has_no_effect_and_a_second_thought_has(pool, clock):
                     while await pool.fetchval(unproven):  # noqa: ASYNC110 - in the database
                         await asyncio.sleep(0.001)
             line.cut(0x80000005, 3)
-            tries = await smsc.deliver_until_taken(MSISDN, b"TD")
+            tries = await smsc.deliver_until_taken(MSISDN, b"8801")
             assert (tries, await pool.fetchval(count)) == (2, 3)
 
 

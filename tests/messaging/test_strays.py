@@ -29,13 +29,26 @@ async def test_what_has_no_readable_number_is_kept_and_counted(pool, clock):
     ):
         for _ in range(2):
             assert await smsc.deliver("10086", b"TD") == 0
-        assert await smsc.deliver(MSISDN, b"TD", to="spam") == 0
-        assert await kept(pool) == [("destination", 1), ("source", 2)]
+        assert await kept(pool) == [("source", 2)]
         assert await pool.fetchval("SELECT count(*) FROM message_in") == 0
         raws = await pool.fetch("SELECT raw FROM message_in_stray WHERE why = 'source'")
         assert b"10086" in raws[0]["raw"]
         found = await link_check.check(link_settings(smsc.port), pool, clock)
     assert any(each.what == "stray messages" and not each.fine for each in found)
+
+
+async def test_a_wish_to_leave_counts_wherever_it_was_sent(pool, clock):
+    """Who sent it is known: to a receiver that cannot be read, it still stops charging."""
+    async with (
+        running_smsc() as smsc,
+        SmppLink(link_settings(smsc.port), pool, clock).running(),
+    ):
+        assert await smsc.deliver(MSISDN, b"TD", to="spam") == 0
+        assert await smsc.deliver(MSISDN, b"Y", to="") == 0
+    rows = await pool.fetch("SELECT msisdn, called, text FROM message_in ORDER BY received_at, id")
+    assert [tuple(row) for row in rows] == [(MSISDN, "", "TD"), (MSISDN, "", "Y")]
+    assert await pool.fetchval("SELECT count(*) FROM leave_wish WHERE msisdn = $1", MSISDN) == 1
+    assert await kept(pool) == []
 
 
 async def test_a_broken_delivery_is_kept_before_it_is_refused(pool, clock):

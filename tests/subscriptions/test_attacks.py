@@ -55,7 +55,6 @@ FORBIDDEN = (
     "DELETE FROM leave_wish",
     "TRUNCATE leave_wish",
     "UPDATE message_in_stray SET raw = ''",
-    "DELETE FROM message_in_stray",
     "ALTER TABLE consent DROP CONSTRAINT consent_message",
     "DROP TABLE consent",
     "CREATE OR REPLACE VIEW subscription_shown AS SELECT 1",

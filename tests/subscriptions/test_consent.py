@@ -127,6 +127,22 @@ async def test_a_yes_to_an_sps_number_confirms_nothing(world: World) -> None:
     assert await world.consents(msisdn) == []
 
 
+async def test_to_a_number_that_could_not_be_read_only_leaving_counts(world: World) -> None:
+    """Also when a row or the rulebook names an empty number: it is nobody's."""
+    sold, msisdn = await world.sold(), await world.number()
+    other = await world.sold()
+    assign = "INSERT INTO access_number VALUES ('', $1, $2, 'test')"
+    await world.pool.execute(assign, other.sp_id, world.clock.now())
+    asked = await world.asked(msisdn, sold)
+    for answer in ("Y", f"Y {asked.prompt_code}"):
+        assert await world.say(msisdn, answer, to="") == "not_to_operator"
+    assert await world.status(asked.id) == "awaiting"
+    assert await world.say(msisdn, sold.keyword, to="") == "help"
+    assert await world.say(msisdn, "TD", to="") == "left"
+    assert await world.status(asked.id) != "awaiting"
+    assert await world.consents(msisdn) == []
+
+
 async def test_a_yes_from_another_number_confirms_nothing(world: World) -> None:
     sold, msisdn, other = await world.sold(), await world.number(), await world.number()
     asked = await world.asked(msisdn, sold)
