@@ -253,12 +253,15 @@ async def forget(tx: Connection, *, now: datetime) -> int:
     return dropped + await delivery_queries.forget_unproven(tx, now)
 
 
-async def take_pending(tx: Connection, *, limit: int = 1) -> list[MessageIn]:
+async def take_pending(
+    tx: Connection, *, limit: int = 1, but: Sequence[str] = ()
+) -> list[MessageIn]:
     """Take unhandled messages for as long as the transaction lasts: of each number the oldest.
 
-    Safe for any number of workers: no two ever have messages of one number at the same time.
+    Numbers in `but` are passed over. Safe for any number of workers: no two ever have messages of
+    one number at the same time.
     """
-    return await in_queries.take_pending(tx, limit)
+    return await in_queries.take_pending(tx, limit, but)
 
 
 async def mark_handled(
