@@ -180,6 +180,31 @@ async def withdraw(
     return await out_queries.withdraw(tx, msisdn, about_kind, names, kinds=[*kinds], since=since)
 
 
+async def withdraw_many(
+    tx: Connection,
+    over: Sequence[tuple[str, object]],
+    *,
+    about_kind: str,
+    kinds: Sequence[MessageKind],
+    now: datetime,
+) -> int:
+    """Take back what has not left yet about things that are over: pairs of a number and an id."""
+    if not over:
+        return 0
+    pairs = [(msisdn, str(about_id)) for msisdn, about_id in over]
+    since = now - WITHDRAWABLE
+    return await out_queries.withdraw_many(tx, about_kind, pairs, kinds=[*kinds], since=since)
+
+
+async def withdraw_all(
+    tx: Connection, until: Sequence[tuple[str, datetime]], *, now: datetime
+) -> int:  # fmt: skip
+    """Take back whatever was queued to a number before an instant: it has another holder now."""
+    if not until:
+        return 0
+    return await out_queries.withdraw_all(tx, until, since=now - WITHDRAWABLE)
+
+
 async def record_receipt(
     tx: Connection, link: str, link_message_id: str, *, delivered: bool, now: datetime
 ) -> None:
