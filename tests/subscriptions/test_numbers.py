@@ -158,3 +158,19 @@ async def test_what_is_written_to_the_next_owner_leaves_and_so_does_what_waits_i
     await world.happened(msisdn, "suspended", "lost", world.clock.now())
     await world.followed()
     assert await world.waiting(msisdn) == ["prompt"]
+
+
+async def test_a_hand_over_of_long_ago_that_becomes_known_late_takes_nothing_from_the_holder(
+    world: World,
+) -> None:
+    sold, msisdn = await world.sold(), await world.number()
+    long_ago = world.clock.now() + MINUTE
+    world.clock.move(HOUR)
+    await world.happened(msisdn, "transferred", "owner_changed", world.clock.now())
+    await world.followed()
+    world.clock.move(MINUTE)
+    await world.asked(msisdn, sold)
+    world.clock.move(MINUTE)
+    await world.happened(msisdn, "transferred", "owner_changed", long_ago)
+    await world.followed()
+    assert await world.waiting(msisdn) == ["prompt"]
