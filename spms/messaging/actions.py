@@ -185,6 +185,31 @@ async def withdraw(
     return await out_queries.withdraw(tx, msisdn, about_kind, names, kinds=[*kinds], since=since)
 
 
+async def withdraw_many(
+    tx: Connection,
+    over: Sequence[tuple[str, object]],
+    *,
+    about_kind: str,
+    kinds: Sequence[MessageKind],
+    now: datetime,
+) -> int:
+    """Take back what has not left yet about things that are over: pairs of a number and an id."""
+    if not over:
+        return 0
+    pairs = [(msisdn, str(about_id)) for msisdn, about_id in over]
+    since = now - WITHDRAWABLE
+    return await out_queries.withdraw_many(tx, about_kind, pairs, kinds=[*kinds], since=since)
+
+
+async def withdraw_all(
+    tx: Connection, until: Sequence[tuple[str, datetime]], *, now: datetime
+) -> int:  # fmt: skip
+    """Take back whatever was queued to a number before an instant: it has another holder now."""
+    if not until:
+        return 0
+    return await out_queries.withdraw_all(tx, until, since=now - WITHDRAWABLE)
+
+
 async def record_receipt(
     tx: Connection, link: str, link_message_id: str, *, delivered: bool, now: datetime
 ) -> None:
@@ -285,12 +310,15 @@ async def forget(tx: Connection, *, now: datetime) -> int:
     return dropped + await delivery_queries.forget_unproven(tx, now)
 
 
-async def take_pending(tx: Connection, *, limit: int = 1) -> list[MessageIn]:
+async def take_pending(
+    tx: Connection, *, limit: int = 1, but: Sequence[str] = ()
+) -> list[MessageIn]:
     """Take unhandled messages for as long as the transaction lasts: of each number the oldest.
 
-    Safe for any number of workers: no two ever have messages of one number at the same time.
+    Numbers in `but` are passed over. Safe for any number of workers: no two ever have messages of
+    one number at the same time.
     """
-    return await in_queries.take_pending(tx, limit)
+    return await in_queries.take_pending(tx, limit, but)
 
 
 async def mark_handled(

@@ -68,7 +68,7 @@ TAKE_PENDING = """
     WITH oldest AS MATERIALIZED (
         SELECT m.msisdn, m.received_at, m.id, m.called, m.text, m.link, m.link_message_id
           FROM message_in m
-         WHERE m.handled_at IS NULL
+         WHERE m.handled_at IS NULL AND m.msisdn <> ALL ($2::text[])
            AND NOT EXISTS (
                 SELECT FROM message_in o
                  WHERE o.msisdn = m.msisdn AND o.handled_at IS NULL
@@ -82,9 +82,9 @@ TAKE_PENDING = """
 """
 
 
-async def take_pending(tx: Connection, limit: int) -> list[MessageIn]:
-    """Take unhandled messages, of each number the oldest, until the transaction ends."""
-    return many(MessageIn, await tx.fetch(TAKE_PENDING, limit))
+async def take_pending(tx: Connection, limit: int, but: Sequence[str]) -> list[MessageIn]:
+    """Take unhandled messages, of each number but some the oldest, until the transaction ends."""
+    return many(MessageIn, await tx.fetch(TAKE_PENDING, limit, but))
 
 
 # A wish to leave whose handling failed stays open: it stops charging until a person settles it.

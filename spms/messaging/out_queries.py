@@ -142,6 +142,40 @@ async def withdraw(
     return changed(await tx.execute(WITHDRAW, msisdn, about, ids, kinds, since))
 
 
+WITHDRAW_MANY = """
+    UPDATE message_out m SET state = 'failed', lease_until = NULL, error = 'withdrawn'
+      FROM unnest($2::text[], $3::text[]) AS over (msisdn, about_id)
+     WHERE m.msisdn = over.msisdn AND m.queued_at > $5 AND m.about_kind = $1
+       AND m.state = 'queued' AND m.about_id = over.about_id AND m.kind = ANY($4::text[])
+"""
+
+
+async def withdraw_many(
+    tx: Connection, about: str, over: Sequence[tuple[str, str]], *, kinds: list[str],
+    since: datetime,
+) -> int:  # fmt: skip
+    """Let messages to many numbers, each about its own things, never leave."""
+    numbers, ids = [msisdn for msisdn, _ in over], [about_id for _, about_id in over]
+    return changed(await tx.execute(WITHDRAW_MANY, about, numbers, ids, kinds, since))
+
+
+# Also what may have been sent and would be sent once more: another reads it now.
+WITHDRAW_ALL = """
+    UPDATE message_out m SET state = 'failed', lease_until = NULL, error = 'withdrawn'
+      FROM unnest($1::text[], $2::timestamptz[]) AS over (msisdn, until)
+     WHERE m.msisdn = over.msisdn AND m.queued_at > $3 AND m.queued_at < over.until
+       AND m.state IN ('queued', 'unknown')
+"""
+
+
+async def withdraw_all(
+    tx: Connection, until: Sequence[tuple[str, datetime]], *, since: datetime
+) -> int:
+    """Let nothing that was queued to a number before an instant leave any more."""
+    numbers, instants = [msisdn for msisdn, _ in until], [at for _, at in until]
+    return changed(await tx.execute(WITHDRAW_ALL, numbers, instants, since))
+
+
 COUNT_SENT = """
     SELECT count(*) FROM message_out WHERE msisdn = $1 AND kind = $2 AND queued_at >= $3
 """

@@ -4,20 +4,22 @@ Getting in is in `ordering`, getting out in `leaving`, what a message does in `r
 it in `evidence`. Here is what time and the number itself do to relations.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from spms.core import outbox, rulebook
 from spms.core.access import Actor, job_actor
 from spms.core.db import Connection
+from spms.messaging import actions as messaging
 from spms.subscribers.model import Number
-from spms.subscriptions import consent_log, move_queries, queries
+from spms.subscriptions import announcing, consent_log, move_queries, queries
 from spms.subscriptions.evidence import evidence
 from spms.subscriptions.leaving import leave, leave_all
 from spms.subscriptions.model import ConsentRules
 from spms.subscriptions.ordering import order, request
 from spms.subscriptions.replies import handle_message
-from spms.subscriptions.rules import SETTLING, follow
+from spms.subscriptions.rules import SETTLING, OwnerEvent, follow, of_another_until
 
 __all__ = [
     "evidence",
@@ -49,7 +51,8 @@ async def expire_due(tx: Connection, *, now: datetime, limit: int = 1000) -> int
     lapsed = await move_queries.lapse(
         tx, now=now, open_for=open_for, limit=limit, actor=actor
     )  # fmt: skip
-    await consent_log.record(tx, expired + lapsed, now=now)
+    await announcing.take_back(tx, expired, now=now)
+    await consent_log.record(tx, [msisdn for msisdn, _ in expired] + lapsed, now=now)
     return len(expired) + len(lapsed)
 
 
@@ -58,22 +61,30 @@ async def follow_numbers(tx: Connection, *, now: datetime, limit: int = 100) -> 
 
     Reads the number as it is and its dated events, not the order in which the news came in, so
     several workers and repeated news do no harm; of several suspensions each leaves its mark.
+    What was written to a holder who has lost the number, and has not left, never leaves: another
+    would read it.
     """
     items = await outbox.take(tx, NUMBER_CHANGED, now=now, limit=limit)
     actor = job_actor("numbers")
     moved = 0
+    lost: list[tuple[str, datetime]] = []
     numbers = sorted({str(item.payload["msisdn"]) for item in items})
     for msisdn in numbers:
         number = await queries.hold_number(tx, msisdn)
         if number is not None:
-            moved += await _follow(tx, number, actor=actor)
+            events = await queries.owner_events(tx, msisdn)
+            moved += await _follow(tx, number, events, actor=actor)
+            if (until := of_another_until(events)) is not None:
+                lost.append((msisdn, until))
+    await messaging.withdraw_all(tx, lost, now=now)
     await consent_log.record(tx, numbers, now=now)
     await outbox.done(tx, items, now=now)
     return moved
 
 
-async def _follow(tx: Connection, number: Number, *, actor: Actor) -> int:
-    events = await queries.owner_events(tx, number.msisdn)
+async def _follow(
+    tx: Connection, number: Number, events: Sequence[OwnerEvent], *, actor: Actor
+) -> int:
     moved_at = await queries.last_moves(tx, number.msisdn)
     moved = 0
     for current in await queries.live(tx, number.msisdn):

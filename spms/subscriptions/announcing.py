@@ -1,5 +1,9 @@
-"""What a person is told when a relation begins: built from the approved notice, queued as an SMS."""
+"""What a person is told when a relation begins: built from the approved notice, queued as an SMS.
 
+And taken back when the relation is over before it left.
+"""
+
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -15,6 +19,9 @@ from spms.subscriptions.prompts import Start, prompt
 
 ABOUT = "subscription"
 """What our messages and audit lines are about."""
+
+UNWANTED = (MessageKind.PROMPT, MessageKind.WELCOME)
+"""What nobody wants about a relation that is over. A reminder may name others, which go on."""
 
 
 async def prompt_of(
@@ -58,3 +65,10 @@ async def send(
         tx, msisdn=number.msisdn, text=text, kind=kind, about_kind=ABOUT, about_id=about,
         now=now,
     )  # fmt: skip
+
+
+async def take_back(
+    tx: Connection, over: Sequence[tuple[str, UUID]], *, now: datetime
+) -> None:  # fmt: skip
+    """Let what asks about relations that are over, or welcomes them, not leave any more."""
+    await messaging.withdraw_many(tx, over, about_kind=ABOUT, kinds=UNWANTED, now=now)

@@ -14,7 +14,15 @@ from spms.core.errors import NotFound
 from spms.messaging import actions as messaging
 from spms.messaging.model import MessageKind
 from spms.subscribers.model import Number
-from spms.subscriptions import consent_log, duties, move_queries, notices, queries, talk_queries
+from spms.subscriptions import (
+    announcing,
+    consent_log,
+    duties,
+    move_queries,
+    notices,
+    queries,
+    talk_queries,
+)
 from spms.subscriptions.model import Action, ConsentRules, EndReason, Status, Subscription
 from spms.subscriptions.notices import Line
 from spms.subscriptions.ordering import ABOUT, line_of
@@ -95,7 +103,7 @@ async def end(
 ) -> list[Subscription]:
     """End live relations as of an instant, without a word; the number is held by the caller.
 
-    When staff do it, for whatever entrance, the clocks of what must follow start.
+    What still asks about them or welcomes them, and has not left, never leaves. When staff do it, for whatever entrance, the clocks of what must follow start.
     """
     ended = []
     for current in wanted:
@@ -113,6 +121,7 @@ async def end(
                 tx, "subscription.left", ABOUT, current.id, actor=actor, now=now, reason=reason
             )
     await consent_log.record(tx, sorted({one.msisdn for one in ended}), now=now)
+    await announcing.take_back(tx, [(one.msisdn, one.id) for one in ended], now=now)
     if actor.kind is ActorKind.STAFF:
         await duties.begin(tx, ended, lookup_id=lookup_id, now=now)
     return ended

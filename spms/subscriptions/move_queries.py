@@ -58,15 +58,19 @@ EXPIRE = """
         (msisdn, id, subscription_id, action, from_status, to_status, at, actor, cause)
     SELECT msisdn, gen_random_uuid(), id, 'expire', 'awaiting', 'expired', confirm_by, $4, 'silence'
       FROM moved
-    RETURNING msisdn
+    RETURNING msisdn, subscription_id
 """
 
 
 async def expire(
     tx: Connection, *, before: datetime, limit: int, actor: str, msisdn: str | None = None
-) -> list[str]:
-    """Close prompts whose window closed and no unread message may answer; return whose they were."""
-    return [row["msisdn"] for row in await tx.fetch(EXPIRE, before, msisdn, limit, actor)]
+) -> list[tuple[str, UUID]]:
+    """Close prompts whose window closed and no unread message may answer.
+
+    Return whose they were, and which.
+    """
+    rows = await tx.fetch(EXPIRE, before, msisdn, limit, actor)
+    return [(row["msisdn"], row["subscription_id"]) for row in rows]
 
 
 LAPSE = """

@@ -89,9 +89,10 @@ async def request(
     require_unbarred(await partners.restrictions_at(tx, offer.sp_id, at=now), service_id)
     await require_not_barred(tx, number, service_id, at=now)
     rules = await rulebook.section(tx, ConsentRules, at=now)
-    await move_queries.expire(
+    expired = await move_queries.expire(
         tx, before=now - SETTLING, msisdn=msisdn, limit=100, actor=job_actor("expiry").label
     )
+    await announcing.take_back(tx, expired, now=now)
     if free_days is not None and offer.kind is not ServiceKind.MONTHLY:
         raise NothingToTry
     standing = await order_queries.standing(
@@ -204,6 +205,7 @@ async def refuse(
         await move_queries.apply(
             tx, asked, change, actor=actor.label, reason=None, message_id=no.id
         )
+    await announcing.take_back(tx, [(number.msisdn, asked.id) for asked in pending], now=now)
     for say, group in (
         (notices.refused, [asked for asked in pending if asked.follows_id is None]),
         (notices.kept, [asked for asked in pending if asked.follows_id is not None]),

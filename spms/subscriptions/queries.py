@@ -82,7 +82,7 @@ async def terms(read: Connection, notice_id: UUID) -> Terms | None:
 
 
 OWNER_EVENTS = """
-    SELECT kind, effective_at, state_after, epoch_after FROM number_event
+    SELECT kind, effective_at, state_after, epoch_after, recorded_at FROM number_event
      WHERE msisdn = $1 ORDER BY effective_at
 """
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from uuid import UUID
 
 import msgspec
@@ -122,6 +123,8 @@ class OwnerEvent(msgspec.Struct, frozen=True, kw_only=True):
     effective_at: datetime
     state_after: NumberState
     epoch_after: int
+    recorded_at: datetime | None = None
+    """When it became known here."""
 
 
 def decide(
@@ -195,6 +198,20 @@ def end_of_owner(events: Sequence[OwnerEvent], epoch: int) -> tuple[EndReason, d
         if theirs and over:
             return END_REASONS.get(event.kind, EndReason.NUMBER_TERMINATED), event.effective_at
         theirs = theirs or not over
+    return None
+
+
+def of_another_until(events: Sequence[OwnerEvent]) -> datetime | None:
+    """Say until when messages to a number were written to somebody who has lost it since.
+
+    That is when the latest end of an owner's time became known here, later than it took effect:
+    until then we wrote to the former one. None while the number never left anybody.
+    """
+    ordered = sorted(events, key=lambda event: event.effective_at)
+    for before, event in reversed([*pairwise(ordered)]):
+        gone = event.state_after is NumberState.TERMINATED is not before.state_after
+        if gone or event.epoch_after != before.epoch_after:
+            return max(event.effective_at, event.recorded_at or event.effective_at)
     return None
 
 

@@ -166,6 +166,16 @@ async def test_a_message_that_becomes_visible_late_still_waits_for_its_number(po
     await pool.release(early)
 
 
+async def test_a_number_that_is_passed_over_holds_up_nobody_else(pool, now):
+    other = "8613912340001"
+    async with db.transaction(pool) as tx:
+        for n, msisdn in enumerate((MSISDN, MSISDN, other)):
+            await actions.receive(tx, sms(str(n), str(n), msisdn), now=now + n * SECOND)
+    async with db.transaction(pool) as tx:
+        assert [m.text for m in await actions.take_pending(tx, but=[MSISDN])] == ["2"]
+        assert await actions.take_pending(tx, but=[MSISDN, other]) == []
+
+
 async def test_a_message_is_handled_once(tx, now):
     message = await actions.receive(tx, sms(), now=now)
     for expected in (True, False):
@@ -185,7 +195,7 @@ async def test_taking_pending_messages_reads_no_table_from_end_to_end(owner, now
         now,
     )
     await owner.execute("ANALYZE message_in")
-    plan = await owner.fetchval("EXPLAIN (FORMAT JSON) " + in_queries.TAKE_PENDING, 10)
+    plan = await owner.fetchval("EXPLAIN (FORMAT JSON) " + in_queries.TAKE_PENDING, 10, [])
     nodes = list(walk(json.loads(plan)[0]["Plan"]))
     filled = [node for node in nodes if node.get("Relation Name") == "message_in_202603"]
     assert filled

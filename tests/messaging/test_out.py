@@ -276,6 +276,30 @@ async def test_taking_due_messages_reads_no_table_from_end_to_end(owner, now):
     assert all("Index" in node["Node Type"] for node in filled), plan
 
 
+@pytest.mark.parametrize("many", [1, 100])
+async def test_taking_messages_back_reads_no_table_from_end_to_end(owner, now, many):
+    await owner.execute(
+        "INSERT INTO message_out (msisdn, queued_at, id, sender, text, kind, about_kind, about_id,"
+        " state, due_at) SELECT '861391234' || lpad((n % 5000)::text, 4, '0'), $1::timestamptz,"
+        " gen_random_uuid(), '10010', 'x', 'info', 'x', 'x',"
+        " CASE WHEN n % 1000 = 0 THEN 'queued' ELSE 'sent' END, $1"
+        " FROM generate_series(1, 20000) n",
+        now,
+    )
+    await owner.execute("ANALYZE message_out")
+    numbers, since = [f"861391234{n:04}" for n in range(many)], now - 4320 * MINUTE
+    for statement, values in (
+        (out_queries.WITHDRAW_MANY, ("x", numbers, ["1"] * many, ["info"], since)),
+        (out_queries.WITHDRAW_ALL, (numbers, [now + MINUTE] * many, since)),
+    ):
+        plan = await owner.fetchval("EXPLAIN (FORMAT JSON) " + statement, *values)
+        nodes = list(walk(json.loads(plan)[0]["Plan"]))
+        scans = [node for node in nodes if node.get("Relation Name") == "message_out_202603"]
+        scans = [node for node in scans if node["Node Type"] != "ModifyTable"]
+        assert scans
+        assert all("Seq" not in node["Node Type"] for node in scans), plan
+
+
 def walk(node):
     yield node
     for below in node.get("Plans", ()):

@@ -312,3 +312,16 @@ async def test_a_list_longer_than_a_message_shows_what_fits_and_the_rest_the_nex
         left -= shown
     assert left == 0
     assert max(len(text) for text in await world.inbox(msisdn)) <= 1000
+
+
+async def test_a_prompt_and_a_welcome_that_have_not_left_do_not_after_the_td(world: World) -> None:
+    first, second, msisdn = await world.sold(), await world.sold(), await world.number()
+    await world.asked(msisdn, first)
+    world.clock.move(MINUTE)
+    assert await world.say(msisdn, "Y") == "confirmed"
+    await world.asked(msisdn, second)
+    world.clock.move(MINUTE)
+    assert await world.say(msisdn, f"TD {second.code}") == "left"
+    assert await world.waiting(msisdn) == ["prompt", "welcome", "info"]
+    assert await world.say(msisdn, "TD") == "left"
+    assert await world.waiting(msisdn) == ["info", "left"]

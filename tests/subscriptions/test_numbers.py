@@ -116,3 +116,61 @@ async def test_an_unfollowed_transfer_does_not_let_the_new_owner_leave_for_the_o
     assert await world.say(msisdn, "TD") == "nothing_to_leave"
     assert await world.followed() == 1
     assert (await world.row(old))["end_reason"] == "number_transferred"
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("terminated", "subscriber_request"),
+        ("number_changed", "subscriber_request"),
+        ("transferred", "owner_changed"),
+    ],
+)
+async def test_what_was_written_to_a_former_owner_does_not_reach_the_next(
+    world: World, kind: str, reason: str
+) -> None:
+    sold, msisdn, other = await world.sold(), await world.number(), await world.number()
+    await world.asked(msisdn, sold)
+    await world.asked(other, sold)
+    assert await world.say(msisdn, "what?") == "help"
+    await world.pool.execute("UPDATE message_out SET state = 'unknown' WHERE kind = 'help'")
+    at = world.clock.now()
+    world.clock.move(MINUTE)
+    assert await world.say(msisdn, "0000") == "listed"  # nobody has told us yet
+    world.clock.move(MINUTE)
+    assert await world.waiting(msisdn) == ["prompt", "help", "list"]
+    await world.happened(msisdn, kind, reason, at)
+    await world.followed()
+    assert (await world.waiting(msisdn), await world.waiting(other)) == ([], ["prompt"])
+
+
+async def test_what_is_written_to_the_next_owner_leaves_and_so_does_what_waits_in_a_suspension(
+    world: World,
+) -> None:
+    sold, msisdn = await world.sold(), await world.number()
+    world.clock.move(HOUR)
+    await world.happened(msisdn, "transferred", "owner_changed", world.clock.now())
+    world.clock.move(MINUTE)
+    await world.asked(msisdn, sold)
+    await world.followed()
+    assert await world.waiting(msisdn) == ["prompt"]
+    world.clock.move(MINUTE)
+    await world.happened(msisdn, "suspended", "lost", world.clock.now())
+    await world.followed()
+    assert await world.waiting(msisdn) == ["prompt"]
+
+
+async def test_a_hand_over_of_long_ago_that_becomes_known_late_takes_nothing_from_the_holder(
+    world: World,
+) -> None:
+    sold, msisdn = await world.sold(), await world.number()
+    long_ago = world.clock.now() + MINUTE
+    world.clock.move(HOUR)
+    await world.happened(msisdn, "transferred", "owner_changed", world.clock.now())
+    await world.followed()
+    world.clock.move(MINUTE)
+    await world.asked(msisdn, sold)
+    world.clock.move(MINUTE)
+    await world.happened(msisdn, "transferred", "owner_changed", long_ago)
+    await world.followed()
+    assert await world.waiting(msisdn) == ["prompt"]

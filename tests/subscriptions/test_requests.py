@@ -197,3 +197,25 @@ async def test_a_person_who_signed_in_before_the_number_changed_hands_orders_not
                 tx, msisdn=msisdn, service_id=sold.id, channel=Channel.WEB, request_text="web",
                 actor=make.subscriber_actor(msisdn, 1), now=world.clock.now(),
             )  # fmt: skip
+
+
+async def test_a_prompt_that_has_not_left_does_not_after_a_no(world: World) -> None:
+    first, second, msisdn = await world.sold(), await world.sold(), await world.number()
+    asked = await world.asked(msisdn, first)
+    await world.asked(msisdn, second)
+    world.clock.move(MINUTE)
+    assert await world.say(msisdn, f"N {asked.prompt_code}") == "refused"
+    assert await world.waiting(msisdn) == ["prompt", "info"]
+
+
+async def test_a_prompt_that_has_not_left_does_not_after_its_window(world: World) -> None:
+    sold, mine, other = await world.sold(), await world.number(), await world.number()
+    await world.asked(mine, sold)
+    world.clock.move(HOUR)
+    await world.asked(other, sold)
+    world.clock.move(MINUTE)
+    assert await world.expired() == 1
+    assert (await world.waiting(mine), await world.waiting(other)) == ([], ["prompt"])
+    world.clock.move(HOUR)
+    await world.asked(other, sold)  # which closes the one before
+    assert await world.waiting(other) == ["prompt"]

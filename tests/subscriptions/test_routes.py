@@ -310,6 +310,7 @@ async def test_the_evidence_is_whole(
     world.clock.move(timedelta(minutes=1))
     first = await world.received(msisdn, sold.keyword, to=sold.access_number)
     await world.handled(first)
+    await world.pool.execute("UPDATE message_out SET state = 'sent'")
     world.clock.move(timedelta(minutes=2))
     second = await world.received(msisdn, "Ｙ")
     await world.handled(second)
@@ -327,7 +328,7 @@ async def test_the_evidence_is_whole(
     assert (consent["message_id"], consent["called"]) == (str(second.id), "10010")
     assert consent["link_message_id"] == second.link_message_id
     assert consent["prompt_text"] == prompt["text"] == (await world.inbox(msisdn))[0]
-    assert (prompt["sender"], prompt["state"]) == ("10010", "queued")
+    assert (prompt["sender"], prompt["state"]) == ("10010", "sent")
     assert proof["terms"]["price_fen"] == consent["price_fen"] == 800
     assert (proof["terms"]["approved_by"], request["requested_by"]) == ("staff", "subscriber")
     assert proof["terms"]["tariff_version"] == 1

@@ -104,6 +104,15 @@ class World:
         )
         return [row["kind"] for row in rows]
 
+    async def waiting(self, msisdn: str) -> list[str]:
+        """Return the kinds of what was queued to a phone and may still leave."""
+        rows = await self.pool.fetch(
+            "SELECT kind FROM message_out WHERE msisdn = $1 AND state IN ('queued', 'unknown')"
+            " ORDER BY queued_at, id",
+            msisdn,
+        )
+        return [row["kind"] for row in rows]
+
     async def status(self, subscription_id: UUID) -> str:
         status: str = await self.pool.fetchval(
             "SELECT status FROM subscription WHERE id = $1", subscription_id
