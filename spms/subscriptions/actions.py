@@ -11,7 +11,7 @@ from typing import Final
 from spms.core import outbox, rulebook
 from spms.core.access import Actor, job_actor
 from spms.core.db import Connection
-from spms.messaging import actions as messaging
+from spms.messaging import withdrawals
 from spms.subscribers.model import Number
 from spms.subscriptions import announcing, consent_log, move_queries, queries
 from spms.subscriptions.evidence import evidence
@@ -76,7 +76,7 @@ async def follow_numbers(tx: Connection, *, now: datetime, limit: int = 100) -> 
             moved += await _follow(tx, number, events, actor=actor)
             if (until := of_another_until(events)) is not None:
                 lost.append((msisdn, until))
-    await messaging.withdraw_all(tx, lost, now=now)
+    await withdrawals.withdraw_all(tx, lost, now=now)
     await consent_log.record(tx, numbers, now=now)
     await outbox.done(tx, items, now=now)
     return moved

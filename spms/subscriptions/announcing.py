@@ -10,6 +10,7 @@ from uuid import UUID
 from spms.core import rulebook
 from spms.core.db import Connection
 from spms.messaging import actions as messaging
+from spms.messaging import withdrawals
 from spms.messaging.model import MessageKind, MessagingRules
 from spms.subscribers.model import Number
 from spms.subscriptions import notices, queries
@@ -71,4 +72,4 @@ async def take_back(
     tx: Connection, over: Sequence[tuple[str, UUID]], *, now: datetime
 ) -> None:  # fmt: skip
     """Let what asks about relations that are over, or welcomes them, not leave any more."""
-    await messaging.withdraw_many(tx, over, about_kind=ABOUT, kinds=UNWANTED, now=now)
+    await withdrawals.withdraw_many(tx, over, about_kind=ABOUT, kinds=UNWANTED, now=now)

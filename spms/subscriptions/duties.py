@@ -16,7 +16,7 @@ from spms.core.errors import NotFound
 from spms.core.instance import instance_secret
 from spms.core.paging import Page, read_cursor, write_cursor
 from spms.core.phone import mask
-from spms.messaging import actions as messaging
+from spms.messaging import withdrawals
 from spms.messaging.model import MessageKind
 from spms.subscribers.actions import pseudonym
 from spms.subscriptions import leaving_queries
@@ -43,7 +43,7 @@ async def begin(
     rules = await rulebook.section(tx, LeavingRules, at=now)
     due_at = now + timedelta(hours=rules.clock_hours)
     await leaving_queries.add_duties(tx, ended, lookup_id=lookup_id, now=now, due_at=due_at)
-    await messaging.withdraw(
+    await withdrawals.withdraw(
         tx, ended[0].msisdn, about_kind="subscription", about_ids=[one.id for one in ended],
         kinds=UNWANTED, now=now,
     )  # fmt: skip

