@@ -165,7 +165,9 @@ async def test_a_repetition_has_no_effect_and_a_second_thought_has(pool, clock):
                         await asyncio.sleep(0.001)
             line.cut(0x80000005, 3)
             tries = await smsc.deliver_until_taken(MSISDN, b"8801")
-            assert tries >= 2, "the first answer was cut; a try may also meet the line that is going"
+            assert tries >= 2, (
+                "the first answer was cut; a try may also meet the line that is going"
+            )
             assert await pool.fetchval(count) == 3
 
 
