@@ -282,3 +282,11 @@ async def test_what_does_not_exist_is_not_found(tx, now):
     with pytest.raises(NotFound):
         await actions.get(tx, sp_id)
     assert await actions.service_by_code(tx, "999999") is None
+
+
+async def test_the_operators_own_number_is_given_to_nobody(tx, now):
+    """Otherwise the answer "1" to the operator's list would be an order."""
+    sp_id = await make.sp(tx, now)
+    with pytest.raises(Unprocessable) as refused:
+        await actions.assign_access_number(tx, sp_id, "10010", actor=make.OFFICER, now=now)
+    assert refused.value.instance_code == "number_reserved"

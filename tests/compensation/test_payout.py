@@ -123,6 +123,9 @@ async def test_the_file_gateway_leaves_one_whole_file_a_credit(
     (file,) = (tmp_path / "payouts").glob("*/*")
     assert file.name == f"{taken.id}.json"
     assert f'"amount_fen":{2 * PRICE}' in file.read_text()
+    written = next((tmp_path / "payouts").rglob("*.json"))
+    assert written.stat().st_mode & 0o077 == 0, "a payout names a person's number"
+    assert written.parent.stat().st_mode & 0o077 == 0
     blocked = FileGateway(file)  # a directory that cannot be made
     assert await blocked.pay(taken) is Answer.NO_ANSWER
 

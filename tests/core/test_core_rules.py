@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -95,3 +96,24 @@ def test_passwords_queue_within_their_own_loop():
         return await passwords.password_matches("correct horse", hashed[0])
 
     assert [asyncio.run(crowd()) for _ in range(2)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("environ", "file", "words"),
+    [
+        ({"SPMS_PORT": "abc"}, None, "SPMS_PORT is not usable"),
+        ({"SPMS_LOG_LEVEL": "LOUD"}, None, "one of DEBUG, INFO, WARNING, ERROR"),
+        ({"SPMS_SMPP_LINKS": "{bad"}, None, "SPMS_SMPP_LINKS"),
+        ({}, "prot = 8000", "did you mean `port`?"),
+        ({}, 'port = "x"', "spms.toml: port is not usable"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_place_and_what_would_be_right(
+    tmp_path: Path, environ: dict[str, str], file: str | None, words: str
+) -> None:
+    path = tmp_path / "spms.toml"
+    if file is not None:
+        path.write_text(file)
+    with pytest.raises(SettingsError) as refused:
+        load(environ, path)
+    assert words in str(refused.value)
