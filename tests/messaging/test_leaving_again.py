@@ -22,7 +22,7 @@ TEXTS = "SELECT text FROM message_in ORDER BY received_at, id"
 def brought(text, name, header=None):
     return Delivery(
         id=new_id(), msisdn=MSISDN, called="10010", name=name, raw=text.encode(),
-        data_coding=0, header=header,
+        data_coding=0, header=header, pdu=name.encode(),
     )  # fmt: skip
 
 

@@ -289,8 +289,8 @@ async def test_taking_messages_back_reads_no_table_from_end_to_end(owner, now, m
     await owner.execute("ANALYZE message_out")
     numbers, since = [f"861391234{n:04}" for n in range(many)], now - 4320 * MINUTE
     for statement, values in (
-        (out_queries.WITHDRAW_MANY, ("x", numbers, ["1"] * many, ["info"], since)),
-        (out_queries.WITHDRAW_ALL, (numbers, [now + MINUTE] * many, since)),
+        (out_queries.WITHDRAW, (now, "x", numbers, ["1"] * many, ["info"], since)),
+        (out_queries.WITHDRAW_ALL, (now, numbers, [now + MINUTE] * many, since)),
     ):
         plan = await owner.fetchval("EXPLAIN (FORMAT JSON) " + statement, *values)
         nodes = list(walk(json.loads(plan)[0]["Plan"]))
