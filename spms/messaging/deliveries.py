@@ -25,8 +25,8 @@ from spms.messaging import delivery_queries, in_queries, receipt_queries, receip
 from spms.messaging.delivery_queries import Part
 from spms.messaging.model import IncomingSms, MessageIn
 from spms.messaging.reading import leaves
-from spms.messaging.receiving import instants, keep_if_other
 from spms.messaging.receipt_queries import ReceiptRow
+from spms.messaging.receiving import instants, keep_if_other
 from spms.messaging.texts import Encoding, Header
 
 ASSEMBLY: Final = timedelta(minutes=5)
