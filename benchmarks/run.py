@@ -17,7 +17,7 @@ import msgspec
 from benchmarks.figures import Figure, Ground, Result
 from spms.core.embedded import Embedded
 
-MODULES = ("benchmarks.decision", "benchmarks.ingest")
+MODULES = ("benchmarks.decision", "benchmarks.ingest", "benchmarks.smpp")
 """Add a module of figures here; the contract is in `benchmarks/figures.py`."""
 PAIRS = 5
 PAIRS_FULL = 7

@@ -107,11 +107,12 @@ async def base(
         app_url, migrated = await prepare(owner_url, settings)
         pool = await _open_pool(app_url, settings)
         try:
-            clock: Clock = DatabaseClock()
+            told = DatabaseClock()
+            clock: Clock = told
             async with db.acquired(pool) as read:
-                await database_clock.read(read, clock, first=True)
+                await database_clock.read(read, told, first=True)
                 if settings.sandbox:
-                    clock = MovableClock(await sandbox_clock.read_offset(read), under=clock)
+                    clock = MovableClock(await sandbox_clock.read_offset(read), under=told)
             async with db.transaction(pool) as tx:
                 await make_partitions(tx, now=clock.now())
             yield Base(

@@ -2,6 +2,7 @@
 
 import dataclasses
 from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 
@@ -11,7 +12,7 @@ from spms.cli.process import base
 from spms.core import clock as clocks
 from spms.core import database_clock, db
 from spms.core.clock import DatabaseClock, MovableClock, machine_now
-from tests import conftest
+from spms.core.settings import Settings
 
 HOUR = timedelta(hours=1)
 READ = "SELECT clock_timestamp()"
@@ -41,11 +42,11 @@ async def tells_the_databases(
 @pytest.mark.parametrize("wrong", [HOUR, -HOUR])
 @pytest.mark.parametrize("sandbox", [False, True])
 async def test_a_process_on_a_machine_with_a_wrong_clock_tells_the_databases_time(
-    owner_url: str, settings: conftest.Settings, monkeypatch: pytest.MonkeyPatch, wrong: timedelta,
+    owner_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch, wrong: timedelta,
     sandbox: bool,
 ) -> None:  # fmt: skip
     machine_wrong_by(monkeypatch, wrong)
-    ours = conftest.Settings(
+    ours = Settings(
         data_dir=settings.data_dir, database_url=owner_url, sandbox=sandbox, pool_size=4
     )
     async with base(ours) as ground:
@@ -102,7 +103,7 @@ async def test_a_worker_that_tells_the_databases_time_is_not_corrected_twice(
         await database_clock.read(read, clock, first=True)
         before = await read.fetchval(READ)
     job = SlotJob(name="job", every=timedelta(days=1), work=work)
-    await runner.run_due_slots(_House(pool, clock), job, "w")
+    await runner.run_due_slots(cast("Any", _House(pool, clock)), job, "w")
     after = await pool.fetchval(READ)
     assert len(told) == 1
     assert before - timedelta(seconds=60) <= told[0] <= after + timedelta(seconds=60)
