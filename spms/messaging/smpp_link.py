@@ -255,6 +255,9 @@ class SmppLink:
             answer = await session.request(Command.SUBMIT_SM, body)
         except NotWritten as error:
             raise LinkDown from error
+        if answer.status == Status.NOT_BOUND:
+            session.close()  # it has forgotten us: bind anew, and send this again then
+            raise LinkDown
         if answer.status in NOT_NOW:
             self._pause = min(max(self._pause * 2, THROTTLE_SECONDS[0]), THROTTLE_SECONDS[1])
             self._throttled_until = loop.time() + self._pause

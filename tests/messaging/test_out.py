@@ -299,6 +299,7 @@ async def test_what_is_taken_back_from_a_couriers_hand_goes_once_or_not_at_all(
     link.submit = submit
     with contextlib.suppress(asyncio.CancelledError):
         await pump_out(pool, Links(link), clock)
+        assert await states(pool) == [state], "known at once, unless the courier died"
     for _ in range(3):
         clock.move(MINUTE)
         await pump_out(pool, Links(link), clock)

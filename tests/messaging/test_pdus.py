@@ -143,21 +143,27 @@ async def test_one_name_for_all_parts_has_one_receipt(pool, clock):
 
 
 async def test_two_who_report_on_two_parts_at_once_settle_the_message(pool, clock):
-    async with bound(pool, clock) as (_, _, link):
+    async with bound(pool, clock) as (smsc, _, link):
         await queued(pool, clock)
         await pump_out(pool, link, clock)
-    begun = asyncio.Barrier(3)
+        await receipt(smsc, "m1")
 
-    async def report(name):
-        async with db.transaction(pool) as tx:
-            row = ReceiptRow(
-                link_message_id=name, msisdn=None, delivered=True, stat=OK, done_at=None
-            )
-            await receipt_queries.add_receipts(tx, "smsc", [row], clock.now())
-            await begun.wait()
-            await receipt_queries.apply_receipts(tx, "smsc", [(name, name)])
+    async def report(tx, name):
+        row = ReceiptRow(link_message_id=name, msisdn=None, delivered=True, stat=OK, done_at=None)
+        await receipt_queries.add_receipts(tx, "smsc", [row], clock.now())
+        await receipt_queries.apply_receipts(tx, "smsc", [(name, name)])
 
-    await asyncio.gather(*[report(name) for name in ("m1", "m2", "m3")])
+    async with pool.acquire() as one, pool.acquire() as other:
+        await one.execute("BEGIN")
+        await other.execute("BEGIN")
+        await report(one, "m2")
+        later = asyncio.create_task(report(other, "m3"))
+        waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = $1"
+        while not later.done() and not await pool.fetchval(waits, other.get_server_pid()):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        await one.execute("COMMIT")
+        await later
+        await other.execute("COMMIT")
     assert (await out(pool))["state"] == "delivered"
 
 
