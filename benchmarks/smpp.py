@@ -240,8 +240,13 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
             if "L1" in wanted:
                 await alone(smsc, count // 5)
                 for _ in range(ground.pairs):
+                    before = time.process_time()
                     async with bound(house, smsc) as link:
                         ours = await through_rows(house, smsc, link, count)
+                    between = time.process_time()
                     ground.note("L1", ours, await alone(smsc, count))
+                    spent = (between - before, time.process_time() - between)
+                    of_each = [f"{seconds / count * 500_000:.0f}" for seconds in spent]
+                    ground.say(f"      (µs of this process for a message: {' to '.join(of_each)})")
             if "L2" in wanted:
                 await leaving(ground, house, smsc, warm)
