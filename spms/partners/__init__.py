@@ -18,5 +18,6 @@ What it keeps:
 - What an SP is told has no gaps and no holes that fill later: positions are given after the
   commit, by one worker at a time (`event_feed.py`). A webhook is posted at least once, of one
   subject in order, and only to a public address (`webhook_address.py`).
-- At most two client secrets of one SP live at once; a secret is shown once and never stored.
+- At most two client secrets of one SP live at once; a secret is shown once and never stored. One
+  that has leaked is revoked, and refused by every replica from that commit on.
 """
