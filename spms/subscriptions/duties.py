@@ -100,7 +100,8 @@ async def show(
     return [
         DutyShown(
             id=duty.id, subscription_id=duty.subscription_id, service_code=duty.service_code,
-            number=pseudonym(secret, duty.sp_id, duty.msisdn) if secret else mask(duty.msisdn),
+            number=pseudonym(secret, duty.sp_id, duty.msisdn, duty.epoch)
+            if secret else mask(duty.msisdn),
             kind=duty.kind, ticket=None if secret else duty.ticket, started_at=duty.started_at,
             due_at=duty.due_at, clock=clock_of(duty, now), met_at=duty.met_at,
             seconds_left=0 if duty.met_at or now >= duty.due_at

@@ -59,8 +59,8 @@ async def add_duties(
 
 
 DUTY = """
-    SELECT d.msisdn, d.id, d.subscription_id, d.sp_id, v.code AS service_code, d.kind, l.ticket,
-           d.started_at, d.due_at, d.met_at, d.met_by, d.breached_at
+    SELECT d.msisdn, s.epoch, d.id, d.subscription_id, d.sp_id, v.code AS service_code, d.kind,
+           l.ticket, d.started_at, d.due_at, d.met_at, d.met_by, d.breached_at
       FROM leaving_duty d
       JOIN subscription s ON s.msisdn = d.msisdn AND s.id = d.subscription_id
       JOIN service v ON v.id = s.service_id
