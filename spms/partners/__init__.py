@@ -2,8 +2,8 @@
 
 Tables written here: sp, sp_event, sp_hotline, contact_change, restriction,
 bad_credit, bad_credit_clearance, sp_link,
-partner_event, event_feed_head, webhook_endpoint, webhook_secret, webhook_delivery,
-webhook_attempt.
+partner_event, event_feed_head, event_feed_read, webhook_endpoint, webhook_secret,
+webhook_delivery, webhook_attempt.
 
 What it keeps:
 

@@ -67,7 +67,9 @@ async def take(
 FINISH_TRY = """
     UPDATE webhook_delivery
        SET state = $4, lease = NULL, tries = tries + 1, due_at = COALESCE($5, due_at),
-           done_at = CASE WHEN $4 = 'waiting' THEN NULL ELSE $6::timestamptz END
+           done_at = CASE WHEN $4 = 'waiting' THEN NULL ELSE $6::timestamptz END,
+           first_delivered_at = COALESCE(first_delivered_at,
+                                         CASE WHEN $4 = 'delivered' THEN $6::timestamptz END)
      WHERE endpoint_id = $1 AND position = $2 AND lease = $3
 """
 

@@ -12,7 +12,7 @@ from spms.core.instance import instance_secret
 from spms.core.machine import advance
 from spms.core.rulebook import section
 from spms.partners import actions as partners
-from spms.partners import delivery_queries
+from spms.partners import delivery_queries, event_feed_queries
 from spms.partners import queries as partner_queries
 from spms.partners import webhook_queries as queries
 from spms.partners.model import SpStatus
@@ -228,8 +228,10 @@ async def _note(
 
 
 async def forget(tx: Connection, *, now: datetime) -> int:
-    """Drop tries that the rulebook does not keep any longer; return how many those were."""
-    rules = await rules_at(tx, now)
-    return await delivery_queries.forget_attempts(
-        tx, now - timedelta(days=rules.keep_attempts_days)
-    )
+    """Drop tries, and when feeds were read, that the rulebook does not keep any longer.
+
+    Returns how many those were.
+    """
+    before = now - timedelta(days=(await rules_at(tx, now)).keep_attempts_days)
+    tries = await delivery_queries.forget_attempts(tx, before)
+    return tries + await event_feed_queries.forget_reads(tx, before)

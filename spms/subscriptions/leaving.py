@@ -104,11 +104,14 @@ async def end(
 ) -> list[Subscription]:
     """End live relations as of an instant, without a word; the number is held by the caller.
 
-    What still asks about them or welcomes them, and has not left, never leaves. When staff do it, for whatever entrance, the clocks of what must follow start.
+    Of what is over by another cause the end moves to that instant, never to a later one. What still
+    asks about them or welcomes them, and has not left, never leaves. When staff do it, for whatever
+    entrance, the clocks of what must follow start.
     """
     ended = []
     for current in wanted:
-        change = decide(current, Action.LEAVE, at=at, reason=_why(actor))
+        action = Action.LEAVE if current.live else Action.LEAVE_EARLIER
+        change = decide(current, action, at=at, reason=_why(actor))
         if await move_queries.apply(
             tx, current, change, actor=actor.label, reason=reason, message_id=message_id
         ):

@@ -59,6 +59,8 @@ class Action(StrEnum):
     RESUME = "resume"
     LEAVE = "leave"
     """The person, or an agent for the person, wants out (退订)."""
+    LEAVE_EARLIER = "leave_earlier"
+    """A wish to leave that came in before the end was settled after it: the end moves to then."""
     LAPSE = "lapse"
     """An on-demand order, or an SP's own free trial, has run for its whole time."""
     END = "end"

@@ -29,6 +29,7 @@ TRANSITIONS = {
     (Status.SUSPENDED, Action.LEAVE): Status.ENDED,
     (Status.SUSPENDED, Action.LAPSE): Status.ENDED,
     (Status.SUSPENDED, Action.END): Status.ENDED,
+    (Status.ENDED, Action.LEAVE_EARLIER): Status.ENDED,
 }
 OVER = frozenset({Status.ENDED, Status.REFUSED, Status.EXPIRED})
 
@@ -41,6 +42,7 @@ CAUSES = {
     Action.EXPIRE: Cause.SILENCE,
     Action.LAPSE: Cause.LAPSED,
     Action.LEAVE: Cause.SUBSCRIBER,
+    Action.LEAVE_EARLIER: Cause.SUBSCRIBER,
     Action.END: Cause.OPERATOR,
     Action.SUSPEND: Cause.NUMBER_SUSPENDED,
     Action.RESUME: Cause.NUMBER_RESUMED,

@@ -70,7 +70,11 @@ def test_every_move_not_in_the_table_is_refused(status: Status, action: Action) 
 
 
 def test_nothing_leads_out_of_an_end() -> None:
-    assert not [status for status, _ in TRANSITIONS if status in OVER]
+    assert not [
+        before
+        for (before, _), after in TRANSITIONS.items()
+        if before in OVER and after is not before
+    ]
     assert set(Status) == LIVE | OVER
 
 
