@@ -122,12 +122,13 @@ class Life:
         return self.past[-1][2]
 
     def happened(self, kind: str, at: datetime) -> None:
-        state = {"suspended": "suspended", "terminated": "terminated"}.get(kind, "active")
+        gone = {"terminated", "number_changed"}
+        state = "terminated" if kind in gone else "suspended" if kind == "suspended" else "active"
         self.past.append((at, state, self.epoch + (kind in {"transferred", "activated"})))
-        if kind in {"terminated", "transferred"}:
+        if kind in {*gone, "transferred"}:
             for one in self.relations:
                 if one.state != "over":
-                    one.over(at, f"number_{kind}")
+                    one.over(at, kind)
 
     # Getting in
 
