@@ -98,7 +98,9 @@ async def show(talk: Talk, relations: list[Subscription]) -> str:
     if sent >= profile.lists_per_day:
         return Outcome.IGNORED
     running = [one for one in relations if one.status is not Status.AWAITING]
-    text = await leaving.make_list(talk.tx, talk.number, running, now=talk.now)
+    # The answer comes to the operator's number, where `00000` is about everything.
+    zeros = profile.zeros is Zeros.ALL and talk.to_operator and relations == talk.all
+    text = await leaving.make_list(talk.tx, talk.number, running, zeros=zeros, now=talk.now)
     await messaging.send(
         talk.tx, msisdn=talk.number.msisdn, text=text, kind=MessageKind.LIST,
         about_kind="message", about_id=talk.message.id, now=talk.now,

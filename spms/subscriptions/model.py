@@ -21,6 +21,9 @@ class ConsentRules(msgspec.Struct, frozen=True, kw_only=True):
     """Prompts to one number in one business day, all SPs together."""
     refusal_rest_days: Annotated[int, msgspec.Meta(ge=0, le=366)] = 30
     """After a refusal, the same service is not offered to the number again (domain C15)."""
+    silence_rest_days: Annotated[int, msgspec.Meta(ge=0, le=366)] = 7
+    """Silence is refusal too (C6, C15): so long its SP does not ask the number again for the same
+    service. The person herself may, at once: she may have missed the prompt."""
     on_demand_hours: Annotated[int, msgspec.Meta(ge=1, le=168)] = 24
     """How long an on-demand order may be served and charged."""
     list_hours: Annotated[int, msgspec.Meta(ge=1, le=48)] = 2
