@@ -125,7 +125,8 @@ class Outcome(StrEnum):
     """Not understood, and told so already within the day."""
     UNKNOWN_NUMBER = "unknown_number"
     FORMER_OWNER = "former_owner"
-    """Sent by the number's owner before the present one."""
+    """Sent by who had the number before the present owner, or before it was terminated: nothing is
+    answered, and of what it asks only a clear wish to leave is done."""
 
 
 class Subscription(msgspec.Struct, frozen=True, kw_only=True):

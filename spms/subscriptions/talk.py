@@ -33,6 +33,10 @@ class Talk:
     """The owner's relations that are not over and were asked for before the message came."""
     here: list[Subscription]
     """Those of them that the called number stands for: one SP's, or all."""
+    gone: list[Subscription]
+    """To a wish to leave: the others that she had then, which ended before it was read."""
+    sp_id: UUID | None
+    """Whose number was called; None for the operator's, or one that could not be read."""
     now: datetime
 
     @property

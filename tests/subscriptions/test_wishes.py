@@ -266,3 +266,65 @@ async def test_what_ended_before_the_wish_stays_as_it_is(world, clock, settings,
     (wish,) = await listed(world)
     assert (await settle(world, wish.id, None)).left == []
     assert (await world.row(running))["ended_at"] == ended_at
+
+
+WORDS = {"code": "TD {code}", "codes": "TD {code},99999999", "zeros": "00000", "bare": "TD"}
+
+
+@pytest.mark.parametrize("how", ["agent", "new terms", "transfer", "terminated", "lapsed"])
+@pytest.mark.parametrize("words", WORDS)
+async def test_a_td_read_late_reaches_over_what_ended_meanwhile(world, clock, how, words):
+    """Charging stops at its receipt, also where nobody asked and the end has another cause."""
+    kind = "on_demand" if how == "lapsed" else "monthly"
+    sold, msisdn = await world.sold(kind=kind), await world.number()
+    terms = {"prompt_text": None, "confirm_by": None} if how == "lapsed" else {}
+    running = await world.running(msisdn, sold, **terms)
+    clock.move(timedelta(hours=20))
+    td = await world.received(msisdn, WORDS[words].format(code=sold.code))
+    wished_at = clock.now()
+    clock.move(timedelta(hours=1))
+    charge_id = await landed(world, msisdn, sold, clock.now())
+    clock.move(timedelta(hours=4))
+    if how == "lapsed":
+        assert await world.expired() == 1
+    elif how == "terminated":
+        await world.happened(msisdn, "terminated", "subscriber_request", clock.now())
+        await world.followed()
+    else:
+        await ended_by(how, world, msisdn, sold, running)
+    assert await world.status(running) == "ended"
+    texts = len(await world.inbox(msisdn))
+    outcome = await world.handled(td)
+    row = await world.row(running)
+    if how == "lapsed" and words == "bare":
+        assert row["ended_at"] > wished_at, "TD alone is about what renews itself"
+        return
+    hers_no_more = how in {"transfer", "terminated"}
+    assert outcome == ("former_owner" if hers_no_more else "left")
+    assert (row["ended_at"], row["end_reason"]) == (wished_at, "subscriber")
+    assert await found(world, charge_id) == [("after_unsubscribe", 0)]
+    if hers_no_more:
+        assert len(await world.inbox(msisdn)) == texts, "whoever gets it is told nothing"
+    if how == "new terms":
+        new = await world.pool.fetchval(
+            "SELECT id FROM subscription WHERE follows_id = $1", running
+        )
+        assert await world.status(new) == "active", "asked for after the wish"
+
+
+async def test_a_second_td_moves_nothing_and_neither_does_one_in_the_wrong_order(world, clock):
+    sold, msisdn = await world.sold(), await world.number()
+    running = await world.running(msisdn, sold)
+    clock.move(timedelta(hours=1))
+    first = await world.received(msisdn, "TD")
+    left_at = clock.now()
+    clock.move(timedelta(hours=1))
+    second = await world.received(msisdn, f"TD {sold.code}")
+    clock.move(timedelta(hours=1))
+    assert await world.handled(second) == "left"
+    assert (await world.row(running))["ended_at"] == second.received_at
+    assert await world.handled(first) == "left"
+    assert (await world.row(running))["ended_at"] == left_at
+    clock.move(timedelta(hours=1))
+    assert await world.say(msisdn, f"TD {sold.code}") == "nothing_to_leave"
+    assert (await world.row(running))["ended_at"] == left_at
