@@ -1,6 +1,7 @@
 """Charges in two steps: held, captured, given back; caps that stay exact whatever runs at once."""
 
 from asyncio import gather
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -146,7 +147,7 @@ async def happens(kind: str, reason: str, world: World, owner: Connection) -> No
         await subscribers.record_event(tx, event, actor=make.GATEWAY, now=world.now + MINUTE / 2)
 
 
-STOPS = {
+STOPS: dict[str, Callable[[World, Connection], Awaitable[None]]] = {
     "an unread TD": wishes, "leaving": leaves, "a bar": bars,
     "suspended": partial(happens, "suspended", "lost"),
     "another owner": partial(happens, "transferred", "owner_changed"),
