@@ -35,7 +35,7 @@ from spms.inspections import sandbox_routes as inspections_sandbox
 from spms.messaging import routes as messaging
 from spms.messaging import sandbox_routes as messaging_sandbox
 from spms.messaging import stray_routes
-from spms.partners import bad_credit_routes
+from spms.partners import bad_credit_routes, client_secret_routes
 from spms.partners import routes as partners
 from spms.partners import webhook_routes as webhooks
 from spms.penalties import register_routes
@@ -54,6 +54,7 @@ def routers(*, sandbox: bool) -> list[Router]:
         core.router,
         evidence_routes.router,
         partners.router,
+        client_secret_routes.router,
         bad_credit_routes.router,
         webhooks.router,
         catalogue.router,

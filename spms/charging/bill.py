@@ -106,7 +106,7 @@ async def sp_charges(
     items = [
         OwnCharge(
             id=row.id, record_id=row.record_id, service_code=row.service_code, kind=row.kind,
-            pseudonym=subscribers.pseudonym(secret, actor.sp_id, row.msisdn),
+            pseudonym=subscribers.pseudonym(secret, actor.sp_id, row.msisdn, row.epoch),
             charged_at=row.charged_at, received_at=row.received_at, price_fen=row.price_fen,
             due_fen=row.due_fen, delivery=row.delivery, findings=list(row.findings),
             file_id=row.file_id,

@@ -120,11 +120,16 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     """Whose charge it is."""
 
     msisdn: str
+    epoch: int | None
+    """Of whoever held the number at the charge, as it was known when the charge came in."""
     charged_at: datetime
     sp_id: UUID
 
 
-OWNER = "SELECT msisdn, charged_at, sp_id FROM charge_record WHERE id = $1"
+OWNER = """
+    SELECT msisdn, holder_epoch(msisdn, charged_at, received_at) AS epoch, charged_at, sp_id
+      FROM charge_record WHERE id = $1
+"""
 
 
 async def owner_of(read: Connection, charge_id: UUID) -> Owner | None:
@@ -174,6 +179,8 @@ async def tariff(
 
 
 # What licenses the charge, or else what its finding names as over.
+# Never a former holder's: neither the one an audit named, nor one that a charge cites because the
+# change of owner became known after it.
 RELATION = """
     SELECT s.id, s.active_from, s.ended_at, s.end_reason, s.channel, s.requested_at,
            s.request_text, n.version, n.sp_name, n.service_name, n.price_fen AS notice_fen,
@@ -184,6 +191,7 @@ RELATION = """
            SELECT (f.detail ->> 'subscription_id')::uuid FROM charge_finding f
             WHERE f.msisdn = c.msisdn AND f.charge_id = c.id
               AND f.detail ->> 'subscription_id' IS NOT NULL LIMIT 1))
+           AND s.epoch = holder_epoch(c.msisdn, c.charged_at, 'infinity')
       JOIN notice n ON n.id = s.notice_id
       LEFT JOIN consent k ON k.msisdn = s.msisdn AND k.subscription_id = s.id
       LEFT JOIN message_in m ON m.msisdn = k.msisdn AND m.received_at = k.message_received_at
@@ -227,6 +235,8 @@ class SpLine(msgspec.Struct, frozen=True, kw_only=True):
 
     id: UUID
     msisdn: str
+    epoch: int | None
+    """Of whoever held the number at the charge, as it was known when the charge came in."""
     record_id: str
     service_code: str
     kind: Kind
@@ -240,8 +250,8 @@ class SpLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 OF_SP = f"""
-    SELECT c.id, c.msisdn, c.record_id, s.code AS service_code, c.kind, c.charged_at,
-           c.received_at, c.price_fen, LEAST(c.due_fen, f.due_fen) AS due_fen, c.delivery,
+    SELECT c.id, c.msisdn, holder_epoch(c.msisdn, c.charged_at, c.received_at) AS epoch,
+           c.record_id, s.code AS service_code, c.kind, c.charged_at, c.received_at, c.price_fen, LEAST(c.due_fen, f.due_fen) AS due_fen, c.delivery,
            COALESCE(f.kinds, '{{}}') AS findings, c.file_id
       FROM charge_record c JOIN service s ON s.id = c.service_id {_FINDINGS_OF_LINE}
      WHERE c.sp_id = $1 AND c.charged_at <= $2 AND (c.charged_at, c.id) < ($2, $3)

@@ -113,6 +113,16 @@ class ClientSecret(msgspec.Struct, frozen=True, kw_only=True):
     client_secret: str
 
 
+class Client(msgspec.Struct, frozen=True, kw_only=True):
+    """Client credentials as they are listed: without the secret, which is nowhere."""
+
+    client_id: UUID
+    created_at: datetime
+    created_by: str
+    revoked_at: datetime | None
+    revoked_by: str | None
+
+
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
     """An application that was taken, and the credentials with which it can be followed."""
 

@@ -186,15 +186,15 @@ async def follow_wrong_charges(tx: Connection, *, actor: Actor, now: datetime) -
 async def follow_leavings(tx: Connection, *, actor: Actor, now: datetime) -> int:
     """Serve notice to SPs that did not take the news of a leaving within its clock; return how many.
 
-    The news lay in the SP's feed, and went to its webhooks, all the time. While one notice of it is
-    not settled, every further clock of the SP is a report of the same. A confirmation that did not
-    reach the person is our own fault and no SP's: it stays in the list of clocks.
+    While one notice of it is not settled, every further clock of the SP is a report of the same.
+    News that did not lie in its feed in time, and a confirmation that did not reach the person, are
+    our own fault and no SP's: they stay in the list of clocks.
     """
     items = await outbox.take(tx, TOPIC_OVERDUE, now=now)
     count = 0
     for item in sorted(items, key=lambda item: item.payload["sp_id"]):  # SPs are locked in order
         told = item.payload
-        if told["kind"] != DutyKind.SP_TOLD:
+        if told["kind"] != DutyKind.SP_TOLD or not told["told_in_time"]:
             continue
         found = Finding(
             sp_id=UUID(told["sp_id"]), kind=BreachKind.LEAVING_OBSTRUCTED,

@@ -1,7 +1,9 @@
 """Charges in two steps: held, captured, given back; caps that stay exact whatever runs at once."""
 
 from asyncio import gather
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,11 +13,18 @@ from spms.authorisation import actions, reservations
 from spms.authorisation.deciding import ReferenceReused
 from spms.authorisation.model import Reason
 from spms.authorisation.reservation_model import Answer, Ask, Reservation, ReservationState
-from spms.authorisation.reservations import ReservationClosed
+from spms.authorisation.reservations import ChargingStopped, ReservationClosed
 from spms.core import db
 from spms.core.access import job_actor
 from spms.core.db import Connection
 from spms.core.errors import NotFound
+from spms.messaging import actions as messaging
+from spms.messaging.model import IncomingSms
+from spms.subscribers import actions as subscribers
+from spms.subscribers import limits
+from spms.subscribers.limit_model import BarIn, BarScope
+from spms.subscribers.model import NumberEventIn, NumberEventKind, NumberReason
+from spms.subscriptions import actions as subscriptions
 from tests import make
 from tests.authorisation.arrange import World
 
@@ -103,3 +112,59 @@ async def test_what_is_not_captured_in_time_is_given_back(world: World, owner: C
             await reservations.get(
                 tx, held.decision.id, actor=make.sp_actor(await make.sp(owner, world.now))
             )
+
+
+async def wishes(world: World, owner: Connection) -> None:
+    async with db.transaction(world.pool) as tx:
+        await messaging.receive(
+            tx,
+            IncomingSms(msisdn=world.msisdn, called="10010", text="TD", raw=b"TD", link="smsc",
+                        link_message_id="1"),
+            now=world.now + MINUTE / 2,
+        )  # fmt: skip
+
+
+async def leaves(world: World, owner: Connection) -> None:
+    async with db.transaction(world.pool) as tx:
+        await subscriptions.leave_all(
+            tx, msisdn=world.msisdn, reason=None, actor=make.subscriber_actor(world.msisdn),
+            now=world.now + MINUTE / 2,
+        )  # fmt: skip
+
+
+async def bars(world: World, owner: Connection) -> None:
+    async with db.transaction(world.pool) as tx:
+        await limits.bar(tx, world.msisdn, BarIn(scope=BarScope.ALL),
+                         actor=make.subscriber_actor(world.msisdn), now=world.now + MINUTE / 2)  # fmt: skip
+
+
+async def happens(kind: str, reason: str, world: World, owner: Connection) -> None:
+    event = NumberEventIn(
+        msisdn=world.msisdn, kind=NumberEventKind(kind), reason=NumberReason(reason),
+        effective_at=world.now + MINUTE / 2,
+    )  # fmt: skip
+    async with db.transaction(world.pool) as tx:
+        await subscribers.record_event(tx, event, actor=make.GATEWAY, now=world.now + MINUTE / 2)
+
+
+STOPS: dict[str, Callable[[World, Connection], Awaitable[None]]] = {
+    "an unread TD": wishes, "leaving": leaves, "a bar": bars,
+    "suspended": partial(happens, "suspended", "lost"),
+    "another owner": partial(happens, "transferred", "owner_changed"),
+    "terminated": partial(happens, "terminated", "subscriber_request"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stop", STOPS)
+async def test_what_is_held_is_not_captured_once_charging_has_stopped(
+    world: World, owner: Connection, stop: str
+) -> None:
+    held, before = await reserve(world, "r1"), await reserve(world, "r2")
+    assert held.decision.allowed
+    taken = await close(world, before, ReservationState.CAPTURED, MINUTE / 4)
+    await STOPS[stop](world, owner)
+    with pytest.raises(ChargingStopped):
+        await close(world, held, ReservationState.CAPTURED)
+    assert await close(world, before, ReservationState.CAPTURED) == taken, "it was made before"
+    assert (await close(world, held, ReservationState.RELEASED)).state is ReservationState.RELEASED
+    assert await owner.fetchval(SPENT) == await owner.fetchval(COUNTED) == 800
