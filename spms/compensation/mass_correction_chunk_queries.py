@@ -96,11 +96,14 @@ REFUND = f"""
                 WHERE e.msisdn = o.msisdn AND e.charge_id = o.charge_id
                   AND o.principal_fen > 0 AND $7::text = 'sp') s
          WHERE principal_fen + compensation_fen > 0
+    ), counted AS (
+        SELECT b.*, (principal_fen > 0)::int + (compensation_fen > 0)::int
+                   + (sp_share_fen > 0)::int + (operator_share_fen > 0)::int AS lines,
+               (sp_share_fen > 0)::int + (operator_share_fen > 0)::int AS shares
+          FROM booked b
     ), told AS (
         SELECT b.*, h.seq + b.n AS seq, h.sha256 AS head,
                refunded_fen + sp_share_fen + operator_share_fen AS amount_fen,
-               (principal_fen > 0)::int + (compensation_fen > 0)::int + (sp_share_fen > 0)::int
-                   + (operator_share_fen > 0)::int AS lines,
                concat_ws(',',
                    CASE WHEN principal_fen > 0 THEN journal_line(
                        principal_id, $8, 'subscriber_payable', sp_id, principal_fen,
@@ -114,7 +117,7 @@ REFUND = f"""
                    CASE WHEN operator_share_fen > 0 THEN journal_line(
                        operator_share_id, 'operator_share', 'sp_receivable', sp_id,
                        operator_share_fen, 'unwind_operator_share', NULL) END) AS lines_text
-          FROM booked b JOIN journal_head h ON h.msisdn = b.msisdn
+          FROM counted b JOIN journal_head h ON h.msisdn = b.msisdn
     ), entry AS MATERIALIZED (
         SELECT msisdn, id, charge_id, seq, n, head, lines, amount_fen,
                journal_text(msisdn, seq, id, 'refund', charge_id, NULL, amount_fen, $10, lines_text,
@@ -142,21 +145,21 @@ REFUND = f"""
     ), posted AS (
         INSERT INTO posting (msisdn, id, entry_id, line_no, of_lines, debit, credit, sp_id,
                              amount_fen, reason, charge_id, at, actor)
-        SELECT b.msisdn, l.id, b.id, l.no,
-               (principal_fen > 0)::int + (compensation_fen > 0)::int + (sp_share_fen > 0)::int
-                   + (operator_share_fen > 0)::int,
-               l.debit, l.credit, b.sp_id, l.fen, l.reason, b.charge_id, $10, $11
-          FROM booked b CROSS JOIN LATERAL (VALUES
-               (1, principal_id, principal_fen, $8::text, 'subscriber_payable',
-                'refund_principal'),
-               ((principal_fen > 0)::int + 1, compensation_id, compensation_fen, $9::text, 'subscriber_payable',
-                'refund_compensation'),
-               ((principal_fen > 0)::int + (compensation_fen > 0)::int + 1, sp_share_id,
-                sp_share_fen, 'sp_payable', 'sp_receivable', 'unwind_sp_share'),
-               ((principal_fen > 0)::int + (compensation_fen > 0)::int + (sp_share_fen > 0)::int + 1,
-                operator_share_id, operator_share_fen, 'operator_share', 'sp_receivable',
-                'unwind_operator_share')) l (no, id, fen, debit, credit, reason)
-         WHERE l.fen > 0
+        SELECT msisdn, principal_id, id, 1, lines, $8, 'subscriber_payable', sp_id,
+               principal_fen, 'refund_principal', charge_id, $10, $11
+          FROM counted WHERE principal_fen > 0
+         UNION ALL
+        SELECT msisdn, compensation_id, id, lines - shares, lines, $9, 'subscriber_payable', sp_id,
+               compensation_fen, 'refund_compensation', charge_id, $10, $11
+          FROM counted WHERE compensation_fen > 0
+         UNION ALL
+        SELECT msisdn, sp_share_id, id, lines - shares + 1, lines, 'sp_payable', 'sp_receivable', sp_id,
+               sp_share_fen, 'unwind_sp_share', charge_id, $10, $11
+          FROM counted WHERE sp_share_fen > 0
+         UNION ALL
+        SELECT msisdn, operator_share_id, id, lines, lines, 'operator_share', 'sp_receivable', sp_id,
+               operator_share_fen, 'unwind_operator_share', charge_id, $10, $11
+          FROM counted WHERE operator_share_fen > 0
     ), queued AS (
         INSERT INTO payout (msisdn, id, charge_id, round, charged_at, sp_id, amount_fen, state,
                             due_at, queued_at)
