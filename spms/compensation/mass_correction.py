@@ -34,7 +34,7 @@ from spms.messaging.model import MessageKind, Outgoing
 
 LANES = 4
 """Into how many parts, by number, the work is cut: so many workers can be at it at once."""
-CHUNK = 5000
+CHUNK = 10_000
 """Charges refunded in one transaction."""
 LISTED_AT_ONCE = 4
 """Chunks' worth of charges that one transaction lists."""

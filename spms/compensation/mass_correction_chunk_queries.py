@@ -49,7 +49,7 @@ async def hold_heads(tx: Connection, row: Progress, until: str, *, now: datetime
 
 
 REFUND = f"""
-    WITH RECURSIVE part AS MATERIALIZED (
+    WITH part AS MATERIALIZED (
         SELECT c.msisdn, c.charge_id, c.charged_at, $15::uuid AS sp_id, $16::bigint AS charged_fen,
                LEAST($4::bigint, f.due_fen) AS due_fen, COALESCE(t.round, 0) + 1 AS round,
                COALESCE(t.principal_so_far_fen, 0) AS had_principal_fen,
@@ -71,12 +71,12 @@ REFUND = f"""
           FROM part p WHERE due_fen < honoured_due_fen
     ), booked AS MATERIALIZED (
         SELECT o.*, principal_fen + compensation_fen AS refunded_fen,
-               gen_random_uuid() AS principal_id, gen_random_uuid() AS compensation_id,
+               gen_random_uuid() AS compensation_id,
                CASE WHEN s.sp_fen > 0 THEN gen_random_uuid() END AS sp_share_id,
                CASE WHEN s.operator_fen > 0 THEN gen_random_uuid() END AS operator_share_id,
                GREATEST(0, s.sp_fen) AS sp_share_fen,
                GREATEST(0, s.operator_fen) AS operator_share_fen,
-               row_number() OVER (PARTITION BY msisdn ORDER BY charged_at, charge_id) AS n
+               row_number() OVER chain AS n, count(*) OVER (PARTITION BY msisdn) AS of
           FROM owed o
          CROSS JOIN LATERAL (
                SELECT COALESCE(sum(p.amount_fen) FILTER (WHERE debit = 'subscriber_balance'
@@ -96,6 +96,7 @@ REFUND = f"""
                 WHERE e.msisdn = o.msisdn AND e.charge_id = o.charge_id
                   AND o.principal_fen > 0 AND $7::text = 'sp') s
          WHERE principal_fen + compensation_fen > 0
+        WINDOW chain AS (PARTITION BY msisdn ORDER BY charged_at, charge_id)
     ), counted AS (
         SELECT b.*, (principal_fen > 0)::int + (compensation_fen > 0)::int
                    + (sp_share_fen > 0)::int + (operator_share_fen > 0)::int AS lines,
@@ -106,7 +107,7 @@ REFUND = f"""
                refunded_fen + sp_share_fen + operator_share_fen AS amount_fen,
                concat_ws(',',
                    CASE WHEN principal_fen > 0 THEN journal_line(
-                       principal_id, $8, 'subscriber_payable', sp_id, principal_fen,
+                       id, $8, 'subscriber_payable', sp_id, principal_fen,
                        'refund_principal', NULL) END,
                    CASE WHEN compensation_fen > 0 THEN journal_line(
                        compensation_id, $9, 'subscriber_payable', sp_id, compensation_fen,
@@ -118,16 +119,15 @@ REFUND = f"""
                        operator_share_id, 'operator_share', 'sp_receivable', sp_id,
                        operator_share_fen, 'unwind_operator_share', NULL) END) AS lines_text
           FROM counted b JOIN journal_head h ON h.msisdn = b.msisdn
+    ), linked AS (
+        SELECT t.*, journal_chain(head, journal_text(
+                   msisdn, seq, id, 'refund', charge_id, NULL, amount_fen, $10, lines_text, $11))
+                   OVER (PARTITION BY msisdn ORDER BY n) AS sha
+          FROM told t
     ), entry AS MATERIALIZED (
-        SELECT msisdn, id, charge_id, seq, n, head, lines, amount_fen,
-               journal_text(msisdn, seq, id, 'refund', charge_id, NULL, amount_fen, $10, lines_text,
-                            $11) AS text
-          FROM told
-    ), chained AS (
-        SELECT e.*, e.head AS prev, sha256(e.head || e.text) AS sha FROM entry e WHERE e.n = 1
-        UNION ALL
-        SELECT e.*, c.sha, sha256(c.sha || e.text)
-          FROM chained c JOIN entry e ON e.msisdn = c.msisdn AND e.n = c.n + 1
+        SELECT msisdn, id, charge_id, seq, n, of, lines, amount_fen, sha,
+               lag(sha, 1, head) OVER (PARTITION BY msisdn ORDER BY n) AS prev
+          FROM linked
     ), claimed AS (
         INSERT INTO claim (msisdn, id, charge_id, charged_at, sp_id, source, reason, state,
                            charged_fen, due_fen, round, cause, opened_at, opened_by, bearer,
@@ -141,11 +141,11 @@ REFUND = f"""
         INSERT INTO journal_entry (msisdn, id, seq, kind, charge_id, lines, amount_fen, at, actor,
                                    prev_sha256, sha256)
         SELECT msisdn, id, seq, 'refund', charge_id, lines, amount_fen, $10, $11, prev, sha
-          FROM chained
+          FROM entry
     ), posted AS (
         INSERT INTO posting (msisdn, id, entry_id, line_no, of_lines, debit, credit, sp_id,
                              amount_fen, reason, charge_id, at, actor)
-        SELECT msisdn, principal_id, id, 1, lines, $8, 'subscriber_payable', sp_id,
+        SELECT msisdn, id, id, 1, lines, $8, 'subscriber_payable', sp_id,
                principal_fen, 'refund_principal', charge_id, $10, $11
           FROM counted WHERE principal_fen > 0
          UNION ALL
@@ -168,9 +168,7 @@ REFUND = f"""
           FROM booked
     ), moved AS (
         UPDATE journal_head h SET seq = c.seq, sha256 = c.sha, at = $10
-          FROM (SELECT DISTINCT ON (msisdn) msisdn, seq, sha FROM chained
-                 ORDER BY msisdn, n DESC) c
-         WHERE h.msisdn = c.msisdn
+          FROM entry c WHERE c.n = c.of AND h.msisdn = c.msisdn
     ), people AS (
         INSERT INTO mass_correction_person (msisdn, correction_id, charges, amount_fen)
         SELECT msisdn, $1, count(*), sum(principal_fen + compensation_fen)::bigint FROM owed
