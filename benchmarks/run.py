@@ -24,6 +24,7 @@ MODULES = (
     "benchmarks.smpp",
     "benchmarks.journal",
     "benchmarks.correction",
+    "benchmarks.settlement",
 )
 """Add a module of figures here; the contract is in `benchmarks/figures.py`."""
 PAIRS = 5
