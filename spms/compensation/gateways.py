@@ -48,6 +48,8 @@ class Payout(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     ask: bool
     """Its outcome is unknown: ask, do not send."""
+    principal_fen: int = 0
+    """Of the amount, what of the charge's price comes back."""
     takes_back: UUID | None = None
     """The credit that this one takes off the bill again; null of a credit."""
 
@@ -75,6 +77,11 @@ class Credit(msgspec.Struct, frozen=True, kw_only=True):
     charged_at: datetime
     """Whoever held the number then is credited, not a later holder."""
     amount_fen: int
+    charge_id: UUID
+    principal_fen: int
+    """Of the amount, what of this charge's price comes back; the rest is compensation. What was
+    earned by paying the charge (loyalty points, 积分) is to be taken back in this proportion by
+    whoever keeps it."""
     takes_back: UUID | msgspec.UnsetType = msgspec.UNSET
     """Of a debit only: the id of the credit."""
 
@@ -86,6 +93,8 @@ def _credit(payout: Payout) -> bytes:
             msisdn=payout.msisdn,
             charged_at=payout.charged_at,
             amount_fen=payout.amount_fen,
+            charge_id=payout.charge_id,
+            principal_fen=payout.principal_fen,
             takes_back=payout.takes_back or msgspec.UNSET,
         )
     )

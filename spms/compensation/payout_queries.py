@@ -67,7 +67,10 @@ TAKE = """
            attempts = p.attempts + 1, due_at = $1::timestamptz + $3::interval
       FROM due d WHERE p.msisdn = d.msisdn AND p.id = d.id
     RETURNING p.msisdn, p.id, p.charge_id, p.charged_at, p.sp_id, p.amount_fen, p.attempts,
-              d.state <> 'queued' AS ask, p.takes_back
+              d.state <> 'queued' AS ask, p.takes_back,
+              COALESCE((SELECT k.principal_fen FROM claim k
+                         WHERE k.msisdn = p.msisdn AND k.charge_id = p.charge_id
+                           AND k.round = p.round), 0) AS principal_fen
 """
 
 
