@@ -23,6 +23,8 @@ ALTER TABLE mass_correction_lane
     DROP COLUMN cursor_at, DROP COLUMN cursor_id, ADD COLUMN after_number text COLLATE "C",
     ADD COLUMN until_number text COLLATE "C";
 GRANT UPDATE (after_number) ON mass_correction_lane TO spms_app;
--- What is under way is listed anew: what it has refunded, it finds refunded.
+-- What is under way is listed anew, and looked at anew: what it has refunded, it finds refunded.
+UPDATE mass_correction_lane SET charges_done = 0 WHERE NOT finished OR correction_id IN
+    (SELECT id FROM mass_correction WHERE state = 'refunding');
 UPDATE mass_correction_lane SET finished = true;
 UPDATE mass_correction SET state = 'listing' WHERE state = 'refunding';

@@ -170,9 +170,12 @@ REFUND = f"""
         UPDATE journal_head h SET seq = c.seq, sha256 = c.sha, at = $10
           FROM entry c WHERE c.n = c.of AND h.msisdn = c.msisdn
     ), people AS (
-        INSERT INTO mass_correction_person (msisdn, correction_id, charges, amount_fen)
+        INSERT INTO mass_correction_person AS p (msisdn, correction_id, charges, amount_fen)
         SELECT msisdn, $1, count(*), sum(principal_fen + compensation_fen)::bigint FROM owed
          GROUP BY msisdn ORDER BY msisdn
+        ON CONFLICT (msisdn, correction_id) DO UPDATE
+           SET charges = p.charges + EXCLUDED.charges,
+               amount_fen = p.amount_fen + EXCLUDED.amount_fen
     )
     UPDATE mass_correction_lane
        SET after_number = $3, charges_done = charges_done + seen.charges,
