@@ -1,10 +1,11 @@
-"""K1 and K2: a mass correction, and what people who look at their bills notice of it.
+"""K: a mass correction, and what people who look at their bills notice of it.
 
 Everything a correction does is measured: listing the charges, refunding and booking them. Bills are
 read all the while, by the statement that the bill is made of, one number after another.
 """
 
 import asyncio
+import os
 import statistics
 import time
 from datetime import timedelta
@@ -35,6 +36,14 @@ FIGURES = (
     ),
     Figure(
         id="K2", title="p99 of a bill's page while it runs beside idle", ours="ms", beside="ms idle",
+        must=2, aim=1.2, at_most=True,
+    ),
+    Figure(
+        id="K1all", title="as K1, with a worker for every core", ours="charges/s", must=20_000,
+        aim=40_000,
+    ),
+    Figure(
+        id="K2all", title="as K2, with a worker for every core", ours="ms", beside="ms idle",
         must=2, aim=1.2, at_most=True,
     ),
 )  # fmt: skip
@@ -90,7 +99,7 @@ async def prepare(
     )  # fmt: skip
 
 
-async def correct(pool: db.Pool, wanted: CorrectionRequest) -> float:
+async def correct(pool: db.Pool, wanted: CorrectionRequest, at_once: int) -> float:
     """Approve a correction and work it off as the job does, but for the messages; return seconds."""
     async with db.transaction(pool) as tx:
         row = await mass_correction.propose(tx, wanted, actor=OFFICERS[0], now=START)
@@ -99,7 +108,7 @@ async def correct(pool: db.Pool, wanted: CorrectionRequest) -> float:
         )
     begun = time.perf_counter()
     while True:
-        await correct_prices.work_once(pool, FixedClock(START))
+        await correct_prices.work_once(pool, FixedClock(START), at_once=at_once)
         async with db.acquired(pool) as read:
             row = await mass_correction.get(read, row.id)
         if row.charges_done >= row.charges:
@@ -107,7 +116,13 @@ async def correct(pool: db.Pool, wanted: CorrectionRequest) -> float:
 
 
 async def sample(
-    pool: db.Pool, owner: asyncpg.Connection, *, charges: int, each: int, idle_seconds: float
+    pool: db.Pool,
+    owner: asyncpg.Connection,
+    *,
+    charges: int,
+    each: int,
+    idle_seconds: float,
+    at_once: int = correct_prices.AT_ONCE,
 ) -> tuple[float, float, float]:
     """Return charges a second, the p99 meanwhile, and the idle one before it."""
     numbers = charges // each
@@ -119,25 +134,32 @@ async def sample(
     idle = await reader
     stop = asyncio.Event()
     reader = asyncio.create_task(read_bills(pool, stop, numbers))
-    seconds = await correct(pool, wanted)
+    seconds = await correct(pool, wanted, at_once)
     stop.set()
     return charges / seconds, await reader, idle
 
 
 async def measure(ground: Ground, wanted: frozenset[str]) -> None:
     """Correct one service after another of one database."""
+    if not wanted & {one.id for one in FIGURES}:
+        return
     charges, idle_seconds = (
         (CHARGES_SHORT, IDLE_SECONDS_SHORT) if ground.short else (CHARGES, IDLE_SECONDS)
     )
     async with opened(ground) as (owner, pool):
-        for _ in range(ground.pairs if wanted & {"K1", "K2"} else 0):
-            rate, busy, idle = await sample(
-                pool, owner, charges=charges, each=5, idle_seconds=idle_seconds
-            )
-            if "K1" in wanted:
-                ground.note("K1", rate)
-            if "K2" in wanted:
-                ground.note("K2", busy, idle)
+        for rated, read, at_once in (
+            ("K1", "K2", correct_prices.AT_ONCE),
+            ("K1all", "K2all", os.cpu_count() or 2),
+        ):
+            for _ in range(ground.pairs if wanted & {rated, read} else 0):
+                rate, busy, idle = await sample(
+                    pool, owner, charges=charges, each=5, idle_seconds=idle_seconds,
+                    at_once=at_once,
+                )  # fmt: skip
+                if rated in wanted:
+                    ground.note(rated, rate)
+                if read in wanted:
+                    ground.note(read, busy, idle)
         for _ in range(ground.pairs if "K1one" in wanted else 0):
             rate, _, _ = await sample(pool, owner, charges=charges, each=1, idle_seconds=0.1)
             ground.note("K1one", rate)
