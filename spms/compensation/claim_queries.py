@@ -21,7 +21,7 @@ CLAIMS = """
            COALESCE((SELECT sum(r.amount_fen) FROM refund r
                       WHERE r.msisdn = k.msisdn AND r.charge_id = k.charge_id
                         AND r.claim_id = k.id), 0)::bigint AS refunded_fen,
-           k.charged_fen - COALESCE((SELECT t.principal_fen FROM refund_total t
+           k.charged_fen - COALESCE((SELECT max(t.principal_fen) FROM refund_total t
                                       WHERE t.msisdn = k.msisdn AND t.charge_id = k.charge_id), 0)
                AS remaining_fen,
            ARRAY(SELECT f.kind FROM charge_finding f
@@ -48,7 +48,7 @@ CLAIMS = """
        AND ($3::uuid IS NULL OR (k.charge_id = $3 AND k.state = 'refunded'))
        AND ($4::integer IS NULL OR n.epoch = $4)
        AND ($5::timestamptz IS NULL OR (k.opened_at, k.id) < ($5, $6::uuid))
-     ORDER BY k.opened_at DESC, k.id DESC
+     ORDER BY k.opened_at DESC, CASE WHEN $3 IS NOT NULL THEN k.round END DESC, k.id DESC
      LIMIT $7
 """
 

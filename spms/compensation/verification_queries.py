@@ -165,7 +165,7 @@ DISPUTED_FEES = """
           JOIN refund r ON r.msisdn = p.msisdn AND r.charge_id = p.charge_id AND r.round = p.round
                        AND r.kind = 'principal'
           JOIN claim k ON k.msisdn = r.msisdn AND k.id = r.claim_id
-         WHERE p.state <> 'settled'
+         WHERE p.state <> 'settled' AND p.takes_back IS NULL
     )
     SELECT o.msisdn, sum(o.fen)::bigint AS disputed_fen,
            array_agg(DISTINCT o.charge_id ORDER BY o.charge_id) AS charges

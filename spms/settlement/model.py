@@ -201,6 +201,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     deposit_fen: Count = 0
     carried: dict[Kind, int] = {}
     """What the statement before could not take, by step."""
+    unbooked_fen: Count = 0
+    """Of the fines in it, what no statement has booked: the next one does."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

@@ -213,8 +213,8 @@ EVIDENCE = (
     "UPDATE charge_finding SET due_fen = 800",
     "DELETE FROM charge_finding",
     "UPDATE claim SET state = 'stands'",
-    "UPDATE refund SET amount_fen = 1",
-    "DELETE FROM refund",
+    "UPDATE claim SET principal_fen = 1",
+    "DELETE FROM claim",
     "UPDATE posting SET amount_fen = 1",
     "DELETE FROM posting",
     "UPDATE journal_entry SET amount_fen = 1",
@@ -322,10 +322,8 @@ async def fill(world: World, owner: asyncpg.Connection) -> None:
         ),
         (
             "INSERT INTO claim VALUES ({msisdn}, {claim}, {charge}, {now}, {sp}, 'audit', 'x', "
-            "'refunded', 800, 0, NULL, {now}, 'test', 1)"
+            "'refunded', 800, 0, NULL, {now}, 'test', 1, NULL, 'sp', 800, 800, 800, 800, 0)"
         ),
-        "INSERT INTO refund_total VALUES ({msisdn}, {charge}, 800, 1600, 800, 800, 0)",
-        "INSERT INTO refund VALUES ({msisdn}, {charge}, 'principal', {claim}, {sp}, 800, {now}, 1, 'sp')",
         (
             "INSERT INTO breach VALUES ({breach}, {sp}, 'x', 'general', 10, '{{}}', 'officer', 'x', "
             "'x', 'proposed', {now}, 'staff:officer')"
