@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from spms.charging.file_model import ChargeFile, QuarantinedLine, ReasonCount, Upload
-from spms.charging.model import Landing, Line
+from spms.charging.file_model import ChargeFile, QuarantinedLine, ReasonCount, Tally, Upload
+from spms.charging.model import Line
 from spms.core.db import Connection, many, one
 from spms.core.ids import new_id
 
@@ -98,12 +98,9 @@ COUNT_LINES = """
 """
 
 
-async def count_lines(tx: Connection, file_id: UUID, landing: Landing) -> None:
+async def count_lines(tx: Connection, file_id: UUID, tally: Tally) -> None:
     """Add a chunk to the counters of its file, in the transaction that lands it."""
-    await tx.execute(
-        COUNT_LINES, file_id, landing.lines, landing.landed, landing.quarantined,
-        landing.duplicates,
-    )  # fmt: skip
+    await tx.execute(COUNT_LINES, file_id, *tally)
 
 
 FINISH_FILE = f"""

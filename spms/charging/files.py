@@ -16,7 +16,6 @@ from uuid import UUID
 import msgspec
 
 from spms.charging import file_queries
-from spms.charging.actions import land
 from spms.charging.file_model import (
     ChargeFile,
     ChargeFileReport,
@@ -24,8 +23,9 @@ from spms.charging.file_model import (
     QuarantinedLine,
     Upload,
 )
-from spms.charging.model import Line
+from spms.charging.landing import land_chunk
 from spms.charging.spooling import DigestMismatch, Manifest, Reader, spooled
+from spms.charging.staging import Chunk
 from spms.core.access import Actor
 from spms.core.clock import Clock
 from spms.core.db import Connection, Pool, transaction
@@ -75,14 +75,7 @@ async def receive(
         if file.state is FileState.DONE:
             return file, True
         await asyncio.to_thread(reader.skip, file.lines)
-        while True:
-            lines = await asyncio.to_thread(reader.chunk)
-            async with transaction(pool) as tx:
-                landed = await _land_chunk(
-                    tx, file, lines, start=reader.position - len(lines), actor=actor, clock=clock
-                )
-            if landed is not None:
-                return landed, False
+        return await _landed(pool, file, reader, actor=actor, clock=clock), False
 
 
 def _compare(manifest: Manifest, sha256: bytes, received: int) -> None:
@@ -151,8 +144,25 @@ async def quarantine(
     return Page(items=found, next=following)
 
 
+async def _landed(
+    pool: Pool, file: ChargeFile, reader: Reader, *, actor: Actor, clock: Clock
+) -> ChargeFile:
+    """Land the rest of a file; while one chunk is in the database, the next is being read."""
+    chunk = await asyncio.to_thread(reader.chunk)
+    while True:
+        reading = asyncio.create_task(asyncio.to_thread(reader.chunk))
+        try:
+            async with transaction(pool) as tx:
+                landed = await _land_chunk(tx, file, reader, chunk, actor=actor, clock=clock)
+        finally:
+            following = await reading
+        if landed is not None:
+            return landed
+        chunk = following
+
+
 async def _land_chunk(
-    tx: Connection, file: ChargeFile, lines: list[Line], *, start: int, actor: Actor, clock: Clock
+    tx: Connection, file: ChargeFile, reader: Reader, chunk: Chunk, *, actor: Actor, clock: Clock
 ) -> ChargeFile | None:
     """Land what of a chunk has not landed yet; return the receipt when the file is through.
 
@@ -162,13 +172,13 @@ async def _land_chunk(
     held = await file_queries.hold_file(tx, file.id)
     if held.state is FileState.DONE:
         return held
-    if not lines:
+    if not chunk.raws:
         return await file_queries.finish_file(tx, file.id, now=now)
-    rest = lines[max(0, held.lines - start) :]
-    if rest:
-        landing = await land(
+    rest = reader.rest(chunk, held.lines)
+    if rest.raws:
+        tally = await land_chunk(
             tx, rest, sp_id=file.sp_id, file_id=file.id, actor=actor, now=now,
             first_seen_at=file.received_at,
         )  # fmt: skip
-        await file_queries.count_lines(tx, file.id, landing)
+        await file_queries.count_lines(tx, file.id, tally)
     return None
