@@ -15,6 +15,7 @@ from spms.charging import limit_queries, queries, stray_queries
 from spms.charging.facts import Facts, Holder, Item, Rules, Verdict
 from spms.charging.model import AuditRules, Kind
 from spms.charging.rating import Standing, judge
+from spms.charging.staging_queries import Span
 from spms.core import rulebook
 from spms.core.clock import business_month, month_range
 from spms.core.db import Connection
@@ -75,12 +76,28 @@ async def rules_over(
     tx: Connection, first: datetime, last: datetime
 ) -> Callable[[datetime], Rules]:
     """Return a function from an instant in a range to the rules in force at that instant."""
-    versions = await versions_over(tx, first, last)
+    versions = await _versions_over(tx, first, last)
     starts = [since for since, _ in versions]
     return lambda at: versions[bisect_right(starts, at) - 1][1]
 
 
-async def versions_over(
+async def spans_over(tx: Connection, first: datetime, last: datetime) -> list[Span]:
+    """Cut a range (both ends in it) where the rules or the business month change."""
+    versions = await _versions_over(tx, first, last)
+    end = last + timedelta(microseconds=1)
+    spans = []
+    for (since, rules), until in zip(
+        versions, [*(start for start, _ in versions[1:]), end], strict=True
+    ):
+        at = since
+        while at < until:
+            month = month_range(business_month(at))
+            spans.append(Span(at, min(until, month[1]), month, rules))
+            at = month[1]
+    return spans
+
+
+async def _versions_over(
     tx: Connection, first: datetime, last: datetime
 ) -> list[tuple[datetime, Rules]]:
     """Return the rules in force within a range, each with the instant since when (from `first`)."""

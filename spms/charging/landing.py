@@ -23,6 +23,7 @@ from spms.charging.model import ChargingRules, Finding, Reason
 from spms.charging.staging import Chunk
 from spms.core import rulebook
 from spms.core.access import Actor
+from spms.core.clock import month_range
 from spms.core.db import Connection
 from spms.core.ids import new_id
 
@@ -69,7 +70,7 @@ async def _claim(
         tx, sp_id, first_id,
         latest=at + timedelta(minutes=rules.ahead_minutes),
         oldest=at - timedelta(hours=rules.oldest_hours),
-        sealed=await month_queries.sealed(tx),
+        closed=[month_range(month) for month in await month_queries.sealed(tx)],
     )  # fmt: skip
     if await staging_queries.claim(tx, sp_id) == staged:
         return 0, []
@@ -81,7 +82,7 @@ async def _judge(
 ) -> None:
     """Judge and store the charges that got their ids; their numbers are held."""
     first, last = await staging_queries.span(tx)
-    await staging_queries.judge(tx, sp_id, await judging.versions_over(tx, first, last))
+    await staging_queries.judge(tx, sp_id, await judging.spans_over(tx, first, last))
     plain = await staging_queries.add_plain(tx, sp_id, file_id, now=now)
     unasked = suspicions.NOTHING
     if plain:

@@ -5,15 +5,17 @@ bytes it came in. Whatever the pattern does not know is read by `parsing`, which
 line is: the pattern only lets through what `parsing` reads the same way (a test holds that).
 """
 
+import hashlib
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
 from spms.charging.file_model import Encoding, FileFormat
 from spms.charging.model import COLUMNS, ChargeRecordIn, Line, Reason
-from spms.charging.parsing import read_line
+from spms.charging.parsing import content_sha256, read_line
 
 # A day that the month has; the 29th of February is left to `parsing`, which knows the years.
 _DAY: Final = (
@@ -33,6 +35,7 @@ _QUOTED: Final = {
     name: f'"{name}": ?' + (f"({form})" if name == "price_fen" else f'"({form})"')
     for name, form in _PLAIN.items()
 }
+LENGTH_IN_UTC: Final = len("2026-03-02T04:00:00Z")
 PLAIN_CSV: Final = re.compile(",".join(_PLAIN[name] for name in COLUMNS).encode())
 PLAIN_NDJSON: Final = re.compile(
     (r"\{" + ", ?".join(_QUOTED[name] for name in COLUMNS) + r"\}").encode()
@@ -65,10 +68,11 @@ def staged(
     for line_no, raw in enumerate(raws, first_line_no):
         if plain_csv is not None:
             if plain_csv(raw):
-                row(b"%d,%b\n" % (line_no, raw))
+                row(_row(line_no, raw, raw.split(b",")))
                 continue
         elif found := PLAIN_NDJSON.fullmatch(raw):
-            row(b"%d,%b\n" % (line_no, b",".join(found.groups())))
+            fields = found.groups()
+            row(_row(line_no, b",".join(fields), fields))
             continue
         line = read_line(line_no, raw, form, encoding)
         if line.record is None:
@@ -82,5 +86,17 @@ def row_of(line_no: int, record: ChargeRecordIn) -> bytes:
     """Write a record as COPY reads it; none of its fields can hold a comma or a backslash."""
     return (
         f"{line_no},{record.record_id},{record.service_code},{record.msisdn},"
-        f"{record.charged_at.isoformat()},{record.price_fen},{record.delivery.value}\n"
+        f"{record.charged_at.isoformat()},{record.price_fen},{record.delivery.value},"
+        f"\\\\x{content_sha256(record).hex()}\n"
     ).encode()
+
+
+def _row(line_no: int, raw: bytes, fields: Sequence[bytes]) -> bytes:
+    """Do the same for the fields of a plain line, with the hash of `parsing.content_sha256`."""
+    _, service_code, msisdn, charged_at, price_fen, delivery = fields
+    if charged_at.endswith(b"Z") and len(charged_at) == LENGTH_IN_UTC:
+        at = charged_at[:-1] + b"+00:00"
+    else:
+        at = datetime.fromisoformat(charged_at.decode()).astimezone(UTC).isoformat().encode()
+    content = b"\x1f".join((service_code, msisdn, at, price_fen, delivery))
+    return b"%d,%b,\\\\x%b\n" % (line_no, raw, hashlib.sha256(content).hexdigest().encode())

@@ -5,27 +5,32 @@ Every look at a number is an index look-up in the order of numbers, so neighbour
 """
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from typing import NamedTuple
 from uuid import UUID
+
+import asyncpg
 
 from spms.charging.facts import Item, Rules
 from spms.charging.model import Delivery, Kind, Mode, Reason
 from spms.charging.suspicion_model import Observation
 from spms.core.db import Connection
 
-END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 STAGE = """
     CREATE TEMPORARY TABLE IF NOT EXISTS staged_line (
-        line_no integer NOT NULL, record_id text NOT NULL, service_code text NOT NULL,
-        msisdn text COLLATE "C" NOT NULL, charged_at timestamptz NOT NULL,
-        price_fen bigint NOT NULL, delivery text NOT NULL
+        line_no integer NOT NULL, record_id text COLLATE "C" NOT NULL,
+        service_code text COLLATE "C" NOT NULL, msisdn text COLLATE "C" NOT NULL,
+        charged_at timestamptz NOT NULL, price_fen bigint NOT NULL, delivery text NOT NULL,
+        content_sha256 bytea NOT NULL
     ) ON COMMIT DELETE ROWS;
     CREATE TEMPORARY TABLE IF NOT EXISTS staged_charge (
-        id uuid NOT NULL, line_no integer NOT NULL, record_id text NOT NULL,
+        id uuid NOT NULL, line_no integer NOT NULL, record_id text COLLATE "C" NOT NULL,
         msisdn text COLLATE "C" NOT NULL, charged_at timestamptz NOT NULL,
-        price_fen bigint NOT NULL, delivery text NOT NULL, service_id uuid, kind text,
-        content_sha256 bytea, refused text, late text
+        price_fen bigint NOT NULL, delivery text NOT NULL, content_sha256 bytea NOT NULL,
+        service_id uuid, kind text, refused text, late text, alone boolean NOT NULL,
+        number_fen bigint NOT NULL, number_uses integer NOT NULL
     ) ON COMMIT DELETE ROWS;
     CREATE TEMPORARY TABLE IF NOT EXISTS staged_verdict (
         id uuid NOT NULL, record_id text NOT NULL, msisdn text COLLATE "C" NOT NULL,
@@ -36,6 +41,7 @@ STAGE = """
 """
 _LINE_COLUMNS = (
     "line_no", "record_id", "service_code", "msisdn", "charged_at", "price_fen", "delivery",
+    "content_sha256",
 )  # fmt: skip
 
 
@@ -57,27 +63,30 @@ def _start(first_id: UUID) -> int:
     return int(first_id.hex[20:], 16) & 0x3FFF_FFFF_FFFF
 
 
-# Ids follow numbers and times, as the table is written; `$1` is what the ids of a chunk share. The
-# hash is that of parsing.content_sha256: the same record is known however it was delivered.
+# Ids follow numbers and times, as the table is written. Beside each charge stands what its chunk
+# holds of its number: whether nothing else of its service, how much, how many uses.
 ADMIT = """
     INSERT INTO staged_charge
-    SELECT ($1 || lpad(to_hex($2::bigint + row_number() OVER (ORDER BY s.msisdn, s.charged_at,
-                                                                       s.line_no)), 12, '0'))::uuid,
-           s.line_no, s.record_id, s.msisdn, s.charged_at, s.price_fen, s.delivery, v.id, v.kind,
-           sha256(convert_to(
-               s.service_code || E'\\x1f' || s.msisdn || E'\\x1f'
-               || to_char(s.charged_at AT TIME ZONE 'UTC',
-                          CASE WHEN date_trunc('second', s.charged_at) = s.charged_at
-                               THEN 'YYYY-MM-DD"T"HH24:MI:SS' ELSE 'YYYY-MM-DD"T"HH24:MI:SS.US' END)
-               || E'+00:00\\x1f' || s.price_fen || E'\\x1f' || s.delivery, 'UTF8')),
+    SELECT ($1 || lpad(to_hex($2::bigint + row_number() OVER in_order), 12, '0'))::uuid,
+           s.line_no, s.record_id, s.msisdn, s.charged_at, s.price_fen, s.delivery,
+           s.content_sha256, v.id, v.kind,
            CASE WHEN v.id IS NULL THEN 'service_unknown'
                 WHEN s.charged_at > $4 THEN 'time_future' END,
-           CASE WHEN date_trunc('month', s.charged_at AT TIME ZONE 'Asia/Shanghai')::date
-                     = ANY($6::date[]) THEN 'period_closed'
-                WHEN s.charged_at < $5 THEN 'time_old' END
+           CASE WHEN s.charged_at < $6
+                     AND EXISTS (SELECT FROM unnest($7::timestamptz[], $8::timestamptz[])
+                                             AS closed (since, until)
+                                  WHERE s.charged_at >= since AND s.charged_at < until)
+                THEN 'period_closed'
+                WHEN s.charged_at < $5 THEN 'time_old' END,
+           CASE count(*) OVER of_number WHEN 1 THEN true
+                WHEN 2 THEN min(s.service_code) OVER of_number <> max(s.service_code) OVER of_number
+                ELSE false END,
+           sum(s.price_fen) OVER of_number,
+           count(*) FILTER (WHERE v.kind = 'on_demand') OVER of_number
       FROM staged_line s
       LEFT JOIN service v ON v.sp_id = $3 AND v.code = s.service_code
-     ORDER BY s.msisdn, s.charged_at, s.line_no
+    WINDOW in_order AS (ORDER BY s.msisdn, s.charged_at, s.line_no),
+           of_number AS (PARTITION BY s.msisdn)
 """
 
 
@@ -88,31 +97,39 @@ async def admit(
     *,
     latest: datetime,
     oldest: datetime,
-    sealed: set[date],
+    closed: Sequence[tuple[datetime, datetime]],
 ) -> int:
-    """Find for each staged line its service, its content's hash, and what keeps it out; count them.
+    """Find for each staged line its service, and what keeps it out; return how many there are.
 
-    Charges get the ids after `first_id`, as many as there are lines.
+    Charges get the ids after `first_id`. Nothing lands in the ranges of time that are `closed`.
     """
     status: str = await tx.execute(
-        ADMIT, first_id.hex[:20], _start(first_id), sp_id, latest, oldest, list(sealed),
+        ADMIT, first_id.hex[:20], _start(first_id), sp_id, latest, oldest,
+        max((until for _, until in closed), default=LONG_AGO), [since for since, _ in closed],
+        [until for _, until in closed],
     )  # fmt: skip
     return int(status.rpartition(" ")[2])
 
 
 # Ordered, so that two loaders with the same records wait for one another instead of deadlocking.
+# Nearly always nothing was there before, and not to ask first is half the work: a key that is taken
+# fails the statement, and `CLAIM_REST` does it again.
 CLAIM = """
     INSERT INTO charge_key (sp_id, record_id, content_sha256, charge_id)
     SELECT $1, record_id, content_sha256, id FROM staged_charge
      WHERE refused IS NULL AND late IS NULL
      ORDER BY record_id, line_no
-    ON CONFLICT DO NOTHING
 """
+CLAIM_REST = f"{CLAIM} ON CONFLICT DO NOTHING"
 
 
 async def claim(tx: Connection, sp_id: UUID) -> int:
     """Claim record ids for the staged charges; return how many got theirs."""
-    status: str = await tx.execute(CLAIM, sp_id)
+    try:
+        async with tx.transaction():
+            status: str = await tx.execute(CLAIM, sp_id)
+    except asyncpg.UniqueViolationError:
+        status = await tx.execute(CLAIM_REST, sp_id)
     return int(status.rpartition(" ")[2])
 
 
@@ -167,42 +184,41 @@ async def span(tx: Connection) -> tuple[datetime, datetime]:
 # Plain is a charge of which every rule in `rating` and `doubts` says at sight that it is right:
 # the number in service, nothing that its holder limited, one relation that runs and licenses it,
 # nothing else of its service in the month or on the order, and both caps far away. Each bound here
-# is on the safe side of the rule it stands for. A number with anything else is left whole to them.
+# is on the safe side of the rule it stands for.
 JUDGE = """
     INSERT INTO staged_verdict
-    SELECT id, record_id, msisdn, charged_at, price_fen, delivery, service_id, kind, consent_id,
-           tariff_id, authorisation_id, version, bool_and(plain) OVER (PARTITION BY msisdn)
-      FROM (
-    SELECT c.*, r.id AS consent_id, r.tariff_id, a.id AS authorisation_id, v.version,
+    SELECT c.id, c.record_id, c.msisdn, c.charged_at, c.price_fen, c.delivery, c.service_id, c.kind,
+           r.id, r.tariff_id, a.id, v.version,
            COALESCE(
-               e.state_after = 'active'
+               c.alone
                AND c.delivery <> 'failed'
-               AND NOT l.limited
-               AND c.of_service = 1
+               AND e.state_after = 'active'
                AND c.charged_at >= r.charge_from
                AND c.price_fen <= r.price_fen
-               AND (r.free_until IS NULL OR r.free_until > c.charged_at OR c.kind = 'on_demand')
-               AND (r.ended_at IS NULL OR r.ended_at > c.charged_at
-                    OR (c.kind = 'on_demand' AND r.end_reason = 'lapsed'))
                AND (a.id IS NOT NULL OR v.observes)
                AND CASE c.kind
-                   WHEN 'monthly' THEN NOT m.monthly
-                   ELSE c.charged_at < r.active_from + v.lifetime AND o.orders = 1
-                        AND NOT m.used AND c.uses + m.uses < v.split_charges END
-               AND m.service_fen + c.chunk_fen <= v.service_fen
-               AND m.total_fen + c.chunk_fen <= v.total_fen, false) AS plain
-      FROM (SELECT id, record_id, msisdn, charged_at, price_fen, delivery, service_id, kind,
-                   count(*) OVER (PARTITION BY msisdn, service_id) AS of_service,
-                   sum(price_fen) OVER by_number AS chunk_fen,
-                   count(*) FILTER (WHERE kind = 'on_demand') OVER by_number AS uses,
-                   date_trunc('month', charged_at AT TIME ZONE 'Asia/Shanghai') AS month
-              FROM staged_charge
-            WINDOW by_number AS (PARTITION BY msisdn)
-             ORDER BY msisdn OFFSET 0) c
-      JOIN unnest($2::timestamptz[], $3::timestamptz[], $4::int[], $5::bigint[], $6::bigint[],
-                  $7::interval[], $8::interval[], $9::int[], $10::boolean[])
-           AS v (since, until, version, service_fen, total_fen, lifetime, split, split_charges,
-                 observes)
+                   WHEN 'monthly' THEN
+                       (r.ended_at IS NULL OR r.ended_at > c.charged_at)
+                       AND (r.free_until IS NULL OR r.free_until > c.charged_at)
+                       AND NOT m.monthly
+                   ELSE
+                       (r.ended_at IS NULL OR r.ended_at > c.charged_at OR r.end_reason = 'lapsed')
+                       AND c.charged_at < r.active_from + v.lifetime
+                       AND o.orders = 1 AND NOT m.used
+                       AND c.number_uses + m.uses < v.split_charges END
+               AND m.service_fen + c.number_fen <= v.service_fen
+               AND m.total_fen + c.number_fen <= v.total_fen
+               AND (r.consented_id IS NOT NULL
+                    OR EXISTS (SELECT FROM consent t
+                                WHERE t.msisdn = c.msisdn AND t.subscription_id = r.id OFFSET 0))
+               AND NOT EXISTS (SELECT FROM number_bar WHERE msisdn = c.msisdn OFFSET 0)
+               AND NOT EXISTS (SELECT FROM number_cap WHERE msisdn = c.msisdn OFFSET 0), false)
+      FROM (SELECT * FROM staged_charge OFFSET 0) c
+      JOIN unnest($2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[],
+                  $6::int[], $7::bigint[], $8::bigint[], $9::interval[], $10::interval[],
+                  $11::int[], $12::boolean[])
+           AS v (since, until, month_since, month_until, version, service_fen, total_fen, lifetime,
+                 split, split_charges, observes)
         ON c.charged_at >= v.since AND c.charged_at < v.until
       LEFT JOIN LATERAL (
            SELECT state_after, epoch_after FROM number_event
@@ -210,18 +226,16 @@ JUDGE = """
             ORDER BY effective_at DESC LIMIT 1) e ON true
       LEFT JOIN LATERAL (
            SELECT s.id, s.price_fen, s.tariff_id, s.active_from, s.ended_at, s.end_reason,
-                  s.charge_from, s.free_until
+                  s.charge_from, s.free_until, s.consented_id
              FROM subscription s
             WHERE s.msisdn = c.msisdn AND s.service_id = c.service_id
               AND s.active_from <= c.charged_at AND s.epoch = e.epoch_after
-              AND EXISTS (SELECT FROM consent t
-                           WHERE t.msisdn = c.msisdn AND t.subscription_id = s.id)
             ORDER BY s.active_from DESC LIMIT 1) r ON true
       LEFT JOIN LATERAL (
            SELECT count(*) AS orders FROM subscription s
-            WHERE s.msisdn = c.msisdn AND s.service_id = c.service_id
+            WHERE c.kind = 'on_demand' AND s.msisdn = c.msisdn AND s.service_id = c.service_id
               AND s.active_from > c.charged_at - v.lifetime AND s.active_from <= c.charged_at
-      ) o ON c.kind = 'on_demand'
+      ) o ON true
       LEFT JOIN LATERAL (
            SELECT id FROM authorisation
             WHERE msisdn = c.msisdn AND decided_at <= c.charged_at
@@ -229,49 +243,50 @@ JUDGE = """
               AND service_id = c.service_id AND purpose = 'charge' AND allowed
             ORDER BY decided_at DESC LIMIT 1) a ON true
       CROSS JOIN LATERAL (
-           SELECT EXISTS (SELECT FROM number_bar WHERE msisdn = c.msisdn OFFSET 0)
-               OR EXISTS (SELECT FROM number_cap WHERE msisdn = c.msisdn OFFSET 0) AS limited) l
-      CROSS JOIN LATERAL (
-           SELECT COALESCE(sum(due_fen) FILTER (WHERE of_month), 0) AS total_fen,
-                  COALESCE(sum(due_fen) FILTER (WHERE of_month AND k.service_id = c.service_id), 0)
-                      AS service_fen,
-                  COALESCE(bool_or(of_month AND k.service_id = c.service_id AND k.kind = 'monthly'),
-                           false) AS monthly,
-                  COALESCE(bool_or(k.consent_id = r.id), false) AS used,
-                  count(*) FILTER (WHERE k.sp_id = $1 AND k.kind = 'on_demand'
-                                     AND k.charged_at > c.charged_at - v.split
-                                     AND k.charged_at <= c.charged_at) AS uses
-             FROM (SELECT service_id, kind, consent_id, sp_id, due_fen, charged_at,
-                          charged_at >= c.month AT TIME ZONE 'Asia/Shanghai' AS of_month
-                     FROM charge_record
-                    WHERE msisdn = c.msisdn
-                      AND charged_at >= LEAST(
-                          c.month AT TIME ZONE 'Asia/Shanghai',
-                          CASE c.kind WHEN 'on_demand'
-                              THEN c.charged_at - GREATEST(v.lifetime, v.split) END)
-                      AND charged_at < (c.month + interval '1 month') AT TIME ZONE 'Asia/Shanghai'
-                      AND due_fen > 0) k) m
-           ) judged
+           SELECT COALESCE(sum(due_fen) FILTER (WHERE charged_at >= v.month_since), 0) AS total_fen,
+                  COALESCE(sum(due_fen) FILTER (WHERE charged_at >= v.month_since
+                                                  AND service_id = c.service_id), 0) AS service_fen,
+                  COALESCE(bool_or(kind = 'monthly' AND charged_at >= v.month_since
+                                   AND service_id = c.service_id), false) AS monthly,
+                  COALESCE(bool_or(consent_id = r.id), false) AS used,
+                  count(*) FILTER (WHERE kind = 'on_demand' AND sp_id = $1
+                                     AND charged_at > c.charged_at - v.split
+                                     AND charged_at <= c.charged_at) AS uses
+             FROM charge_record
+            WHERE msisdn = c.msisdn AND charged_at < v.month_until AND due_fen > 0
+              AND charged_at >= CASE c.kind WHEN 'monthly' THEN v.month_since ELSE
+                      LEAST(v.month_since, c.charged_at - GREATEST(v.lifetime, v.split)) END) m
 """
 
 
-async def judge(tx: Connection, sp_id: UUID, versions: Sequence[tuple[datetime, Rules]]) -> None:
-    """Mark the staged charges that are plainly right.
+class Span(NamedTuple):
+    """A range of time within which neither the rules nor the business month change."""
 
-    `versions` are the rules of the rulebook's versions with the instant since when each holds.
-    """
-    starts = [since for since, _ in versions]
-    rules = [one for _, one in versions]
+    since: datetime
+    until: datetime
+    month: tuple[datetime, datetime]
+    rules: Rules
+
+
+async def judge(tx: Connection, sp_id: UUID, spans: Sequence[Span]) -> None:
+    """Mark the staged charges that are plainly right; together the spans cover all of them."""
+    rules = [span.rules for span in spans]
     await tx.execute(
-        JUDGE, sp_id, starts, [*starts[1:], END_OF_TIME], [one.version for one in rules],
-        [one.caps.service_month_fen for one in rules], [one.caps.total_month_fen for one in rules],
-        [one.order_lifetime for one in rules],
+        JUDGE, sp_id, [span.since for span in spans], [span.until for span in spans],
+        [span.month[0] for span in spans], [span.month[1] for span in spans],
+        [one.version for one in rules], [one.caps.service_month_fen for one in rules],
+        [one.caps.total_month_fen for one in rules], [one.order_lifetime for one in rules],
         [timedelta(minutes=one.audit.split_minutes) for one in rules],
         [one.audit.split_charges for one in rules],
         [one.audit.no_decision_mode is Mode.OBSERVE for one in rules],
     )  # fmt: skip
 
 
+# A number with anything that is not plain is left whole to the rules, which see all of it in order.
+LEAVE = """
+    UPDATE staged_verdict SET plain = false
+     WHERE plain AND msisdn IN (SELECT msisdn FROM staged_verdict WHERE NOT plain)
+"""
 ADD_PLAIN = """
     INSERT INTO charge_record
         (msisdn, charged_at, id, sp_id, service_id, record_id, kind, price_fen, delivery, file_id,
@@ -283,7 +298,8 @@ ADD_PLAIN = """
 
 
 async def add_plain(tx: Connection, sp_id: UUID, file_id: UUID, *, now: datetime) -> int:
-    """Store the charges that are plainly right; return how many."""
+    """Store the charges of numbers of which all is plainly right; return how many."""
+    await tx.execute(LEAVE)
     status: str = await tx.execute(ADD_PLAIN, sp_id, file_id, now)
     return int(status.rpartition(" ")[2])
 
