@@ -1,0 +1,273 @@
+"""What the database finds plainly right, the rules find right too: on worlds made by chance."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from spms.charging import judging, staging_queries
+from spms.charging.facts import Item
+from spms.charging.file_model import Encoding, FileFormat
+from spms.charging.model import ChargeRecordIn, Delivery, Finding, Kind
+from spms.charging.parsing import read_line
+from spms.charging.staging import row_of, staged
+from spms.core import db
+from spms.core.ids import new_id
+from tests import make
+from tests.charging.world import code_of
+
+NOW = datetime(2026, 3, 2, 4, tzinfo=UTC)
+"""The first month of the range ends within the hours that charges are made in."""
+HOUR = timedelta(hours=1)
+AT = st.integers(-70, 0).map(lambda hours: NOW + hours * HOUR)
+BEFORE = st.integers(-200, 0).map(lambda hours: NOW + hours * HOUR)
+NUMBERS, SERVICES = 3, 3
+FAULTS = st.sampled_from([None] * 6 + ["left", "lapsed", "operator", "trial", "free", "dear"])
+STATES = st.sampled_from(["active"] * 5 + ["suspended", "terminated"])
+
+relations = st.lists(
+    st.tuples(st.integers(0, SERVICES - 1), BEFORE, FAULTS, st.integers(0, 60),
+              st.sampled_from([1, 1, 1, 2])),
+    min_size=2, max_size=6,
+)  # fmt: skip
+lives = st.fixed_dictionaries({
+    "relations": relations,
+    "events": st.lists(st.tuples(BEFORE, STATES, st.sampled_from([1, 1, 2])), max_size=2),
+    "limit": st.sampled_from([None] * 5 + ["bar", "cap"]),
+    "stored": st.lists(
+        st.tuples(st.integers(0, SERVICES - 1), AT, st.sampled_from([0, 200, 2400, 9000])),
+        max_size=2,
+    ),
+    "asked": st.lists(st.tuples(st.integers(0, SERVICES - 1), BEFORE), max_size=2),
+})  # fmt: skip
+charges = st.lists(
+    st.tuples(st.integers(0, NUMBERS - 1), st.integers(0, SERVICES - 1), AT,
+              st.sampled_from([800] * 5 + [799, 801]),
+              st.sampled_from([Delivery.NONE] * 5 + [Delivery.FAILED])),
+    min_size=1, max_size=6,
+)  # fmt: skip
+REASONS = {"left": "subscriber", "lapsed": "lapsed", "operator": "operator"}
+RULEBOOK = """
+    INSERT INTO rulebook VALUES (2, $1, $2, 'a test', $1, 'staff:a')
+"""
+EVENT = """
+    INSERT INTO number_event (msisdn, id, kind, reason, effective_at, recorded_at, actor,
+                              state_after, epoch_after)
+    VALUES ($1, $2, 'suspended', 'operator', $3, $3, 'test', $4, $5)
+"""
+LIMITS = {
+    "bar": """INSERT INTO number_bar (msisdn, id, epoch, scope, target, starts_at, set_by)
+              VALUES ($1, $2, 1, 'sp', $4, $3, 'subscriber:sms')""",
+    "cap": """INSERT INTO number_cap (msisdn, id, epoch, scope, limit_fen, starts_at, set_by)
+              VALUES ($1, $2, 1, 'total', 900, $3, 'subscriber:sms')""",
+}
+DECISION = """
+    INSERT INTO authorisation (msisdn, decided_at, id, purpose, sp_id, service_id, service_code,
+                               price_fen, allowed, reasons, subscription_id, rulebook_version,
+                               facts, requested_by)
+    VALUES ($1, $2, $3, 'charge', $4, $5, '000000', 800, true, '{}', $6, 1, '{}', 'test')
+"""
+STORED = "SELECT id FROM subscription WHERE msisdn = $1 AND service_id = $2 LIMIT 1"
+
+
+async def arrange_life(tx, life, service_ids, kinds, sp_id):
+    """Write what chance gave a number; the keys of the tables say what cannot be."""
+    msisdn = await make.number(tx, NOW)
+    for at, (state, epoch) in {at: rest for at, *rest in life["events"]}.items():
+        await tx.execute(EVENT, msisdn, uuid4(), at, state, epoch)
+    live = set()
+    for place, start, fault, hours, epoch in life["relations"]:
+        end = min(start + hours * HOUR, NOW + HOUR)
+        more = {"epoch": epoch, "active_from": start, "charge_from": start}
+        if fault in REASONS or (place in live and kinds[place] == "monthly"):
+            reason = REASONS.get(fault, "subscriber")
+            more |= {"status": "ended", "ended_at": end, "end_reason": reason}
+        else:
+            more |= {
+                "trial": {"charge_from": end}, "free": {"charge_from": end, "free_until": end},
+                "dear": {"price_fen": 700},
+            }.get(fault, {})  # fmt: skip
+            live.add(place)
+        await make.subscription(tx, start, msisdn, service_ids[place], **more)
+    if life["limit"] is not None:
+        target = [str(sp_id)] if life["limit"] == "bar" else []
+        await tx.execute(LIMITS[life["limit"]], msisdn, uuid4(), NOW - 30 * HOUR, *target)
+    await arrange_past(tx, life, msisdn, service_ids, sp_id)
+    return msisdn
+
+
+async def arrange_past(tx, life, msisdn, service_ids, sp_id):
+    """Write the charges and decisions that a number already has."""
+    for place, at, due_fen in life["stored"]:
+        consent_id = await tx.fetchval(STORED, msisdn, service_ids[place])
+        if consent_id is not None:
+            await make.charge(
+                tx, at, msisdn, service_ids[place], consent_id=consent_id,
+                price_fen=max(due_fen, 800), due_fen=due_fen,
+                findings=[] if due_fen else ["undelivered"],
+            )  # fmt: skip
+    for place, at in life["asked"]:
+        consent_id = await tx.fetchval(STORED, msisdn, service_ids[place])
+        if consent_id is not None:
+            await tx.execute(DECISION, msisdn, at, new_id(), sp_id, service_ids[place], consent_id)
+
+
+async def compared(tx, born, made, rules_turn):
+    """Judge some charges both ways; return how many were plain of how many."""
+    sp_id = await make.sp(tx, NOW)
+    kinds = ["monthly", "monthly", "on_demand"]
+    service_ids = [await make.service(tx, NOW, sp_id, kind=kind) for kind in kinds]
+    codes = [await code_of(tx, one) for one in service_ids]
+    numbers = [await arrange_life(tx, life, service_ids, kinds, sp_id) for life in born]
+    if rules_turn is not None:
+        at, rules = rules_turn
+        await tx.execute(RULEBOOK, at, rules)
+    rows = [
+        row_of(n, ChargeRecordIn(
+            record_id=f"r-{n}", service_code=codes[service], msisdn=numbers[number],
+            charged_at=at, price_fen=price_fen, delivery=delivery,
+        ))
+        for n, (number, service, at, price_fen, delivery) in enumerate(made, start=1)
+    ]  # fmt: skip
+    await staging_queries.stage(tx, rows)
+    staged_lines = await staging_queries.admit(
+        tx, sp_id, new_id(), latest=NOW, oldest=NOW - 80 * HOUR, closed=[]
+    )
+    assert staged_lines == len(rows) == await staging_queries.claim(tx, sp_id)
+    await staging_queries.hold(tx)
+    first, last = await staging_queries.span(tx)
+    await staging_queries.judge(tx, sp_id, await judging.spans_over(tx, first, last))
+    await tx.execute(staging_queries.LEAVE)
+    found = {row["id"]: row for row in await tx.fetch("SELECT * FROM staged_verdict")}
+    assert len(found) == len(rows), "every charge is judged once"
+    items = [
+        Item(row["id"], row["record_id"], row["msisdn"], row["service_id"], Kind(row["kind"]),
+             row["charged_at"], row["price_fen"], Delivery(row["delivery"]), sp_id)
+        for row in found.values()
+    ]  # fmt: skip
+    for item, verdict, version in await judging.judged(tx, items):
+        row = found[item.charge_id]
+        if row["plain"]:
+            assert verdict.faults == []
+            assert not verdict.suspicions
+            assert verdict.due_fen == item.price_fen
+            assert (verdict.consent_id, verdict.tariff_id, verdict.authorisation_id, version) == (
+                row["consent_id"], row["tariff_id"], row["authorisation_id"],
+                row["rulebook_version"],
+            )  # fmt: skip
+            unasked = [] if row["authorisation_id"] else [Finding.NO_DECISION]
+            assert list(verdict.observed) == unasked
+    clean = sum(
+        not verdict.faults and not verdict.suspicions
+        for _, verdict, _ in await judging.judged(tx, items)
+    )
+    return sum(row["plain"] for row in found.values()), clean, len(rows)
+
+
+turns = st.none() | st.tuples(
+    AT,
+    st.sampled_from([
+        {"cap": {"service_month_fen": 500}}, {"cap": {"total_month_fen": 900}},
+        {"audit": {"no_decision_mode": "refund"}}, {"consent": {"on_demand_hours": 5}},
+        {"audit": {"split_charges": 2, "split_fen": 1, "split_minutes": 1440}},
+    ]),
+)  # fmt: skip
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("examples", [50, pytest.param(3000, marks=pytest.mark.soak)])
+def test_what_is_plainly_right_is_right_by_the_rules(owner_url, examples):
+    counted = [0, 0, 0]
+    with asyncio.Runner() as runner:
+        owner = runner.run(db.connect(owner_url))
+
+        async def example(born, made, rules_turn):
+            transaction = owner.transaction()
+            await transaction.start()
+            try:
+                one = await compared(owner, born, made, rules_turn)
+                counted[:] = [old + new for old, new in zip(counted, one, strict=True)]
+            finally:
+                await transaction.rollback()
+
+        @settings(
+            max_examples=examples, deadline=None, database=None,
+            phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example],
+        )  # fmt: skip
+        @given(st.lists(lives, min_size=NUMBERS, max_size=NUMBERS), charges, turns)
+        def run(born, made, rules_turn):
+            runner.run(example(born, made, rules_turn))
+
+        try:
+            run()
+        finally:
+            runner.run(owner.close())
+    plain, clean, rows = counted
+    assert clean > rows / 20, "chance makes enough that is right"
+    assert plain > clean / 3, (plain, clean, rows)
+
+
+GOOD = [
+    st.from_regex(r"[A-Za-z0-9._:-]{1,64}", fullmatch=True),
+    st.from_regex(r"[0-9]{3,9}", fullmatch=True),
+    st.from_regex(r"86?1[2-9][0-9]{8,10}", fullmatch=True),
+    st.from_regex(
+        r"2[0-9]{3}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{1,7})?"
+        r"(Z|[+-][0-2][0-9]:[0-6][0-9])",
+        fullmatch=True,
+    ),
+    st.from_regex(r"[0-9]{1,8}", fullmatch=True),
+    st.sampled_from(["delivered", "failed", "none", "None"]),
+]
+LIKELY = ["r-1", "600001", "8613800138000", "2026-03-02T12:00:00+08:00", "800", "none"]
+FIELDS = st.tuples(*[st.just(one) | form for one, form in zip(LIKELY, GOOD, strict=True)])
+
+
+@given(FIELDS, st.sampled_from(FileFormat), st.sampled_from(Encoding), st.sampled_from(["", " "]))
+@settings(max_examples=200)
+def test_a_plain_line_is_read_as_the_parser_reads_it(fields, form, encoding, space):
+    record_id, service_code, msisdn, charged_at, price_fen, delivery = fields
+    raw = ",".join(fields)
+    if form is FileFormat.NDJSON:
+        raw = (
+            f'{{"record_id":{space}"{record_id}",{space}"service_code":"{service_code}",'
+            f'"msisdn":"{msisdn}","charged_at":{space}"{charged_at}","price_fen":{price_fen},'
+            f'{space}"delivery":"{delivery}"}}'
+        )
+    chunk = staged([raw.encode()], 7, form, encoding)
+    line = read_line(7, raw.encode(), form, encoding)
+    assert chunk.bad == ([] if line.record else [line])
+    assert len(chunk.rows) == (1 if line.record else 0)
+    if line.record:
+        ours, theirs = chunk.rows[0].split(b","), row_of(7, line.record).split(b",")
+        assert ours[:4] + ours[5:] == theirs[:4] + theirs[5:]
+        assert datetime.fromisoformat(ours[4].decode()) == line.record.charged_at
+
+
+@pytest.mark.parametrize(
+    "at",
+    ["2026-03-01T00:00:00.1Z", "2026-02-28T23:59:59.999999+08:00", "2024-02-29T12:00:00Z",
+     "2026-02-28T12:00:00-14:59", "2026-02-28T12:00:00+14:59", "2026-03-02T03:59:59.123+00:00"],
+)  # fmt: skip
+async def test_the_database_reads_an_instant_as_we_do(tx, at):
+    raw = f"r-1,600001,8613800138000,{at},800,none".encode()
+    chunk = staged([raw], 1, FileFormat.CSV, Encoding.UTF_8)
+    async with tx.transaction():
+        await staging_queries.stage(tx, chunk.rows)
+        (row,) = await tx.fetch("SELECT charged_at, content_sha256 FROM staged_line")
+    line = read_line(1, raw, FileFormat.CSV)
+    assert line.record is not None
+    assert row["charged_at"] == line.record.charged_at
+    assert (
+        f"\\\\x{row['content_sha256'].hex()}\n".encode() == row_of(1, line.record).split(b",")[-1]
+    )
+
+
+def test_ids_of_a_chunk_follow_one_another():
+    first = UUID("0199ffff-ffff-7fff-bfff-ffffffffffff")
+    assert staging_queries.id_after(first, 2).int - staging_queries.id_after(first, 1).int == 1
+    assert staging_queries.id_after(first, 5000).version == 7
