@@ -94,13 +94,16 @@ COUNT_LINES = """
     UPDATE charge_file
        SET lines = lines + $2, landed = landed + $3, quarantined = quarantined + $4,
            duplicates = duplicates + $5
-     WHERE id = $1
+     WHERE id = $1 AND lines = $6
 """
 
 
-async def count_lines(tx: Connection, file_id: UUID, tally: Tally) -> None:
-    """Add a chunk to the counters of its file, in the transaction that lands it."""
-    await tx.execute(COUNT_LINES, file_id, *tally)
+async def count_lines(tx: Connection, file_id: UUID, tally: Tally, *, start: int) -> bool:
+    """Add a chunk to the counters of its file, in the transaction that lands it.
+
+    Return false when the file does not stand where the chunk starts: then it must not land.
+    """
+    return await tx.execute(COUNT_LINES, file_id, *tally, start) == "UPDATE 1"
 
 
 FINISH_FILE = f"""

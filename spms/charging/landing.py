@@ -19,6 +19,7 @@ from spms.charging import (
     suspicions,
 )
 from spms.charging.file_model import Tally
+from spms.charging.lanes import Lane
 from spms.charging.model import ChargingRules, Finding, Reason
 from spms.charging.staging import Chunk
 from spms.core import rulebook
@@ -31,6 +32,7 @@ from spms.core.ids import new_id
 async def land_chunk(
     tx: Connection,
     chunk: Chunk,
+    lane: Lane,
     *,
     sp_id: UUID,
     file_id: UUID,
@@ -44,13 +46,16 @@ async def land_chunk(
     """
     bad = list(chunk.bad)
     landed = seen = 0
+    first_id = new_id()
     if chunk.rows:
-        first_id = new_id()
-        seen, refused = await _claim(tx, chunk, first_id, sp_id=sp_id, at=first_seen_at)
+        await _stage(tx, chunk, first_id, sp_id=sp_id, at=first_seen_at)
+        await lane.may_hold()
+        seen, refused = await _claim(tx, len(chunk.rows), sp_id=sp_id)
         bad += [chunk.spoiled(line_no, reason) for line_no, reason in refused]
         landed = len(chunk.rows) - seen - len(refused)
     if landed:
         await staging_queries.hold(tx)
+        lane.holds()
         await _judge(tx, sp_id=sp_id, file_id=file_id, actor=actor, now=now)
         ids = [staging_queries.id_after(first_id, place) for place in (1, len(chunk.rows))]
         await notices.landed(tx, ids, now=now)
@@ -60,18 +65,24 @@ async def land_chunk(
     return Tally(len(chunk.raws), landed, len(bad), seen)
 
 
-async def _claim(
+async def _stage(
     tx: Connection, chunk: Chunk, first_id: UUID, *, sp_id: UUID, at: datetime
-) -> tuple[int, list[tuple[int, Reason]]]:
-    """Stage the records and claim their ids; return how many came before, and which are refused."""
+) -> None:
+    """Put the records beside their services; nothing is claimed or held yet."""
     rules = await rulebook.section(tx, ChargingRules, at=at)
     await staging_queries.stage(tx, chunk.rows)
-    staged = await staging_queries.admit(
+    await staging_queries.admit(
         tx, sp_id, first_id,
         latest=at + timedelta(minutes=rules.ahead_minutes),
         oldest=at - timedelta(hours=rules.oldest_hours),
         closed=[month_range(month) for month in await month_queries.sealed(tx)],
     )  # fmt: skip
+
+
+async def _claim(
+    tx: Connection, staged: int, *, sp_id: UUID
+) -> tuple[int, list[tuple[int, Reason]]]:
+    """Claim the records' ids; return how many came before, and which are refused."""
     if await staging_queries.claim(tx, sp_id) == staged:
         return 0, []
     return await staging_queries.lost(tx, sp_id)

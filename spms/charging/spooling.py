@@ -148,9 +148,10 @@ class Reader:
         if broken > max(SUSPECT_FREE_LINES, lines // SUSPECT_SHARE):
             raise EncodingSuspect(f"{broken} of {lines} lines are not {self.encoding.value}")
 
-    def skip(self, count: int) -> None:
-        """Pass lines that have landed already."""
-        self.position += sum(1 for _ in islice(self._lines, count))
+    def stand_after(self, count: int) -> None:
+        """Stand behind so many lines, which have landed already."""
+        self._rewind()
+        self.position = sum(1 for _ in islice(self._lines, count))
 
     def chunk(self) -> Chunk:
         """Read the next lines; a chunk without any is the end of the file."""
@@ -160,20 +161,13 @@ class Reader:
             size += len(raw)
             if size >= CHUNK_BYTES:
                 break
-        chunk = self.staged(raws, self._first_line_no + self.position)
+        chunk = staged(raws, self._first_line_no + self.position, self.form, self.encoding)
         self.position += len(raws)
         return chunk
 
-    def rest(self, chunk: Chunk, through: int) -> Chunk:
-        """Return what of a chunk lies behind the lines of data that are through."""
-        passed = self._first_line_no + through - chunk.first_line_no
-        if passed <= 0:
-            return chunk
-        return self.staged(chunk.raws[passed:], chunk.first_line_no + passed)
-
-    def staged(self, raws: list[bytes], first_line_no: int) -> Chunk:
-        """Read lines of this file."""
-        return staged(raws, first_line_no, self.form, self.encoding)
+    def place(self, chunk: Chunk) -> int:
+        """Return how many lines of data lie before a chunk."""
+        return chunk.first_line_no - self._first_line_no
 
 
 class Intake:
