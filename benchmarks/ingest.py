@@ -1,7 +1,9 @@
 """B1: a charge file taken, audited, deduplicated and landed, beside a raw COPY of its rows.
 
 The COPY takes the very rows that landed, in the same order and the same portions, into a table of
-the same form with the same indexes. One connection each.
+the same form with the same rows before and the same indexes, but without foreign keys and on one
+connection. The ingest is the whole of it: to disk, looked over, landed on as many connections as it
+takes. `B1m` is the same with a month that is full already: rows that every look at a number meets.
 """
 
 import random
@@ -20,7 +22,7 @@ from spms.charging.model import COLUMNS
 from spms.charging.queries import _CHARGE_COLUMNS
 from spms.charging.spooling import CHUNK_LINES, Manifest
 from spms.core import db, migrate, roles
-from spms.core.clock import FixedClock
+from spms.core.clock import FixedClock, business_month, month_range
 from spms.core.settings import Settings
 from tests import make
 
@@ -33,7 +35,17 @@ FIGURES = (
         must=0.25,
         aim=0.40,
     ),
+    Figure(
+        id="B1m",
+        title="the same, into a month that is full already",
+        ours="charges/s",
+        beside="rows/s by COPY",
+        must=0.25,
+        aim=0.40,
+    ),
 )
+STORED_EACH, STORED_EACH_SHORT = 25, 8
+"""Charges that each number already has in the full month."""
 ROWS, ROWS_SHORT = 100_000, 10_000
 SERVICES = 20
 WRONG_SHARE = 0.02
@@ -41,10 +53,45 @@ ASKABLE = """
     SELECT s.msisdn, v.code FROM subscription s JOIN service v ON v.id = s.service_id
      WHERE s.sp_id = $1
 """
+HELD = "SELECT count(*) FROM raw_copy"
 LANDED = f"""
     SELECT {", ".join(_CHARGE_COLUMNS)} FROM charge_record
      WHERE file_id = (SELECT id FROM charge_file ORDER BY id DESC LIMIT 1) ORDER BY ctid
 """  # noqa: S608
+
+
+# In the order in which they came: by time, not by number.
+FILL = """
+    INSERT INTO charge_record
+        (msisdn, charged_at, id, sp_id, service_id, record_id, kind, price_fen, delivery,
+         received_at, consent_id, tariff_id, findings, due_fen, rulebook_version)
+    SELECT s.msisdn, $1::timestamptz + interval '1 minute' * (n - 1)
+                     + interval '1 millisecond' * (abs(hashtext(s.msisdn)) % 30000),
+           gen_random_uuid(), s.sp_id, s.service_id, 'old-' || n || '-' || s.msisdn, 'on_demand', 1,
+           'none', $1, s.id, s.tariff_id, '{}', 1, 1
+      FROM generate_series(1, $2::int) n, subscription s
+     ORDER BY n, hashtext(s.msisdn)
+"""
+KEYS = """
+    SELECT conname AS name, pg_get_constraintdef(oid) AS definition FROM pg_constraint
+     WHERE conrelid = 'charge_record'::regclass AND contype = 'f'
+"""
+
+
+async def fill(owner: Any, now: datetime, each: int) -> None:
+    """Give every number charges in the month; the foreign keys are checked once, at the end."""
+    keys = await owner.fetch(KEYS)
+    for key in keys:
+        await owner.execute(f"ALTER TABLE charge_record DROP CONSTRAINT {key['name']}")
+    month = business_month(now - timedelta(hours=40))
+    await owner.execute(FILL, month_range(month)[0], each, timeout=7200)
+    for key in keys:
+        await owner.execute(
+            f"ALTER TABLE charge_record ADD CONSTRAINT {key['name']} {key['definition']}",
+            timeout=7200,
+        )
+    await owner.execute("INSERT INTO raw_copy SELECT * FROM charge_record", timeout=7200)
+    await owner.execute("VACUUM ANALYZE", timeout=7200)
 
 
 async def arrange(url: str, numbers: int, now: datetime) -> tuple[UUID, list[tuple[str, str]]]:
@@ -108,14 +155,16 @@ async def copied(owner: Any, rows: list[Any]) -> float:
 
 async def measure(ground: Ground, wanted: frozenset[str]) -> None:
     """Alternate both sides on one database; hand each pair to the frame."""
-    if "B1" not in wanted:
-        return
     rows = ROWS_SHORT if ground.short else ROWS
-    async with ground.database() as url:
-        await _measure(ground, url, rows)
+    for figure_id, each in (("B1", 0), ("B1m", STORED_EACH_SHORT if ground.short else STORED_EACH)):
+        if figure_id in wanted:
+            async with ground.database() as url:
+                await _measure(ground, url, figure_id, rows, each)
 
 
-async def _measure(ground: Ground, url: str, rows_each: int) -> None:
+async def _measure(
+    ground: Ground, url: str, figure_id: str, rows_each: int, stored_each: int
+) -> None:
     now, dice = datetime.now(UTC).replace(microsecond=0), random.Random(1)  # noqa: S311
     sp_id, relations = await arrange(url, ground.pairs * rows_each, now)
     settings = Settings(data_dir=str(ground.directory))
@@ -123,12 +172,15 @@ async def _measure(ground: Ground, url: str, rows_each: int) -> None:
     owner = await db.connect(url)
     await owner.execute("SET statement_timeout = 0")
     dice.shuffle(relations)
+    if stored_each:
+        await fill(owner, now, stored_each)
+        ground.say(f"{figure_id}: {await owner.fetchval(HELD):,} rows before")
     try:
         for n in range(ground.pairs):
             content = csv_of(relations[n * rows_each : (n + 1) * rows_each], now, dice)
             seconds = await ingest(pool, sp_id, content, now, ground.directory)
             rows = [tuple(row) for row in await owner.fetch(LANDED)]
-            ground.note("B1", rows_each / seconds, rows_each / await copied(owner, rows))
+            ground.note(figure_id, rows_each / seconds, rows_each / await copied(owner, rows))
     finally:
         await pool.close()
         await owner.close()
