@@ -211,6 +211,9 @@ JUDGE = """
                AND (r.consented_id IS NOT NULL
                     OR EXISTS (SELECT FROM consent t
                                 WHERE t.msisdn = c.msisdn AND t.subscription_id = r.id OFFSET 0))
+               AND NOT EXISTS (SELECT FROM reservation h
+                                WHERE h.msisdn = c.msisdn AND h.id = a.id
+                                  AND h.state IN ('released', 'expired') OFFSET 0)
                AND NOT EXISTS (SELECT FROM number_bar WHERE msisdn = c.msisdn OFFSET 0)
                AND NOT EXISTS (SELECT FROM number_cap WHERE msisdn = c.msisdn OFFSET 0), false)
       FROM (SELECT * FROM staged_charge OFFSET 0) c

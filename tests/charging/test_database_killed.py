@@ -92,8 +92,8 @@ async def test_files_land_whole_though_the_database_is_killed(
         done = 0
         while not work.done() and done < kills:
             before = await through()
-            while not work.done() and await through() == before:
-                await asyncio.sleep(0.01)  # noqa: ASYNC110 -- the database has no event for us
+            while not work.done() and await through() == before:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
             await asyncio.sleep(dice.uniform(0, 0.05))
             if not work.done():
                 os.kill(int(pid.read_text().split()[0]), signal.SIGKILL)
