@@ -48,8 +48,8 @@ def life_of(dice):
     """What a number has, by chance: mostly what is right."""
     return {
         "relations": [
-            *[relation(dice, place, -300, -60) for place in range(SERVICES - 1)],
-            relation(dice, SERVICES - 1, -22, -8),
+            relation(dice, 0, -300, -60),
+            *[relation(dice, place, -22, -8) for place in range(1, SERVICES)],
             *seldom(dice, lambda: relation(dice, dice.randrange(SERVICES), -60, 0)),
         ],
         "events": seldom(dice, lambda: (
@@ -58,7 +58,8 @@ def life_of(dice):
         )),
         "limit": dice.choice([None] * 9 + ["bar", "cap"]),
         "stored": seldom(dice, lambda: (
-            dice.randrange(SERVICES), hour(dice, -70, 0), dice.choice([0, 200, 2400, 9500])
+            dice.randrange(SERVICES), hour(dice, dice.choice([-70, -8]), 0),
+            dice.choice([0, 200, 200, 2400, 9500]),
         )),
         "asked": seldom(dice, lambda: (dice.randrange(SERVICES), hour(dice, -200, 0))),
     }  # fmt: skip
@@ -145,7 +146,7 @@ async def arrange_past(tx, life, msisdn, service_ids, sp_id):
 async def compared(tx, born, made, rules_turn):
     """Judge some charges both ways; return how many were plain of how many."""
     sp_id = await make.sp(tx, NOW)
-    kinds = ["monthly", "monthly", "on_demand"]
+    kinds = ["monthly", "on_demand", "on_demand"]
     service_ids = [await make.service(tx, NOW, sp_id, kind=kind) for kind in kinds]
     codes = [await code_of(tx, one) for one in service_ids]
     numbers = [await arrange_life(tx, life, service_ids, kinds, sp_id) for life in born]
