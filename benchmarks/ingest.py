@@ -9,6 +9,7 @@ takes. `B1m` is the same with a month that is full already: rows that every look
 import random
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -73,23 +74,32 @@ FILL = """
      ORDER BY n, hashtext(s.msisdn)
 """
 KEYS = """
-    SELECT conname AS name, pg_get_constraintdef(oid) AS definition FROM pg_constraint
-     WHERE conrelid = 'charge_record'::regclass AND contype = 'f'
+    SELECT conrelid::regclass::text AS of_table, conname AS name,
+           pg_get_constraintdef(oid) AS definition
+      FROM pg_constraint
+     WHERE conrelid::regclass::text = ANY($1::text[]) AND contype = 'f' AND conparentid = 0
 """
+
+
+@asynccontextmanager
+async def keys_aside(owner: Any, *tables: str) -> AsyncIterator[None]:
+    """Take the foreign keys of tables away while much is written, and check them once, after it."""
+    keys = await owner.fetch(KEYS, list(tables))
+    for key in keys:
+        await owner.execute(f"ALTER TABLE {key['of_table']} DROP CONSTRAINT {key['name']}")
+    yield
+    for key in keys:
+        await owner.execute(
+            f"ALTER TABLE {key['of_table']} ADD CONSTRAINT {key['name']} {key['definition']}",
+            timeout=7200,
+        )
 
 
 async def fill(owner: Any, now: datetime, each: int) -> None:
     """Give every number charges in the month; the foreign keys are checked once, at the end."""
-    keys = await owner.fetch(KEYS)
-    for key in keys:
-        await owner.execute(f"ALTER TABLE charge_record DROP CONSTRAINT {key['name']}")
     month = business_month(now - timedelta(hours=40))
-    await owner.execute(FILL, month_range(month)[0], each, timeout=7200)
-    for key in keys:
-        await owner.execute(
-            f"ALTER TABLE charge_record ADD CONSTRAINT {key['name']} {key['definition']}",
-            timeout=7200,
-        )
+    async with keys_aside(owner, "charge_record"):
+        await owner.execute(FILL, month_range(month)[0], each, timeout=7200)
     await owner.execute("INSERT INTO raw_copy SELECT * FROM charge_record", timeout=7200)
     await owner.execute("VACUUM ANALYZE", timeout=7200)
 
