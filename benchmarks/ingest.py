@@ -6,7 +6,10 @@ connection. The ingest is the whole of it: to disk, looked over, landed on as ma
 takes. `B1m` is the same with a month that is full already: rows that every look at a number meets.
 """
 
+import asyncio
+import json
 import random
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -44,7 +47,16 @@ FIGURES = (
         must=0.25,
         aim=0.40,
     ),
+    Figure(
+        id="B1r",
+        title="peak memory of the process while a file of a million lines lands",
+        ours="MB",
+        must=300,
+        aim=200,
+        at_most=True,
+    ),
 )
+MILLION, MILLION_SHORT = 1_000_000, 100_000
 STORED_EACH, STORED_EACH_SHORT = 25, 8
 """Charges that each number already has in the full month."""
 ROWS, ROWS_SHORT = 100_000, 10_000
@@ -163,6 +175,62 @@ async def copied(owner: Any, rows: list[Any]) -> float:
     return time.perf_counter() - begun
 
 
+def mixed_csv(
+    path: Path, pairs: list[tuple[str, str]], lines: int, now: datetime
+) -> dict[str, int]:
+    """Write a file of which half has come before, a tenth is spoiled and the rest is new.
+
+    Return what is to become of its lines.
+    """
+    expected = {"lines": lines, "landed": 0, "quarantined": 0, "duplicates": 0}
+    at = f"{now - timedelta(hours=1):%FT%TZ}"
+    with path.open("w") as file:
+        file.write(",".join(COLUMNS) + "\n")
+        for n in range(lines):
+            msisdn, code = pairs[n // 2]
+            if n % 10 == 4:  # noqa: PLR2004 -- every tenth
+                file.write(f"bad-{n},{code},{msisdn},{at},8.00,none\n")
+                expected["quarantined"] += 1
+            elif n % 2:
+                file.write(f"r-0,{pairs[0][1]},{pairs[0][0]},{at},800,none\n")
+                expected["duplicates"] += 1
+            else:
+                file.write(f"r-{n},{code},{msisdn},{at},800,none\n")
+                expected["landed"] += 1
+    return expected
+
+
+async def received(
+    url: str, path: Path, directory: Path, sp_id: UUID, now: datetime
+) -> dict[str, Any]:
+    """Land a file in a process of its own; return what it says of itself."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.receive", roles.app_url(url), str(path), "csv",
+        str(directory), str(sp_id), now.isoformat(), stdout=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    if process.returncode:
+        raise SystemExit("the file did not land")
+    told: dict[str, Any] = json.loads(out)
+    return told
+
+
+async def _memory(ground: Ground, lines: int) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    async with ground.database() as url:
+        sp_id, pairs = await arrange(url, lines // 2, now)
+        path = ground.directory / "million.csv"
+        expected = mixed_csv(path, pairs, lines, now)
+        told = await received(url, path, ground.directory, sp_id, now)
+    if any(told[name] != count for name, count in expected.items()):
+        raise SystemExit(f"{told} is not {expected}")
+    ground.say(
+        f"B1r: {lines:,} lines in {told['seconds']:.1f} s; {told['before_mb']:.0f} MB before"
+    )
+    ground.note("B1r", told["peak_mb"])
+
+
 async def measure(ground: Ground, wanted: frozenset[str]) -> None:
     """Alternate both sides on one database; hand each pair to the frame."""
     rows = ROWS_SHORT if ground.short else ROWS
@@ -170,6 +238,8 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
         if figure_id in wanted:
             async with ground.database() as url:
                 await _measure(ground, url, figure_id, rows, each)
+    if "B1r" in wanted:
+        await _memory(ground, MILLION_SHORT if ground.short else MILLION)
 
 
 async def _measure(

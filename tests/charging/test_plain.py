@@ -8,15 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spms.charging import judging, staging_queries
+from spms.charging import files, judging, staging_queries
 from spms.charging.facts import Item
-from spms.charging.file_model import Encoding, FileFormat
+from spms.charging.file_model import Encoding, FileFormat, Upload
 from spms.charging.model import ChargeRecordIn, Delivery, Finding, Kind
 from spms.charging.parsing import read_line
+from spms.charging.spooling import Manifest
 from spms.charging.staging import row_of, staged
+from spms.core.clock import FixedClock
 from spms.core.ids import new_id
 from tests import make
-from tests.charging.world import code_of
+from tests.charging.world import code_of, csv_of
 
 NOW = datetime(2026, 3, 2, 4, tzinfo=UTC)
 """The first month of the range ends within the hours that charges are made in."""
@@ -277,3 +279,28 @@ def test_ids_of_a_chunk_follow_one_another():
     first = UUID("0199ffff-ffff-7fff-bfff-ffffffffffff")
     assert staging_queries.id_after(first, 2).int - staging_queries.id_after(first, 1).int == 1
     assert staging_queries.id_after(first, 5000).version == 7
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_quick_succession_is_no_plain_matter_in_a_file_or_across_files(
+    pool, tx, world, tmp_path, at_once
+):
+    records = []
+    for n in range(3):
+        service_id = await make.service(tx, world.now, world.sp_id, kind="on_demand", price_fen=400)
+        await make.subscription(tx, world.now - HOUR, world.msisdn, service_id)
+        at = world.now - timedelta(minutes=20 - 2 * n)
+        code = await code_of(tx, service_id)
+        records.append(world.record(service_code=code, charged_at=at, price_fen=400))
+    for content in [csv_of(*records)] if at_once else [csv_of(record) for record in records]:
+
+        async def stream(content=content):
+            yield content
+
+        await files.receive(
+            stream(), upload=Upload(form=FileFormat.CSV), manifest=Manifest(), pool=pool,
+            clock=FixedClock(world.now), directory=tmp_path, limit_bytes=10**8,
+            actor=make.sp_actor(world.sp_id),
+        )  # fmt: skip
+    suspected = await tx.fetch("SELECT kind, charged_at FROM charge_suspicion")
+    assert [tuple(row) for row in suspected] == [("split_charges", records[2].charged_at)]
