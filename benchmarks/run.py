@@ -22,6 +22,7 @@ MODULES = (
     "benchmarks.decision",
     "benchmarks.ingest",
     "benchmarks.smpp",
+    "benchmarks.month_audit",
     "benchmarks.city_month",
 )
 """Add a module of figures here; the contract is in `benchmarks/figures.py`."""
