@@ -5,7 +5,7 @@ import importlib
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,8 @@ MODULES = (
     "benchmarks.journal",
     "benchmarks.correction",
     "benchmarks.settlement",
+    "benchmarks.month_audit",
+    "benchmarks.city_month",
 )
 """Add a module of figures here; the contract is in `benchmarks/figures.py`."""
 PAIRS = 5
@@ -57,6 +59,23 @@ def _directory() -> Iterator[Path]:
         directory = Path(place)
         directory.chmod(0o755)  # PostgreSQL may have to run as another user
         yield directory
+
+
+async def on_server(
+    work: Callable[[Ground], Awaitable[None]], *, say: Callable[[str], None]
+) -> None:
+    """Do one piece of work alone, on `SPMS_TEST_DATABASE_URL` or an embedded server."""
+    given = os.environ.get("SPMS_TEST_DATABASE_URL")
+    with _directory() as directory:
+        server = None if given else Embedded(directory / "postgres")
+        if server is not None:
+            await server.start()
+        try:
+            url = given or (server.owner_url if server is not None else "")
+            await work(Ground(url, short=True, pairs=1, say=say, directory=directory))
+        finally:
+            if server is not None:
+                await server.stop()
 
 
 async def run(*, short: bool, only: frozenset[str], say: Callable[[str], None]) -> Report:

@@ -102,8 +102,8 @@ async def fill(owner: asyncpg.Connection, sps: int, charges: int, numbers: int) 
     # References to SP and service are known to be right; seeing it ten million times takes longer
     # than all else.
     await owner.execute("""
-        ALTER TABLE charge_record DROP CONSTRAINT charge_record_sp,
-            DROP CONSTRAINT charge_record_service, DROP CONSTRAINT charge_record_consent
+        ALTER TABLE charge_record DROP CONSTRAINT charge_record_own_service,
+            DROP CONSTRAINT charge_record_consent
     """)
     await owner.execute(NUMBERS, numbers, START)
     await owner.execute(BARRED, START + timedelta(days=20))

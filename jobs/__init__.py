@@ -11,6 +11,7 @@ from typing import Final
 
 from jobs import (
     anchor_heads,
+    audit_deliveries,
     call_hotlines,
     carry_out_anchors,
     check_invariants,
@@ -59,6 +60,7 @@ TIMETABLE: Final[Sequence[Job]] = (
     SlotJob(name="remind_renewals", every=timedelta(minutes=10), work=remind_renewals.work),
     SlotJob(name="watch_leaving", every=timedelta(minutes=1), work=watch_leaving.work),
     SlotJob(name="reaudit_charges", every=timedelta(minutes=5), work=reaudit_charges.work),
+    SlotJob(name="audit_deliveries", every=timedelta(hours=1), work=audit_deliveries.work),
     # 05:00 in Shanghai. It finds what is due by date, so one slot makes up for any number of days.
     SlotJob(
         name="seal_months",

@@ -50,6 +50,7 @@ FROM_ERROR = {
     "barred": (BreachKind.CHARGED_WITHOUT_CONSENT, Source.COMPENSATION),
     "over_cap": (BreachKind.CAP_EVADED, Source.COMPENSATION),
     "split_charges": (BreachKind.CAP_EVADED, Source.COMPENSATION),
+    "reserved_not_delivered": (BreachKind.CHARGED_UNUSED, Source.COMPENSATION),
     "no_decision": (BreachKind.CHARGED_WITHOUT_CONSENT, Source.CONSENT_AUDIT),
 }
 
