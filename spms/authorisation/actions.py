@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from spms.authorisation import deciding, hindsight, queries, standing_queries
+from spms.authorisation import deciding, hindsight, queries, recorded_queries, standing_queries
 from spms.authorisation.dossier import Dossier
 from spms.authorisation.explanation import checks, differences, for_sp
 from spms.authorisation.model import (
@@ -61,7 +61,7 @@ async def explain(read: Connection, authorisation_id: UUID, *, actor: Actor) -> 
     recorded answer. An SP sees its own decisions only, and in them nothing about what the person
     spends elsewhere; any other id is `NotFound`.
     """
-    recorded = await queries.get(read, authorisation_id)
+    recorded = await recorded_queries.get(read, authorisation_id)
     if recorded is None or (actor.kind is ActorKind.SP and recorded.sp_id != actor.sp_id):
         raise NotFound
     asked = DecisionRequest(
@@ -90,7 +90,9 @@ async def explain(read: Connection, authorisation_id: UUID, *, actor: Actor) -> 
     )
 
 
-async def _again(read: Connection, recorded: queries.RecordedRow, asked: DecisionRequest) -> Facts:
+async def _again(
+    read: Connection, recorded: recorded_queries.RecordedRow, asked: DecisionRequest
+) -> Facts:
     """Gather the facts of a past decision once more, as it could know them at its instant."""
     at, before = recorded.decided_at, recorded.id
     standing = await standing_queries.whole(read)
@@ -131,8 +133,8 @@ async def of_sp(
 ) -> Page[DecisionRecord]:
     """List an SP's decisions, newest first. Raises `CursorInvalid` on another list's cursor."""
     place = await paging.read_cursor(read, actor, LIST, cursor, Place)
-    before = queries.NOTHING_LATER if place is None else place.id
-    rows = await queries.page(read, sp_id, before=before, limit=limit + 1)
+    before = recorded_queries.NEWEST if place is None else place.id
+    rows = await recorded_queries.page(read, sp_id, before=before, limit=limit + 1)
     more = len(rows) > limit
     secret = await instance_secret(read)
     items = [_shown(row, pseudonym(secret, row.sp_id, row.msisdn)) for row in rows[:limit]]
@@ -140,13 +142,15 @@ async def of_sp(
     return Page(items=items, next=following)
 
 
-async def _record(read: Connection, row: queries.DecidedRow, *, actor: Actor) -> DecisionRecord:
+async def _record(
+    read: Connection, row: recorded_queries.DecidedRow, *, actor: Actor
+) -> DecisionRecord:
     if actor.kind is not ActorKind.SP:
         return _shown(row, mask(row.msisdn))
     return _shown(row, pseudonym(await instance_secret(read), row.sp_id, row.msisdn))
 
 
-def _shown(row: queries.DecidedRow, subscriber: str) -> DecisionRecord:
+def _shown(row: recorded_queries.DecidedRow, subscriber: str) -> DecisionRecord:
     return DecisionRecord(
         id=row.id,
         decided_at=row.decided_at,

@@ -16,7 +16,8 @@ import msgspec
 from spms.authorisation import hindsight_queries as queries
 from spms.authorisation.dossier import MonthRow, NumberRow, RelationRow
 from spms.authorisation.model import Facts, Purpose
-from spms.authorisation.queries import RecordedRow, spent_before
+from spms.authorisation.queries import spent_before
+from spms.authorisation.recorded_queries import RecordedRow
 from spms.core.db import Connection
 
 UNDER_WAY: Final = timedelta(minutes=1)
