@@ -6,22 +6,24 @@ and everything is decided again.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
-from uuid import UUID
 
 import asyncpg
 
-from spms.authorisation import queries, reservation_queries, standing_queries
-from spms.authorisation.dossier import Dossier
-from spms.authorisation.model import Decision, Purpose
+from spms.authorisation import (
+    pack_queries,
+    queries,
+    reservation_queries,
+    round_queries,
+    standing_queries,
+)
+from spms.authorisation.model import Purpose
 from spms.authorisation.reservation_model import Answer, Ask, Reservation, ReservationState
-from spms.authorisation.rules import judge
-from spms.authorisation.standing import Standing
+from spms.authorisation.round import Round
 from spms.core.access import Role
 from spms.core.db import Connection
 from spms.core.errors import Forbidden, Refused, Unauthenticated, Unavailable, Unprocessable
-from spms.core.ids import new_id
 
 TRIES: Final = 4
 RETRY: Final = {"Retry-After": "1"}
@@ -71,20 +73,12 @@ def given(outcome: Outcome) -> Answer:
     return outcome
 
 
-def orders_since(standing: Standing, at: datetime) -> datetime:
-    """Return the instant at which an order that ends at `at` was made."""
-    return at - timedelta(hours=standing.rules(at).consent.on_demand_hours)
-
-
 async def _decide(tx: Connection, asks: Sequence[Ask], now: datetime) -> list[Outcome]:
     kept = await reservation_queries.kept(
         tx, [(ask.request.msisdn, ask.reference) for ask in asks if ask.reference is not None]
     )
-    standing, gathered, tokens = await _gather(tx, asks, now)
-    dossier = Dossier(gathered.rows, standing, now)
-    actors = {tokens[row.n]: row for row in gathered.actors}
+    made, actors = await _gather(tx, asks, now)
     outcomes: list[Outcome] = []
-    decided: list[queries.Decided] = []
     for ask in asks:
         sp_id, actor = ask.sp_id, ask.actor
         if sp_id is None:
@@ -96,60 +90,50 @@ async def _decide(tx: Connection, asks: Sequence[Ask], now: datetime) -> list[Ou
                 )  # fmt: skip
                 continue
             sp_id, actor = holder.sp_id, holder.label
-        key = (ask.request.msisdn, sp_id, ask.reference or "")
-        if ask.reference is None or key not in kept:
-            made = _judge(dossier, ask, sp_id, actor, now)
-            decided.append(made)
-            answer = Answer(decision=made.decision, reservation=_reservation(made))
-            if answer.reservation is not None:
-                kept[key] = answer
-            outcomes.append(answer)
-        else:
+        if ask.reference is None:
+            outcomes.append(Answer(decision=made.decide(ask, sp_id, actor)))
+            continue
+        key = (ask.request.msisdn, sp_id, ask.reference)
+        if key in kept:
             outcomes.append(_again(ask, kept[key]))
-    if decided and not await queries.add(tx, decided, dossier.charged(), now=now):
+            continue
+        decision = made.decide(ask, sp_id, actor)
+        answer = Answer(decision=decision, reservation=_reservation(made.decided[-1]))
+        if answer.reservation is not None:
+            kept[key] = answer
+        outcomes.append(answer)
+    if made.decided and not await queries.add(tx, made.decided, made.charged(), now=now):
         raise Raced
+    packs = made.packs()
+    if packs:
+        await pack_queries.keep(tx, packs, now=now)
     return outcomes
 
 
 async def _gather(
     tx: Connection, asks: Sequence[Ask], now: datetime
-) -> tuple[Standing, queries.Gathered, list[bytes]]:
+) -> tuple[Round, dict[bytes, round_queries.ActorRow]]:
     """Read everything about the numbers, beside what is known of SPs and services at that moment.
 
     What is remembered is held against the database's mark in the very statement that reads the
     numbers: a change that was committed before it is never overlooked.
     """
-    tokens = list(dict.fromkeys(ask.token for ask in asks if ask.token is not None))
+    tokens = list(dict.fromkeys([ask.token for ask in asks if ask.token is not None]))
+    numbers = list(dict.fromkeys([ask.request.msisdn for ask in asks]))
+    charged = list(
+        dict.fromkeys([ask.request.msisdn for ask in asks if ask.request.purpose is Purpose.CHARGE])
+    )
     standing = await standing_queries.whole(tx)
     for _ in range(TRIES):
-        pairs = dict.fromkeys(
-            (ask.request.msisdn, standing.service_id(ask.request.service_code)) for ask in asks
-        )
-        gathered = await queries.gather(
-            tx, pairs, at=now, orders_since=orders_since(standing, now), tokens=tokens
-        )
-        if gathered.mark == standing.mark:
-            return standing, gathered, tokens
-        standing = await standing_queries.whole(tx, gathered.mark)
+        ordering = [
+            ask.request.msisdn for ask in asks if standing.on_demand(ask.request.service_code)
+        ]
+        read = await round_queries.gather(tx, numbers, charged, ordering, at=now, tokens=tokens)
+        if read.mark == standing.mark:
+            actors = {tokens[row.n]: row for row in read.actors}
+            return Round(standing, numbers, charged, read, now), actors
+        standing = await standing_queries.whole(tx, read.mark)
     raise Unavailable("the catalogue changes all the time", headers=RETRY)
-
-
-def _judge(dossier: Dossier, ask: Ask, sp_id: UUID, actor: str, now: datetime) -> queries.Decided:
-    facts = dossier.facts(ask.request, sp_id)
-    reasons = judge(facts, facts.caps)
-    decision = Decision(
-        # Made after the facts were read: what those rest on has smaller ids.
-        id=new_id(),
-        allowed=not reasons,
-        reasons=reasons,
-        subscription_id=None if facts.relation is None else facts.relation.id,
-        decided_at=now,
-    )
-    uses_order = not reasons and dossier.count(ask.request, facts)
-    return queries.Decided(
-        ask=ask, sp_id=sp_id, actor=actor, facts=facts, decision=decision, uses_order=uses_order,
-        expires_at=now + timedelta(minutes=dossier.rules.hold.minutes),
-    )  # fmt: skip
 
 
 def _reservation(made: queries.Decided) -> Reservation | None:

@@ -1,0 +1,105 @@
+"""What holds for every question of one SP about one service until something is changed.
+
+Worked out once, not with each question. What is left to a question are the number's own facts, and
+most numbers are alike in what a decision looks at: of those that are, one is judged.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from spms.authorisation.model import Facts, Purpose, Reason
+from spms.authorisation.rules import judge
+from spms.authorisation.standing import Standing
+from spms.core.clock import SHANGHAI
+
+TERMS_MAX: Final = 20_000
+SHAPES_MAX: Final = 500
+"""Where SPs ask strange questions, what is remembered of them is forgotten again."""
+
+Shape = tuple[object, ...]
+
+
+class Terms:
+    """Of one SP and one service code, at any instant within a span in which nothing changes."""
+
+    __slots__ = ("_judged", "base", "monthly", "packed", "service_id", "service_key")
+
+    def __init__(self, base: Facts) -> None:
+        """Take the facts of a question that says nothing and is about nobody."""
+        self.base = base
+        service = base.service
+        own = service is not None and service.sp_id == base.sp_id
+        self.service_id = service.id if own and service is not None else None
+        """None: no service of this SP."""
+        self.service_key = str(self.service_id)
+        self.monthly = own and service is not None and service.kind == "monthly"
+        self.packed = msgspec.msgpack.encode(base)
+        self._judged: dict[Shape, tuple[Reason, ...]] = {}
+
+    def reasons(self, shape: Shape, facts: Callable[[], Facts]) -> tuple[Reason, ...]:
+        """Return the reasons against a question of a shape; the facts are made if it is new.
+
+        The shape must hold everything about question and number that any check may look at.
+        """
+        found = self._judged.get(shape)
+        if found is None:
+            if len(self._judged) >= SHAPES_MAX:
+                self._judged.clear()
+            found = self._judged[shape] = judge(made := facts(), made.caps)
+        return found
+
+
+class Then:
+    """Everything that `Standing` says, as of any instant of one span in which it does not change."""
+
+    def __init__(self, standing: Standing, at: datetime) -> None:
+        """Look at nothing yet but the rules."""
+        self._standing, self._at = standing, at
+        self.rules = standing.rules(at)
+        self.categories = standing.categories
+        self._quiet = self.rules.push.quiet(at.astimezone(SHANGHAI).hour)
+        self._terms: dict[tuple[UUID, str], Terms] = {}
+
+    def terms(self, sp_id: UUID, service_code: str) -> Terms:
+        """Return what holds for an SP's questions about a service."""
+        found = self._terms.get((sp_id, service_code))
+        if found is None:
+            if len(self._terms) >= TERMS_MAX:
+                self._terms.clear()
+            found = self._terms[sp_id, service_code] = self._make(sp_id, service_code)
+        return found
+
+    def _make(self, sp_id: UUID, service_code: str) -> Terms:
+        service = self._standing.service(service_code, self._at)
+        sp = self._standing.sp(sp_id, self._at)
+        own_id = service.id if service is not None and service.sp_id == sp_id else None
+        return Terms(
+            Facts(
+                purpose=Purpose.MESSAGE, price_fen=0, sp_id=sp_id, sp_status=sp.status,
+                restrictions=tuple(
+                    held for held in sp.restrictions if held.service_id in {None, own_id}
+                ),
+                service=service, quiet=self._quiet, caps=self.rules.cap,
+                rulebook_version=self.rules.version,
+            )
+        )  # fmt: skip
+
+
+def then(standing: Standing, at: datetime) -> Then:
+    """Return what holds at an instant."""
+    # Quiet hours begin and end with an hour; everything else at the moments that Standing knows.
+    key = (standing.span(at), int(at.timestamp()) // 3600)
+    known: dict[tuple[int, int], Then] = standing.thens
+    found = known.get(key)
+    if found is None:
+        if len(known) >= THENS_MAX:
+            known.clear()
+        found = known[key] = Then(standing, at)
+    return found
+
+
+THENS_MAX: Final = 8
