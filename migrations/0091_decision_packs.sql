@@ -5,22 +5,24 @@
 
 CREATE TABLE decision_pack (
     sp_id uuid NOT NULL,
-    decided_at timestamptz NOT NULL,
     id uuid NOT NULL,               -- of the first decision in it
+    decided_at timestamptz NOT NULL,
     decisions integer NOT NULL CONSTRAINT decision_pack_size CHECK (decisions BETWEEN 1 AND 65536),
-    -- The numbers of those that were allowed: what settlement counts.
-    allowed text[] COLLATE "C" NOT NULL,
+    numbers text COLLATE "C" NOT NULL,  -- that were asked about, in order, with commas between
+    denied integer[] NOT NULL,      -- the places, from 1, of those that were denied
     -- MessagePack, read by spms.authorisation.packs: questions, answers, and all they rest on.
     body bytea NOT NULL,
     requested_by text NOT NULL,
-    CONSTRAINT decision_pack_allowed CHECK (cardinality(allowed) <= decisions),
-    PRIMARY KEY (sp_id, decided_at, id)
+    CONSTRAINT decision_pack_numbers CHECK (length(numbers) = 14 * decisions - 1),
+    CONSTRAINT decision_pack_denied CHECK (cardinality(denied) <= decisions),
+    PRIMARY KEY (sp_id, id, decided_at)
 ) PARTITION BY RANGE (decided_at);
-CREATE INDEX decision_pack_id ON decision_pack (id);
-CREATE INDEX decision_pack_of_sp ON decision_pack (sp_id, id);
+-- Ids grow with time, and so does the table: where one is, is known without an entry for each.
+CREATE INDEX decision_pack_id ON decision_pack USING brin (id)
+    WITH (pages_per_range = 16, autosummarize = on);
 -- To compress costs more than to write.
 ALTER TABLE decision_pack ALTER COLUMN body SET STORAGE EXTERNAL;
-ALTER TABLE decision_pack ALTER COLUMN allowed SET STORAGE EXTERNAL;
+ALTER TABLE decision_pack ALTER COLUMN numbers SET STORAGE EXTERNAL;
 GRANT SELECT, INSERT ON decision_pack TO spms_app;
 
 CREATE OR REPLACE FUNCTION make_month_partition(parent text, month date) RETURNS boolean

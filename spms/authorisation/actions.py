@@ -107,10 +107,11 @@ async def _again(
         read, [(asked.msisdn, standing.service_id(asked.service_code))], at=at,
         orders_since=orders_since(standing, at), before=before,
     )  # fmt: skip
+    seen = await hindsight.ahead(read, gathered.rows, recorded)
     rows = msgspec.structs.replace(
-        gathered.rows,
-        numbers=await hindsight.numbers(read, gathered.rows.numbers, at=at),
-        relations=await hindsight.relations(read, gathered.rows.relations, recorded),
+        seen,
+        numbers=await hindsight.numbers(read, seen.numbers, at=at),
+        relations=await hindsight.relations(read, seen.relations, recorded),
         months=await queries.spent_before(read, asked.msisdn, at=at, before=before),
     )
     terms = then(standing, at).terms(recorded.sp_id, asked.service_code)

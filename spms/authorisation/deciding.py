@@ -5,9 +5,10 @@ it has read. If somebody else was faster, nothing of this is written, the rows a
 and everything is decided again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 
@@ -20,7 +21,8 @@ from spms.authorisation import (
 )
 from spms.authorisation.model import Purpose
 from spms.authorisation.reservation_model import Answer, Ask, Reservation, ReservationState
-from spms.authorisation.round import Round
+from spms.authorisation.reservation_queries import Key
+from spms.authorisation.round import Asker, Round
 from spms.core.access import Role
 from spms.core.db import Connection
 from spms.core.errors import Forbidden, Refused, Unauthenticated, Unavailable, Unprocessable
@@ -68,9 +70,9 @@ async def decide_all(tx: Connection, asks: Sequence[Ask], *, now: datetime) -> l
 
 def given(outcome: Outcome) -> Answer:
     """Return the answer; raise the refusal."""
-    if isinstance(outcome, Refused):
-        raise outcome
-    return outcome
+    if type(outcome) is Answer:
+        return outcome
+    raise outcome
 
 
 async def _decide(tx: Connection, asks: Sequence[Ask], now: datetime) -> list[Outcome]:
@@ -79,35 +81,52 @@ async def _decide(tx: Connection, asks: Sequence[Ask], now: datetime) -> list[Ou
     )
     made, actors = await _gather(tx, asks, now)
     outcomes: list[Outcome] = []
+    askers: dict[bytes | tuple[UUID | None, str], Asker | Refused] = {}
+    last: Ask | None = None
+    asker: Asker | Refused = Forbidden()
     for ask in asks:
-        sp_id, actor = ask.sp_id, ask.actor
-        if sp_id is None:
-            holder = actors.get(ask.token or b"")
-            if holder is None or not holder.has(Role.SP):
-                outcomes.append(
-                    Unauthenticated(TOKEN_WRONG, headers=CHALLENGE) if holder is None
-                    else Forbidden()
-                )  # fmt: skip
-                continue
-            sp_id, actor = holder.sp_id, holder.label
-        if ask.reference is None:
-            outcomes.append(Answer(decision=made.decide(ask, sp_id, actor)))
-            continue
-        key = (ask.request.msisdn, sp_id, ask.reference)
-        if key in kept:
-            outcomes.append(_again(ask, kept[key]))
-            continue
-        decision = made.decide(ask, sp_id, actor)
-        answer = Answer(decision=decision, reservation=_reservation(made.decided[-1]))
-        if answer.reservation is not None:
-            kept[key] = answer
-        outcomes.append(answer)
+        if (
+            last is None or ask.token is not last.token or ask.sp_id is not last.sp_id
+            or ask.actor is not last.actor
+        ):  # fmt: skip
+            last, who = ask, ask.token or (ask.sp_id, ask.actor)
+            asker = askers.get(who) or askers.setdefault(who, _asker(made, ask, actors))
+        if type(asker) is not Asker:
+            outcomes.append(asker)
+        elif ask.reference is None:
+            outcomes.append(Answer(decision=made.decide(ask, asker)))
+        else:
+            outcomes.append(_held(made, ask, asker, kept))
     if made.decided and not await queries.add(tx, made.decided, made.charged(), now=now):
         raise Raced
     packs = made.packs()
     if packs:
         await pack_queries.keep(tx, packs, now=now)
     return outcomes
+
+
+def _asker(
+    made: Round, ask: Ask, actors: Mapping[bytes, round_queries.ActorRow]
+) -> Asker | Refused:
+    """Return who asks; the refusal when a token is nobody's, or not an SP's."""
+    if ask.sp_id is not None:
+        return made.asker(ask.sp_id, ask.actor)
+    holder = actors.get(ask.token or b"")
+    if holder is None:
+        return Unauthenticated(TOKEN_WRONG, headers=CHALLENGE)
+    return made.asker(holder.sp_id, holder.label) if holder.has(Role.SP) else Forbidden()
+
+
+def _held(made: Round, ask: Ask, asker: Asker, kept: dict[Key, Answer]) -> Outcome:
+    """Decide and hold; what was held under the same reference is answered again."""
+    key = (ask.request.msisdn, asker.sp_id, ask.reference or "")
+    if key in kept:
+        return _again(ask, kept[key])
+    decision = made.decide(ask, asker)
+    answer = Answer(decision=decision, reservation=_reservation(made.decided[-1]))
+    if answer.reservation is not None:
+        kept[key] = answer
+    return answer
 
 
 async def _gather(

@@ -26,7 +26,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     recorded_at: int
     state: str
     epoch: int
-    id: str
+    id: UUID
 
 
 class Relation(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -53,7 +53,7 @@ class Bar(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A bar that was not lifted."""
 
     epoch: int
-    id: str
+    id: UUID
     scope: str
     target: str
     starts_at: int
@@ -64,7 +64,7 @@ class Cap(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     epoch: int
     scope: str
-    service_id: str | None
+    service_id: UUID | None
     limit_fen: int | None
     starts_at: int
 
@@ -123,9 +123,7 @@ def rows(
         event = standing(kept, now)
         if event is not None:
             made.numbers.append(
-                NumberRow(
-                    msisdn=msisdn, state=event.state, epoch=event.epoch, event_id=UUID(event.id)
-                )
+                NumberRow(msisdn=msisdn, state=event.state, epoch=event.epoch, event_id=event.id)
             )
         for relation in kept.relations:
             is_live = live(relation, now, since)
@@ -133,7 +131,7 @@ def rows(
                 made.relations.append(_relation(msisdn, relation, now, wishes, used, live=is_live))
         made.bars.extend(
             BarRow(
-                msisdn=msisdn, epoch=bar.epoch, id=UUID(bar.id), scope=bar.scope, target=bar.target
+                msisdn=msisdn, epoch=bar.epoch, id=bar.id, scope=bar.scope, target=bar.target
             )
             for bar in kept.bars if bar.starts_at <= now
         )  # fmt: skip
@@ -142,10 +140,9 @@ def rows(
             key = (cap.epoch, cap.scope, cap.service_id)
             if cap.starts_at <= now and key not in seen:
                 seen.add(key)
-                service_id = None if cap.service_id is None else UUID(cap.service_id)
                 made.caps.append(
                     CapRow(
-                        msisdn=msisdn, epoch=cap.epoch, scope=cap.scope, service_id=service_id,
+                        msisdn=msisdn, epoch=cap.epoch, scope=cap.scope, service_id=cap.service_id,
                         limit_fen=cap.limit_fen,
                     )
                 )  # fmt: skip

@@ -5,7 +5,9 @@ the service's part once for all questions that share it, the number's part as th
 A decision's id is that of its pack with its place in the last 16 bits.
 """
 
+import zlib
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -14,11 +16,22 @@ import msgspec
 from spms.authorisation import number
 from spms.authorisation.dossier import Dossier
 from spms.authorisation.model import DecisionRequest, Facts, Purpose, Reason
+from spms.authorisation.number import Event, Kept, Relation
 from spms.authorisation.recorded_queries import RecordedRow
 from spms.authorisation.terms import Terms
 from spms.core.ids import new_id
 
 PLACES: Final = 1 << 16
+WORDS: Final = (
+    b"purpose price_fen sp_id sp_status restrictions service number relation spent_service_fen"
+    b" quiet caps own_caps bars rulebook_version service_month_fen total_month_fen"
+    b" category_month_fen measure cause_kind cause_id service_id id code kind status access_number"
+    b" category access_number_sp_id tariff_id tariff_version tariff_price_fen notice_id"
+    b" notice_version message active online monthly on_demand information"
+)
+"""What the terms of most packs consist of, so that they need not be spelt out in each. Part of what
+is stored: it must never be changed."""
+_encode: Final = msgspec.msgpack.Encoder(uuid_format="bytes").encode
 _new, _set = object.__new__, object.__setattr__
 _safe: Final = UUID(int=0).is_safe
 
@@ -26,7 +39,6 @@ _safe: Final = UUID(int=0).is_safe
 class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One decision."""
 
-    msisdn: str
     terms: int
     """Which of the pack's."""
     price_fen: int
@@ -34,17 +46,21 @@ class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):
     link_id: str | None
     reasons: tuple[Reason, ...]
     subscription_id: UUID | None
-    kept: str | None
-    """What the database kept about the number. None: nothing."""
+    event: Event | None
+    """By which the number was what it was."""
+    relation: Relation | None
+    """That was judged."""
+    kept: Kept | None = None
+    """Instead of these two, all that was kept about a number that is not like most."""
     used: tuple[UUID, ...] = ()
-    """The relations among them that had licensed their one charge."""
+    """The orders among its relations that had licensed their one charge."""
 
 
 class Body(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What is stored."""
 
     service_codes: tuple[str, ...]
-    terms: tuple[msgspec.Raw, ...]
+    terms: tuple[bytes, ...]
     orders_since: datetime
     items: tuple[Item, ...]
 
@@ -53,10 +69,12 @@ class PackRow(msgspec.Struct, frozen=True, kw_only=True):
     """A pack as it is stored."""
 
     sp_id: UUID
-    decided_at: datetime
     id: UUID
+    decided_at: datetime
     decisions: int
-    allowed: list[str]
+    numbers: str
+    denied: list[int]
+    """Places from 1."""
     body: bytes
     requested_by: str
 
@@ -64,52 +82,53 @@ class PackRow(msgspec.Struct, frozen=True, kw_only=True):
 class Pack:
     """A pack that is being made."""
 
+    __slots__ = ("_first", "_places", "actor", "denied", "items", "numbers", "sp_id")
+
     def __init__(self, sp_id: UUID, actor: str) -> None:
         """Begin, when what it will rest on has been read: that has smaller ids."""
         self.sp_id, self.actor = sp_id, actor
         self._first = new_id().int & -PLACES
-        self._terms: dict[int, int] = {}
-        self._codes: list[str] = []
-        self._packed: list[msgspec.Raw] = []
-        self._items: list[Item] = []
-        self._allowed: list[str] = []
+        self._places: dict[Terms, int] = {}
+        self.items: list[Item] = []
+        self.numbers: list[str] = []
+        self.denied: list[int] = []
 
-    @property
-    def full(self) -> bool:
-        """Whether there is no place left."""
-        return len(self._items) == PLACES
+    def place(self, terms: Terms) -> int:
+        """Return which of the pack's terms these are."""
+        found = self._places.get(terms)
+        if found is None:
+            found = self._places[terms] = len(self._places)
+        return found
 
-    def add(
-        self, asked: DecisionRequest, terms: Terms, reasons: tuple[Reason, ...],
-        subscription_id: UUID | None, kept: str | None, used: tuple[UUID, ...] = (),
-    ) -> UUID:  # fmt: skip
+    def add(self, msisdn: str, item: Item) -> UUID:
         """Add a decision; return its id."""
-        place = self._terms.get(id(terms))
-        if place is None:
-            place = self._terms[id(terms)] = len(self._codes)
-            self._codes.append(asked.service_code)
-            self._packed.append(msgspec.Raw(terms.packed))
         made = _new(UUID)
-        _set(made, "int", self._first + len(self._items))
+        _set(made, "int", self._first + len(self.items))
         _set(made, "is_safe", _safe)
-        if not reasons:
-            self._allowed.append(asked.msisdn)
-        self._items.append(
-            Item(
-                asked.msisdn, place, asked.price_fen, asked.access_number, asked.link_id, reasons,
-                subscription_id, kept, used,
-            )
-        )  # fmt: skip
+        self.items.append(item)
+        self.numbers.append(msisdn)
+        if item.reasons:
+            self.denied.append(len(self.items))
         return made
 
     def row(self, *, now: datetime, orders_since: datetime) -> PackRow:
         """Return what is to be stored."""
-        body = Body(tuple(self._codes), tuple(self._packed), orders_since, tuple(self._items))
-        return PackRow(
-            sp_id=self.sp_id, decided_at=now, id=UUID(int=self._first),
-            decisions=len(self._items), allowed=self._allowed,
-            body=msgspec.msgpack.encode(body), requested_by=self.actor,
+        body = Body(
+            tuple([terms.service_code for terms in self._places]),
+            tuple([stored(terms) for terms in self._places]), orders_since, tuple(self.items),
         )  # fmt: skip
+        return PackRow(
+            sp_id=self.sp_id, id=UUID(int=self._first), decided_at=now,
+            decisions=len(self.items), numbers=",".join(self.numbers), denied=self.denied,
+            body=_encode(body), requested_by=self.actor,
+        )  # fmt: skip
+
+
+@lru_cache(maxsize=10_000)
+def stored(terms: Terms) -> bytes:
+    """Write terms as a pack holds them."""
+    packer = zlib.compressobj(9, zdict=WORDS)
+    return packer.compress(_encode(terms.base)) + packer.flush()
 
 
 def pack_id(decision_id: UUID) -> UUID:
@@ -124,32 +143,38 @@ _facts: Final = msgspec.msgpack.Decoder(Facts)
 def opened(row: PackRow) -> list[RecordedRow]:
     """Return the decisions of a pack in their order."""
     body = _body.decode(row.body)
-    terms = [Terms(_facts.decode(raw)) for raw in body.terms]
+    terms = [
+        Terms(_facts.decode(zlib.decompressobj(zdict=WORDS).decompress(packed)), code)
+        for packed, code in zip(body.terms, body.service_codes, strict=True)
+    ]
+    numbers = row.numbers.split(",")
     return [
-        _recorded(row, body, place, item, terms[item.terms])
+        _recorded(row, place, numbers[place], body, terms[item.terms])
         for place, item in enumerate(body.items)
     ]
 
 
-def _recorded(row: PackRow, body: Body, place: int, item: Item, terms: Terms) -> RecordedRow:
+def _recorded(row: PackRow, place: int, msisdn: str, body: Body, terms: Terms) -> RecordedRow:
+    item = body.items[place]
     asked = DecisionRequest(
-        purpose=Purpose.MESSAGE, msisdn=item.msisdn, service_code=body.service_codes[item.terms],
+        purpose=Purpose.MESSAGE, msisdn=msisdn, service_code=terms.service_code,
         price_fen=item.price_fen, access_number=item.access_number, link_id=item.link_id,
     )  # fmt: skip
-    kept = [] if item.kept is None else [(item.msisdn, number.read(item.kept))]
+    kept = item.kept or Kept(
+        () if item.event is None else (item.event,),
+        () if item.relation is None else (item.relation,), (), (),
+    )  # fmt: skip
     rows = number.rows(
-        kept, {}, frozenset(item.used), at=row.decided_at,
+        [(msisdn, kept)], {}, frozenset(item.used), at=row.decided_at,
         orders_since=body.orders_since,
     )  # fmt: skip
+    service = terms.base.service
     return RecordedRow(
-        msisdn=item.msisdn, decided_at=row.decided_at, id=UUID(int=row.id.int + place),
-        purpose=Purpose.MESSAGE, sp_id=row.sp_id, service_id=_service_id(terms.base),
+        msisdn=msisdn, decided_at=row.decided_at, id=UUID(int=row.id.int + place),
+        purpose=Purpose.MESSAGE, sp_id=row.sp_id,
+        service_id=None if service is None else service.id,
         service_code=asked.service_code, access_number=item.access_number,
         price_fen=item.price_fen, allowed=not item.reasons, reasons=item.reasons,
-        subscription_id=item.subscription_id,
-        rulebook_version=terms.base.rulebook_version, facts=Dossier(rows, {}).facts(terms, asked),
+        subscription_id=item.subscription_id, rulebook_version=terms.base.rulebook_version,
+        facts=Dossier(rows, {}).facts(terms, asked),
     )  # fmt: skip
-
-
-def _service_id(facts: Facts) -> UUID | None:
-    return None if facts.service is None else facts.service.id

@@ -11,9 +11,9 @@ from uuid import UUID
 
 from spms.authorisation import number, queries, terms
 from spms.authorisation.dossier import Dossier, MonthRow
-from spms.authorisation.model import Decision, DecisionRequest, Facts, Purpose, Reason
+from spms.authorisation.model import Decision, DecisionRequest, Facts, Purpose
 from spms.authorisation.number import Kept
-from spms.authorisation.packs import Pack, PackRow
+from spms.authorisation.packs import Item, Pack, PackRow
 from spms.authorisation.reservation_model import Ask
 from spms.authorisation.round_queries import Gathered
 from spms.authorisation.rules import judge
@@ -29,6 +29,16 @@ def orders_since(standing: Standing, at: datetime) -> datetime:
     return at - timedelta(hours=standing.rules(at).consent.on_demand_hours)
 
 
+class Asker:
+    """Who asks in a round: an SP by one of its hands."""
+
+    __slots__ = ("actor", "pack", "sp_id", "terms")
+
+    def __init__(self, sp_id: UUID, actor: str, known: dict[str, Terms]) -> None:
+        self.sp_id, self.actor, self.terms = sp_id, actor, known
+        self.pack = Pack(sp_id, actor)
+
+
 class Round:
     """What is decided at one instant, and what is to be recorded of it."""
 
@@ -41,20 +51,30 @@ class Round:
         self._then = terms.then(standing, now)
         self._orders_since = orders_since(standing, now)
         self._at, self._since = number.instant(now), number.instant(self._orders_since)
-        self._texts = dict(zip(numbers, read.kept, strict=True))
-        self._known: dict[str, Kept] = {}
-        self._charged = [(msisdn, self._kept(msisdn)) for msisdn in charged]
-        self._dossier = self._of(self._charged, read.months)
-        self._packs: dict[tuple[UUID, str], Pack] = {}
-        self._full: list[Pack] = []
+        decode = number.read
+        self._kept = {
+            msisdn: NOTHING if text is None else decode(text)
+            for msisdn, text in zip(numbers, read.kept, strict=True)
+        }
+        self._dossier = self._of([(msisdn, self._kept[msisdn]) for msisdn in charged], read.months)
+        self._askers: list[Asker] = []
         self.decided: list[queries.Decided] = []
 
-    def decide(self, ask: Ask, sp_id: UUID, actor: str) -> Decision:
+    def asker(self, sp_id: UUID, actor: str) -> Asker:
+        """Enter somebody who asks in this round."""
+        made = Asker(sp_id, actor, self._then.of(sp_id))
+        self._askers.append(made)
+        return made
+
+    def decide(self, ask: Ask, asker: Asker) -> Decision:
         """Decide about one question of an SP."""
-        held = self._then.terms(sp_id, ask.request.service_code)
-        if ask.request.purpose is Purpose.CHARGE:
-            return self._charge(ask, held, sp_id, actor)
-        return self._message(ask.request, held, sp_id, actor)
+        asked = ask.request
+        held = asker.terms.get(asked.service_code)
+        if held is None:
+            held = self._then.terms(asker.sp_id, asked.service_code)
+        if asked.purpose is Purpose.CHARGE:
+            return self._charge(ask, held, asker)
+        return self._message(asked, held, asker)
 
     def charged(self) -> list[MonthRow]:
         """Return the months that allowed charges have changed, each with its next turn."""
@@ -63,16 +83,9 @@ class Round:
     def packs(self) -> list[PackRow]:
         """Return the decisions about messages as they are to be stored."""
         return [
-            pack.row(now=self._now, orders_since=self._orders_since)
-            for pack in (*self._full, *self._packs.values())
-        ]
-
-    def _kept(self, msisdn: str) -> Kept:
-        found = self._known.get(msisdn)
-        if found is None:
-            text = self._texts[msisdn]
-            found = self._known[msisdn] = NOTHING if text is None else number.read(text)
-        return found
+            asker.pack.row(now=self._now, orders_since=self._orders_since)
+            for asker in self._askers if asker.pack.items
+        ]  # fmt: skip
 
     def _of(self, numbers: list[tuple[str, Kept]], months: list[MonthRow]) -> Dossier:
         rows = number.rows(
@@ -82,7 +95,7 @@ class Round:
         rows.months.extend(months)
         return Dossier(rows, self._then.categories)
 
-    def _charge(self, ask: Ask, held: Terms, sp_id: UUID, actor: str) -> Decision:
+    def _charge(self, ask: Ask, held: Terms, asker: Asker) -> Decision:
         facts = self._dossier.facts(held, ask.request)
         reasons = judge(facts, facts.caps)
         decision = Decision(
@@ -95,66 +108,72 @@ class Round:
         expires_at = self._now + timedelta(minutes=self._then.rules.hold.minutes)
         self.decided.append(
             queries.Decided(
-                ask=ask, sp_id=sp_id, actor=actor, facts=facts, decision=decision,
+                ask=ask, sp_id=asker.sp_id, actor=asker.actor, facts=facts, decision=decision,
                 uses_order=uses_order, expires_at=expires_at,
             )
         )  # fmt: skip
         return decision
 
-    def _message(self, asked: DecisionRequest, held: Terms, sp_id: UUID, actor: str) -> Decision:
-        kept = self._kept(asked.msisdn)
-        reasons, relation_id, used = self._judged(asked, held, kept)
-        pack = self._packs.get((sp_id, actor))
-        if pack is None or pack.full:
-            if pack is not None:
-                self._full.append(pack)
-            pack = self._packs[sp_id, actor] = Pack(sp_id, actor)
+    def _message(self, asked: DecisionRequest, held: Terms, asker: Asker) -> Decision:
+        kept = self._kept[asked.msisdn]
+        if held.monthly and asked.link_id is None and not kept.bars and not kept.caps:
+            return self._alike(asked, held, asker, kept)
+        facts = self._facts(asked, held, kept)
+        reasons = judge(facts, facts.caps)
+        relation_id = None if facts.relation is None else facts.relation.id
+        item = Item(
+            asker.pack.place(held), asked.price_fen, asked.access_number, asked.link_id, reasons,
+            relation_id, None, None, kept,
+            tuple(one.id for one in kept.relations if one.id in self._read.used),
+        )  # fmt: skip
         return Decision(
-            id=pack.add(asked, held, reasons, relation_id, self._texts[asked.msisdn], used),
-            allowed=not reasons, reasons=reasons, subscription_id=relation_id,
-            decided_at=self._now,
+            id=asker.pack.add(asked.msisdn, item), allowed=not reasons, reasons=reasons,
+            subscription_id=relation_id, decided_at=self._now,
         )  # fmt: skip
 
-    def _judged(
-        self, asked: DecisionRequest, held: Terms, kept: Kept
-    ) -> tuple[tuple[Reason, ...], UUID | None, tuple[UUID, ...]]:
-        """Return the reasons, the relation, and the used orders among those of the number."""
+    def _facts(self, asked: DecisionRequest, held: Terms, kept: Kept) -> Facts:
+        return self._of([(asked.msisdn, kept)], []).facts(held, asked)
 
-        def facts() -> Facts:
-            return self._of([(asked.msisdn, kept)], []).facts(held, asked)
+    def _alike(self, asked: DecisionRequest, held: Terms, asker: Asker, kept: Kept) -> Decision:
+        """Decide about a number that is like most: it bars and caps nothing.
 
-        alike = self._alike(asked, held, kept)
-        if alike is not None:
-            shape, relation_id = alike
-            return held.reasons(shape, facts), relation_id, ()
-        made = facts()
-        used = tuple(one.id for one in kept.relations if one.id in self._read.used)
-        return judge(made, made.caps), made.relation.id if made.relation else None, used
-
-    def _alike(
-        self, asked: DecisionRequest, held: Terms, kept: Kept
-    ) -> tuple[Shape, UUID | None] | None:
-        """Return everything a check of a message may look at beyond its terms, and the relation.
-
-        None where the number is not like most: it bars or caps something, or it is about an order.
+        The shape is everything that a check of a message may look at beyond the terms. Of all
+        numbers and questions that share it, one is judged.
         """
-        if not held.monthly or asked.link_id is not None or kept.bars or kept.caps:
-            return None
-        event = number.standing(kept, self._at)
-        if event is None:
-            return (asked.price_fen, asked.access_number), None
-        chosen, is_live = None, False
-        for relation in kept.relations:
-            if relation.service_id == held.service_key and relation.epoch == event.epoch:
-                found = number.live(relation, self._at, self._since)
-                if found or (found is False and chosen is None):
-                    chosen, is_live = relation, found
+        at = self._at
+        event = number.standing(kept, at)
+        relation, is_live = None, False
+        if event is not None:
+            key, epoch = held.service_key, event.epoch
+            for one in kept.relations:
+                if one.service_id == key and one.epoch == epoch:
+                    found = number.live(one, at, self._since)
                     if found:
+                        relation, is_live = one, True
                         break
-        if chosen is None:
-            return (asked.price_fen, asked.access_number, event.state), None
-        free = chosen.charge_from is not None and chosen.charge_from > self._at
-        return (
-            asked.price_fen, asked.access_number, event.state, is_live, chosen.price_fen,
-            chosen.consent_kind, chosen.consent_price_fen, free,
-        ), chosen.id  # fmt: skip
+                    if found is False and relation is None:
+                        relation = one
+        relation_id: UUID | None
+        shape: Shape
+        if relation is None:
+            relation_id = None
+            shape = (asked.price_fen, asked.access_number, event and event.state)
+        else:
+            relation_id = relation.id
+            shape = (
+                asked.price_fen, asked.access_number, event and event.state, is_live,
+                relation.price_fen, relation.consent_kind, relation.consent_price_fen,
+                relation.charge_from is not None and relation.charge_from > at,
+            )  # fmt: skip
+        reasons = held.judged.get(shape)
+        if reasons is None:
+            reasons = held.judge(shape, self._facts(asked, held, kept))
+        pack = asker.pack
+        item = Item(
+            pack.place(held), asked.price_fen, asked.access_number, None, reasons, relation_id,
+            event, relation,
+        )  # fmt: skip
+        return Decision(
+            id=pack.add(asked.msisdn, item), allowed=not reasons, reasons=reasons,
+            subscription_id=relation_id, decided_at=self._now,
+        )  # fmt: skip

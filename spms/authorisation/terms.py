@@ -4,12 +4,9 @@ Worked out once, not with each question. What is left to a question are the numb
 most numbers are alike in what a decision looks at: of those that are, one is judged.
 """
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 from uuid import UUID
-
-import msgspec
 
 from spms.authorisation.model import Facts, Purpose, Reason
 from spms.authorisation.rules import judge
@@ -26,30 +23,26 @@ Shape = tuple[object, ...]
 class Terms:
     """Of one SP and one service code, at any instant within a span in which nothing changes."""
 
-    __slots__ = ("_judged", "base", "monthly", "packed", "service_id", "service_key")
+    __slots__ = ("base", "judged", "monthly", "service_code", "service_id", "service_key")
 
-    def __init__(self, base: Facts) -> None:
+    def __init__(self, base: Facts, service_code: str) -> None:
         """Take the facts of a question that says nothing and is about nobody."""
-        self.base = base
+        self.base, self.service_code = base, service_code
         service = base.service
         own = service is not None and service.sp_id == base.sp_id
         self.service_id = service.id if own and service is not None else None
         """None: no service of this SP."""
         self.service_key = str(self.service_id)
         self.monthly = own and service is not None and service.kind == "monthly"
-        self.packed = msgspec.msgpack.encode(base)
-        self._judged: dict[Shape, tuple[Reason, ...]] = {}
+        self.judged: dict[Shape, tuple[Reason, ...]] = {}
+        """The reasons against a question of a shape. A shape holds everything about question and
+        number that any check may look at."""
 
-    def reasons(self, shape: Shape, facts: Callable[[], Facts]) -> tuple[Reason, ...]:
-        """Return the reasons against a question of a shape; the facts are made if it is new.
-
-        The shape must hold everything about question and number that any check may look at.
-        """
-        found = self._judged.get(shape)
-        if found is None:
-            if len(self._judged) >= SHAPES_MAX:
-                self._judged.clear()
-            found = self._judged[shape] = judge(made := facts(), made.caps)
+    def judge(self, shape: Shape, facts: Facts) -> tuple[Reason, ...]:
+        """Judge the facts of a shape that has not come yet, and remember the reasons."""
+        if len(self.judged) >= SHAPES_MAX:
+            self.judged.clear()
+        found = self.judged[shape] = judge(facts, facts.caps)
         return found
 
 
@@ -62,16 +55,23 @@ class Then:
         self.rules = standing.rules(at)
         self.categories = standing.categories
         self._quiet = self.rules.push.quiet(at.astimezone(SHANGHAI).hour)
-        self._terms: dict[tuple[UUID, str], Terms] = {}
+        self._terms: dict[UUID, dict[str, Terms]] = {}
+        self._size = 0
 
     def terms(self, sp_id: UUID, service_code: str) -> Terms:
         """Return what holds for an SP's questions about a service."""
-        found = self._terms.get((sp_id, service_code))
+        known = self.of(sp_id)
+        found = known.get(service_code)
         if found is None:
-            if len(self._terms) >= TERMS_MAX:
-                self._terms.clear()
-            found = self._terms[sp_id, service_code] = self._make(sp_id, service_code)
+            found = known[service_code] = self._make(sp_id, service_code)
+            self._size += 1
         return found
+
+    def of(self, sp_id: UUID) -> dict[str, Terms]:
+        """Return what is known already of an SP's terms."""
+        if self._size >= TERMS_MAX:
+            self._terms, self._size = {}, 0
+        return self._terms.setdefault(sp_id, {})
 
     def _make(self, sp_id: UUID, service_code: str) -> Terms:
         service = self._standing.service(service_code, self._at)
@@ -85,7 +85,8 @@ class Then:
                 ),
                 service=service, quiet=self._quiet, caps=self.rules.cap,
                 rulebook_version=self.rules.version,
-            )
+            ),
+            service_code,
         )  # fmt: skip
 
 

@@ -81,9 +81,10 @@ MESSAGES = """
                AND ($5::uuid IS NULL OR a.sp_id = $5)
              GROUP BY a.sp_id
             UNION ALL
-            SELECT p.sp_id, sum(cardinality(p.allowed))
+            SELECT p.sp_id, sum(p.decisions - cardinality(p.denied))
               FROM decision_pack p
-             WHERE p.decided_at >= $1 AND p.decided_at < $2 AND cardinality(p.allowed) > 0
+             WHERE p.decided_at >= $1 AND p.decided_at < $2
+               AND p.decisions > cardinality(p.denied)
                AND ($5::uuid IS NULL OR p.sp_id = $5)
              GROUP BY p.sp_id) mt
      GROUP BY sp_id
@@ -165,8 +166,12 @@ SILENT = """
            SELECT sp_id, msisdn FROM authorisation
             WHERE decided_at >= $1 AND decided_at < $2 AND purpose = 'message' AND allowed
            UNION
-           SELECT sp_id, unnest(allowed) FROM decision_pack
-            WHERE decided_at >= $1 AND decided_at < $2) u
+           SELECT p.sp_id, asked.msisdn
+             FROM decision_pack p
+            CROSS JOIN LATERAL unnest(string_to_array(p.numbers, ','))
+                  WITH ORDINALITY AS asked (msisdn, place)
+            WHERE p.decided_at >= $1 AND p.decided_at < $2
+              AND asked.place <> ALL (p.denied)) u
         ON u.sp_id = p.sp_id AND u.msisdn = p.msisdn
      GROUP BY p.sp_id
 """
