@@ -180,6 +180,7 @@ async def serve(url: str, fd: int, most: int) -> None:
         engine.ROUNDS_AT_ONCE = settings.pool_size  # type: ignore[misc] - as requests would run
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", server_header=False,
+        proxy_headers=False,
         ws_max_size=65_536, loop="none",
     )  # fmt: skip
     print("ready", flush=True)  # noqa: T201 - whoever started it waits for this

@@ -93,9 +93,10 @@ class Engine:
         Raises the question's own refusal (`Unauthenticated`, `Forbidden`, `ReferenceReused`), and
         `Unavailable` when too many wait or the database cannot answer now.
         """
-        (told,) = await self.decide_all((ask,))
-        if isinstance(told, Answer):
+        (told,) = await self._wait((ask,))
+        if type(told) is Answer:
             return told
+        assert isinstance(told, Exception)  # noqa: S101 - what else there is
         raise told
 
     async def decide_all(self, asks: Sequence[Ask]) -> list[Told]:
@@ -103,6 +104,9 @@ class Engine:
 
         They may be decided in several rounds. Raises `Unavailable` when too many wait.
         """
+        return await self._wait(asks)
+
+    def _wait(self, asks: Sequence[Ask]) -> asyncio.Future[list[Told]]:
         asker = asks[0].token or asks[0].sp_id
         own = self._sizes.get(asker, 0) + len(asks)
         if self.waiting + len(asks) > WAITING_MAX or own > WAITING_EACH_MAX:
@@ -113,7 +117,7 @@ class Engine:
         self.waiting += len(asks)
         if self._running < ROUNDS_AT_ONCE:
             self._start()
-        return await group.answered
+        return group.answered
 
     def _start(self) -> None:
         self._running += 1

@@ -26,7 +26,7 @@ READ = """
           JOIN credential c ON c.id = t.credential_id
          WHERE t.expires_at > $4 AND t.revoked_at IS NULL AND c.revoked_at IS NULL) a) AS actors,
     (SELECT array_agg(k.body ORDER BY asked.n)
-       FROM unnest($1::text[]) WITH ORDINALITY AS asked (msisdn, n)
+       FROM unnest(string_to_array($1, ',')) WITH ORDINALITY AS asked (msisdn, n)
        LEFT JOIN number_standing k ON k.msisdn = asked.msisdn) AS kept,
     (SELECT json_agg(m) FROM (
         SELECT k.msisdn, k.by_service, k.turn
@@ -71,7 +71,10 @@ async def gather(
     are asked about an order, which orders are used. `tokens` are SHA-256 of the bearer tokens of
     those who ask.
     """
-    row = await read.fetchrow(READ, numbers, charged, tokens, at, business_month(at), ordering)
+    # One text instead of an array: that is quicker to send than its elements one by one.
+    row = await read.fetchrow(
+        READ, ",".join(numbers), charged, tokens, at, business_month(at), ordering
+    )
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
     wishes: Wishes = {}
     for msisdn, received_at in decoded(row["wishes"], tuple[str, datetime]):

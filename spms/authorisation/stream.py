@@ -218,7 +218,8 @@ def _ask(asked: Decide | Reserve, token: bytes) -> Ask:
 
 
 def _reply(asked: Frame, told: Told) -> Reply:
-    if not isinstance(told, Answer):
+    if type(told) is not Answer:
+        assert isinstance(told, Exception)  # noqa: S101 - what else there is
         return _failed(asked, told)
     return Reply(id=asked.id, answer=told.decision if type(asked) is Decide else told)
 
