@@ -8,7 +8,7 @@ A decision's id is that of its pack with its place in the last 16 bits.
 import zlib
 from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -56,6 +56,11 @@ class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The orders among its relations that had licensed their one charge."""
 
 
+REASONS: Final = Item.__struct_fields__.index("reasons")
+Written = tuple[Any, ...]
+"""The values of an `Item`, in order: what is made for each question is made no dearer than it must."""
+
+
 class Body(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What is stored."""
 
@@ -89,7 +94,7 @@ class Pack:
         self.sp_id, self.actor = sp_id, actor
         self._first = new_id().int & -PLACES
         self._places: dict[Terms, int] = {}
-        self.items: list[Item] = []
+        self.items: list[Written] = []
         self.numbers: list[str] = []
         self.denied: list[int] = []
 
@@ -100,22 +105,23 @@ class Pack:
             found = self._places[terms] = len(self._places)
         return found
 
-    def add(self, msisdn: str, item: Item) -> UUID:
+    def add(self, msisdn: str, item: Written) -> UUID:
         """Add a decision; return its id."""
-        made = _new(UUID)
-        _set(made, "int", self._first + len(self.items))
+        made, items = _new(UUID), self.items
+        _set(made, "int", self._first + len(items))
         _set(made, "is_safe", _safe)
-        self.items.append(item)
+        items.append(item)
         self.numbers.append(msisdn)
-        if item.reasons:
-            self.denied.append(len(self.items))
+        if item[REASONS]:
+            self.denied.append(len(items))
         return made
 
     def row(self, *, now: datetime, orders_since: datetime) -> PackRow:
         """Return what is to be stored."""
-        body = Body(
-            tuple([terms.service_code for terms in self._places]),
-            tuple([stored(terms) for terms in self._places]), orders_since, tuple(self.items),
+        places = list(self._places)
+        body = (
+            [terms.service_code for terms in places], [stored(terms) for terms in places],
+            orders_since, self.items,
         )  # fmt: skip
         return PackRow(
             sp_id=self.sp_id, id=UUID(int=self._first), decided_at=now,

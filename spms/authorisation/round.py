@@ -12,8 +12,8 @@ from uuid import UUID
 from spms.authorisation import number, queries, terms
 from spms.authorisation.dossier import Dossier, MonthRow
 from spms.authorisation.model import Decision, DecisionRequest, Facts, Purpose
-from spms.authorisation.number import Kept
-from spms.authorisation.packs import Item, Pack, PackRow
+from spms.authorisation.number import Event, Kept, Relation
+from spms.authorisation.packs import Pack, PackRow
 from spms.authorisation.reservation_model import Ask
 from spms.authorisation.round_queries import Gathered
 from spms.authorisation.rules import judge
@@ -114,17 +114,15 @@ class Round:
         )  # fmt: skip
         return decision
 
-    def _message(self, asked: DecisionRequest, held: Terms, asker: Asker) -> Decision:
-        kept = self._kept[asked.msisdn]
-        if held.monthly and asked.link_id is None and not kept.bars and not kept.caps:
-            return self._alike(asked, held, asker, kept)
+    def _unlike(self, asked: DecisionRequest, held: Terms, asker: Asker, kept: Kept) -> Decision:
+        """Decide about a number that bars or caps something, or about an order."""
         facts = self._facts(asked, held, kept)
         reasons = judge(facts, facts.caps)
         relation_id = None if facts.relation is None else facts.relation.id
-        item = Item(
+        used = tuple(one.id for one in kept.relations if one.id in self._read.used)
+        item = (
             asker.pack.place(held), asked.price_fen, asked.access_number, asked.link_id, reasons,
-            relation_id, None, None, kept,
-            tuple(one.id for one in kept.relations if one.id in self._read.used),
+            relation_id, None, None, kept, used,
         )  # fmt: skip
         return Decision(
             id=asker.pack.add(asked.msisdn, item), allowed=not reasons, reasons=reasons,
@@ -134,26 +132,16 @@ class Round:
     def _facts(self, asked: DecisionRequest, held: Terms, kept: Kept) -> Facts:
         return self._of([(asked.msisdn, kept)], []).facts(held, asked)
 
-    def _alike(self, asked: DecisionRequest, held: Terms, asker: Asker, kept: Kept) -> Decision:
-        """Decide about a number that is like most: it bars and caps nothing.
+    def _message(self, asked: DecisionRequest, held: Terms, asker: Asker) -> Decision:
+        """Decide about a message.
 
-        The shape is everything that a check of a message may look at beyond the terms. Of all
-        numbers and questions that share it, one is judged.
+        Most numbers bar and cap nothing. For these the shape is everything that a check may look at
+        beyond the terms: of all numbers and questions that share it, one is judged.
         """
-        at = self._at
-        event = number.standing(kept, at)
-        relation, is_live = None, False
-        if event is not None:
-            key, epoch = held.service_key, event.epoch
-            for one in kept.relations:
-                if one.service_id == key and one.epoch == epoch:
-                    found = number.live(one, at, self._since)
-                    if found:
-                        relation, is_live = one, True
-                        break
-                    if found is False and relation is None:
-                        relation = one
-        relation_id: UUID | None
+        kept = self._kept[asked.msisdn]
+        if not held.monthly or kept.bars or kept.caps or asked.link_id is not None:
+            return self._unlike(asked, held, asker, kept)
+        event, relation, is_live = self._chosen(held, kept)
         shape: Shape
         if relation is None:
             relation_id = None
@@ -163,13 +151,13 @@ class Round:
             shape = (
                 asked.price_fen, asked.access_number, event and event.state, is_live,
                 relation.price_fen, relation.consent_kind, relation.consent_price_fen,
-                relation.charge_from is not None and relation.charge_from > at,
+                relation.charge_from is not None and relation.charge_from > self._at,
             )  # fmt: skip
         reasons = held.judged.get(shape)
         if reasons is None:
             reasons = held.judge(shape, self._facts(asked, held, kept))
         pack = asker.pack
-        item = Item(
+        item = (
             pack.place(held), asked.price_fen, asked.access_number, None, reasons, relation_id,
             event, relation,
         )  # fmt: skip
@@ -177,3 +165,19 @@ class Round:
             id=pack.add(asked.msisdn, item), allowed=not reasons, reasons=reasons,
             subscription_id=relation_id, decided_at=self._now,
         )  # fmt: skip
+
+    def _chosen(self, held: Terms, kept: Kept) -> tuple[Event | None, Relation | None, bool]:
+        """Return what the number is by, and its relation with a monthly service, live or waiting."""
+        at = self._at
+        event = number.standing(kept, at)
+        if event is None:
+            return None, None, False
+        waiting, key, epoch = None, held.service_key, event.epoch
+        for one in kept.relations:
+            if one.service_id == key and one.epoch == epoch:
+                found = number.live(one, at, self._since)
+                if found:
+                    return event, one, True
+                if found is False and waiting is None:
+                    waiting = one
+        return event, waiting, False
