@@ -77,10 +77,11 @@ def orders_since(standing: Standing, at: datetime) -> datetime:
 
 
 async def _decide(tx: Connection, asks: Sequence[Ask], now: datetime) -> list[Outcome]:
+    standing, gathered, tokens = await _gather(tx, asks, now)
+    # Not before the facts: a reservation that these already count must be found under its name.
     kept = await reservation_queries.kept(
         tx, [(ask.request.msisdn, ask.reference) for ask in asks if ask.reference is not None]
     )
-    standing, gathered, tokens = await _gather(tx, asks, now)
     dossier = Dossier(gathered.rows, standing, now)
     actors = {tokens[row.n]: row for row in gathered.actors}
     outcomes: list[Outcome] = []

@@ -196,6 +196,16 @@ def _order(facts: Facts) -> str:
     return f"Order {facts.relation.id} has not licensed a charge before."
 
 
+def _month(facts: Facts) -> str:
+    if facts.purpose == Purpose.MESSAGE:
+        return FREE
+    if facts.service is None or facts.service.kind != "monthly":
+        return "Only a monthly service is charged once a month."
+    if facts.spent_service_fen:
+        return f"{yuan(facts.spent_service_fen)} yuan were charged or held for this month before."
+    return "Nothing was charged or held for this month before."
+
+
 def _service_cap(facts: Facts) -> str:
     if facts.purpose == Purpose.MESSAGE:
         return FREE
@@ -276,6 +286,7 @@ SENTENCES: Final[dict[Reason, Callable[[Facts], str]]] = {
     Reason.LEAVE_RECEIVED: _leave_received,
     Reason.TRIAL: _trial,
     Reason.ORDER_USED: _order,
+    Reason.MONTH_USED: _month,
     Reason.QUIET_HOURS: _quiet,
     Reason.CAP_SERVICE: _service_cap,
     Reason.CAP_CATEGORY: _category_cap,

@@ -63,6 +63,8 @@ class Reason(StrEnum):
     """A wish to leave came in and is not carried out yet: nothing is charged from its receipt."""
     TRIAL = "trial"
     ORDER_USED = "order_used"
+    MONTH_USED = "month_used"
+    """A monthly service is charged once a business month; a charge that is held counts as well."""
     QUIET_HOURS = "quiet_hours"
     """A message nobody asked for, at an hour at which the operator lets people sleep."""
     CAP_SERVICE = "cap_service"

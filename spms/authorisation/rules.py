@@ -204,6 +204,13 @@ def _order_unused(facts: Facts, _: CapRules) -> Outcome:
     return not facts.relation.used
 
 
+def _month_unused(facts: Facts, _: CapRules) -> Outcome:
+    """A month is paid once. What was given back leaves it unpaid again."""
+    if not _owed(facts) or facts.service is None or facts.service.kind != "monthly":
+        return None
+    return facts.spent_service_fen == 0
+
+
 def _awake(facts: Facts, _: CapRules) -> Outcome:
     """What comes with a subscription by itself can wait; an order is answered at any hour."""
     if facts.purpose != Purpose.MESSAGE or not _own_service(facts):
@@ -245,13 +252,12 @@ def _waiting(facts: Facts) -> bool:
     return facts.relation is not None and not facts.relation.live
 
 
+def _owed(facts: Facts) -> bool:
+    return facts.purpose == Purpose.CHARGE and facts.relation is not None and facts.relation.live
+
+
 def _caps_matter(facts: Facts, rules: CapRules) -> bool:
-    return (
-        facts.purpose == Purpose.CHARGE
-        and facts.relation is not None
-        and facts.relation.live
-        and _price_agreed(facts, rules) is True
-    )
+    return _owed(facts) and _price_agreed(facts, rules) is True
 
 
 CHECKS: Final[dict[Reason, Callable[[Facts, CapRules], Outcome]]] = {
@@ -275,6 +281,7 @@ CHECKS: Final[dict[Reason, Callable[[Facts, CapRules], Outcome]]] = {
     Reason.LEAVE_RECEIVED: _no_leave_received,
     Reason.TRIAL: _trial_over,
     Reason.ORDER_USED: _order_unused,
+    Reason.MONTH_USED: _month_unused,
     Reason.QUIET_HOURS: _awake,
     Reason.CAP_SERVICE: _within_service_cap,
     Reason.CAP_CATEGORY: _within_category_cap,

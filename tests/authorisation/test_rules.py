@@ -103,9 +103,14 @@ ALLOWED = {
     "the agreed price while the new tariff has no notice": {
         "service": service(tariff_price_fen=1000, notice_id=None, notice_version=None),
     },
-    "the last fen under the service cap": {"spent_service_fen": 2200, "spent_total_fen": 2200},
+    "the last fen under the service cap": {
+        "service": ON_DEMAND, "relation": ORDER, "spent_service_fen": 2200,
+        "spent_total_fen": 2200,
+    },
+    "a month of which other services were charged": {"spent_total_fen": 2200},
     "the last fen under the total cap": {"spent_total_fen": 9200},
     "above the operator's caps, within her own": {
+        "service": ON_DEMAND, "relation": ORDER,
         "spent_service_fen": 2201, "spent_total_fen": 9201,
         "own_caps": OwnCaps(service_month_fen=3001, total_month_fen=10_001),
     },
@@ -177,7 +182,17 @@ ALONE = [
     ("cap_category", {"caps": CATEGORY_CAP, "spent_category_fen": 9201}),
     ("cap_service", {"own_caps": OwnCaps(service_month_fen=799)}),
     ("cap_total", {"own_caps": OwnCaps(total_month_fen=0)}),
-    ("cap_service", {"spent_service_fen": 2201, "spent_total_fen": 2201}),
+    (
+        "cap_service",
+        {
+            "service": ON_DEMAND,
+            "relation": ORDER,
+            "spent_service_fen": 2201,
+            "spent_total_fen": 2201,
+        },
+    ),
+    ("month_used", {"spent_service_fen": 1, "spent_total_fen": 1}),
+    ("month_used", {"spent_service_fen": 800, "spent_total_fen": 800}),
     ("cap_total", {"spent_total_fen": 9201}),
 ]
 
@@ -220,7 +235,11 @@ TOGETHER = [
             "relation": None,
         },
     ),
-    (["cap_service", "cap_total"], {"spent_service_fen": 3000, "spent_total_fen": 10_000}),
+    (
+        ["month_used", "cap_service", "cap_total"],
+        {"spent_service_fen": 3000, "spent_total_fen": 10_000},
+    ),
+    (["leave_received", "month_used"], {"leave_received_at": SINCE, "spent_service_fen": 800}),
     (
         ["order_used", "cap_service"],
         {
@@ -243,7 +262,10 @@ def test_everything_that_is_wrong_is_named_in_order(
 
 
 def test_prices_cannot_be_tried_to_learn_what_a_person_spends() -> None:
-    facts = some_facts(price_fen=900, spent_service_fen=3000, spent_total_fen=10_000)
+    facts = some_facts(
+        service=ON_DEMAND, relation=ORDER, price_fen=900, spent_service_fen=3000,
+        spent_total_fen=10_000,
+    )  # fmt: skip
     assert judge(facts, CAPS) == ("price_mismatch",)
 
 
@@ -253,7 +275,9 @@ def test_nothing_is_told_about_relations_with_another_sp() -> None:
 
 
 def test_the_rules_in_force_decide_about_caps() -> None:
-    facts = some_facts(spent_service_fen=200, spent_total_fen=200)
+    facts = some_facts(
+        service=ON_DEMAND, relation=ORDER, spent_service_fen=200, spent_total_fen=200
+    )
     assert judge(facts, CapRules(service_month_fen=1000)) == ()
     assert judge(facts, CapRules(service_month_fen=999)) == ("cap_service",)
 
@@ -338,8 +362,8 @@ def test_differences_name_the_checks_that_came_out_otherwise() -> None:
     before, after = some_facts(), some_facts(relation=None, sp_status="closed")
     assert differences(before, before) == ()
     assert set(differences(before, after)) == {
-        Reason.SP_NOT_ACTIVE, Reason.NO_CONSENT, Reason.TRIAL, Reason.CAP_SERVICE,
-        Reason.CAP_TOTAL,
+        Reason.SP_NOT_ACTIVE, Reason.NO_CONSENT, Reason.TRIAL, Reason.MONTH_USED,
+        Reason.CAP_SERVICE, Reason.CAP_TOTAL,
     }  # fmt: skip
 
 
