@@ -6,13 +6,14 @@ and everything is decided again.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
-from spms.authorisation import queries, reservation_queries, standing_queries
+from spms.authorisation import queries, quota, reservation_queries, standing_queries
 from spms.authorisation.dossier import Dossier
 from spms.authorisation.model import Decision, Purpose
 from spms.authorisation.reservation_model import Answer, Ask, Reservation, ReservationState
@@ -51,14 +52,17 @@ async def decide_all(tx: Connection, asks: Sequence[Ask], *, now: datetime) -> l
     if not asks:
         return []
     charged = {ask.request.msisdn for ask in asks if ask.request.purpose is Purpose.CHARGE}
-    if not charged:
-        return await _decide(tx, asks, now)
+    if not charged and not quota.metered(asks, await standing_queries.whole(tx), now):
+        with suppress(Raced):  # a quota was agreed just now; nothing is written yet
+            return await _decide(tx, asks, now, set())
     for attempt in range(TRIES):
+        sps = quota.metered(asks, await standing_queries.whole(tx), now)
         try:
             async with tx.transaction():
-                if attempt:
+                # Months before quotas, for everybody: so nobody waits for each other crosswise.
+                if charged and (attempt or sps):
                     await queries.hold_months(tx, charged, at=now)
-                return await _decide(tx, asks, now)
+                return await _decide(tx, asks, now, sps)
         except (Raced, asyncpg.UniqueViolationError):
             continue
     raise Unavailable("others decide about the same numbers all the time", headers=RETRY)
@@ -76,13 +80,18 @@ def orders_since(standing: Standing, at: datetime) -> datetime:
     return at - timedelta(hours=standing.rules(at).consent.on_demand_hours)
 
 
-async def _decide(tx: Connection, asks: Sequence[Ask], now: datetime) -> list[Outcome]:
+async def _decide(
+    tx: Connection, asks: Sequence[Ask], now: datetime, sps: set[UUID]
+) -> list[Outcome]:
+    meters = await quota.hold(tx, sps, now)
     standing, gathered, tokens = await _gather(tx, asks, now)
     # Not before the facts: a reservation that these already count must be found under its name.
     kept = await reservation_queries.kept(
         tx, [(ask.request.msisdn, ask.reference) for ask in asks if ask.reference is not None]
     )
-    dossier = Dossier(gathered.rows, standing, now)
+    if not quota.metered(asks, standing, now) <= sps:
+        raise Raced
+    dossier = Dossier(gathered.rows, standing, now, meters)
     actors = {tokens[row.n]: row for row in gathered.actors}
     outcomes: list[Outcome] = []
     decided: list[queries.Decided] = []
@@ -107,7 +116,10 @@ async def _decide(tx: Connection, asks: Sequence[Ask], now: datetime) -> list[Ou
             outcomes.append(answer)
         else:
             outcomes.append(_again(ask, kept[key]))
-    if decided and not await queries.add(tx, decided, dossier.charged(), now=now):
+    if decided and not (
+        await queries.add(tx, decided, dossier.charged(), now=now)
+        and await quota.write(tx, meters, now)
+    ):
         raise Raced
     return outcomes
 

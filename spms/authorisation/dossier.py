@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from spms.authorisation.content import ContentFact, look
 from spms.authorisation.model import (
     BarFact,
     DecisionRequest,
@@ -20,6 +21,7 @@ from spms.authorisation.model import (
     RelationFact,
     ServiceFact,
 )
+from spms.authorisation.quota import NO_METERS, Meters
 from spms.authorisation.rules import choose
 from spms.authorisation.standing import Standing
 from spms.core.clock import SHANGHAI
@@ -84,9 +86,11 @@ class NumberRows(msgspec.Struct, frozen=True, kw_only=True):
 class Dossier:
     """The facts of a batch, with running sums."""
 
-    def __init__(self, rows: NumberRows, standing: Standing, at: datetime) -> None:
+    def __init__(
+        self, rows: NumberRows, standing: Standing, at: datetime, meters: Meters = NO_METERS
+    ) -> None:
         """Lay out what was read, by number and by service."""
-        self._standing, self._at = standing, at
+        self._standing, self._at, self._meters = standing, at, meters
         self.rules = standing.rules(at)
         self._quiet = self.rules.push.quiet(at.astimezone(SHANGHAI).hour)
         self._numbers = {
@@ -121,6 +125,8 @@ class Dossier:
             self._relations.get((asked.msisdn, service_id), ()), epoch=number.epoch,
             link_id=asked.link_id,
         )  # fmt: skip
+        push = own and asked.purpose is Purpose.MESSAGE
+        meter = self._meters.get(sp_id) if push else None
         return Facts(
             purpose=asked.purpose,
             price_fen=asked.price_fen,
@@ -141,9 +147,16 @@ class Dossier:
             caps=self.rules.cap,
             own_caps=self._own_caps(asked.msisdn, number, service_id),
             bars=self._barring(asked.msisdn, number, service) if own else (),
+            quota=sp.quota if push else None,
+            sent=None if meter is None else meter.sent(),
+            content=self._content(asked, service) if push and service is not None else None,
             leave_received_at=None if relation is None else self._leaving[relation.id],
             rulebook_version=self.rules.version,
         )  # fmt: skip
+
+    def _content(self, asked: DecisionRequest, service: ServiceFact) -> ContentFact | None:
+        texts = self._standing.texts(service.id, self._at)
+        return look(asked.content, self.rules.content, texts.templates, bound=texts.bound)
 
     def _month(self, msisdn: str) -> MonthRow:
         found = self._charged.get(msisdn) or self._months.get(msisdn)
@@ -189,7 +202,9 @@ class Dossier:
         )
 
     def count(self, asked: DecisionRequest, facts: Facts) -> bool:
-        """Count an allowed charge for the questions that follow; say whether it used an order."""
+        """Count what is allowed for the questions that follow; say whether it used an order."""
+        if asked.purpose is Purpose.MESSAGE and facts.sent is not None:
+            self._meters[facts.sp_id].count()
         if asked.purpose != Purpose.CHARGE or facts.service is None or facts.relation is None:
             return False
         key = (asked.msisdn, facts.service.id)

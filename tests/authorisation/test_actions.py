@@ -184,6 +184,35 @@ async def _quiet_at_noon(world: World, owner: Connection) -> None:
     await _rules(world, owner, push={"quiet_from_hour": 12, "quiet_to_hour": 13})
 
 
+async def _quota(world: World, owner: Connection, **values: Any) -> None:
+    await arrange.insert(
+        owner, "sp_quota", id=uuid4(), sp_id=world.sp_id, version=1, reason="test",
+        effective_from=world.now - HOUR, created_at=world.now - DAY, created_by="test", **values,
+    )  # fmt: skip
+
+
+async def _quota_used_up(world: World, owner: Connection) -> None:
+    await _quota(world, owner, per_month=1)
+    assert await world.ask(purpose=Purpose.MESSAGE, price_fen=0) == []
+
+
+async def _too_fast(world: World, owner: Connection) -> None:
+    await _quota(world, owner, per_second=1)
+    assert await world.ask(purpose=Purpose.MESSAGE, price_fen=0) == []
+
+
+async def _word_forbidden(world: World, owner: Connection) -> None:
+    await _rules(world, owner, content={"forbidden_words": {"lottery": "六合彩"}})
+
+
+async def _text_approved(world: World, owner: Connection) -> None:
+    await arrange.insert(
+        owner, "message_template", id=uuid4(), service_id=world.service_id, version=1,
+        wording="【天气】{}", state="approved", drafted_at=world.now - DAY, drafted_by="sp:test",
+        decided_at=world.now - HOUR, decided_by="staff:officer",
+    )  # fmt: skip
+
+
 async def _category_capped(world: World, owner: Connection) -> None:
     """Another SP's service of the same category has used the cap but for 7.99 yuan."""
     await _rules(world, owner, cap={"category_month_fen": {"information": 1_599}})
@@ -195,7 +224,16 @@ async def _category_capped(world: World, owner: Connection) -> None:
     assert decision.allowed
 
 
+PUSH: dict[str, Any] = {"purpose": Purpose.MESSAGE, "price_fen": 0}
 CAUSES = [
+    (["sp_quota"], _quota_used_up, PUSH),
+    ([], _quota_used_up, {}),
+    (["sp_rate"], _too_fast, PUSH),
+    (["content_forbidden"], _word_forbidden, PUSH | {"content": "六-合-彩"}),
+    ([], _word_forbidden, PUSH),
+    (["content_not_approved"], _text_approved, PUSH | {"content": "气温22度"}),
+    (["content_not_approved"], _text_approved, PUSH),
+    ([], _text_approved, PUSH | {"content": "【天气】晴"}),
     (["quiet_hours"], _quiet_at_noon, {"purpose": Purpose.MESSAGE, "price_fen": 0}),
     ([], _quiet_at_noon, {}),
     (["cap_category"], _category_capped, {}),

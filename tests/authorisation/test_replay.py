@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from spms.authorisation import actions
-from spms.authorisation.model import Decision, Explanation, Reason, Verdict
+from spms.authorisation.explanation_model import Explanation, Verdict
+from spms.authorisation.model import Decision, Reason
 from spms.core import db
 from spms.core.access import Actor
 from spms.core.db import Connection

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spms.authorisation.content import ContentFact
 from spms.authorisation.explanation import checks, differences, for_sp
+from spms.authorisation.explanation_model import Verdict
 from spms.authorisation.model import (
     BarFact,
     CapRules,
@@ -18,13 +20,15 @@ from spms.authorisation.model import (
     OwnCaps,
     Purpose,
     PushRules,
+    QuotaFact,
     Reason,
     RelationFact,
     RestrictionFact,
+    SentFact,
     ServiceFact,
-    Verdict,
 )
 from spms.authorisation.rules import CHECKS, choose, judge, outcomes
+from spms.subscribers.model import Language
 
 CAPS = CapRules()
 SP, OTHER = uuid4(), uuid4()
@@ -71,6 +75,8 @@ def held(measure: str, service_id: UUID | None = None) -> tuple[RestrictionFact,
     return (fact,)
 
 
+QUOTA = QuotaFact(id=uuid4(), version=1, per_second=5, per_day=50, per_month=900)
+PUSH: dict[str, Any] = {"purpose": Purpose.MESSAGE, "price_fen": 0, "quota": QUOTA}
 CATEGORY_CAP = CapRules(category_month_fen={"information": 10_000})
 ALLOWED = {
     "the last fen under the category's cap": {"caps": CATEGORY_CAP, "spent_category_fen": 9200},
@@ -78,6 +84,19 @@ ALLOWED = {
         "caps": CapRules(category_month_fen={"games": 1}), "spent_category_fen": 9201,
     },
     "a charge in quiet hours": {"quiet": True},
+    "the last message of the second, the day and the month": PUSH | {
+        "sent": SentFact(second=4, day=49, month=899),
+    },
+    "as many as come": PUSH | {
+        "quota": QuotaFact(id=uuid4(), version=1), "sent": SentFact(second=9, day=9, month=9),
+    },
+    "a charge of an SP that has sent all it may": {
+        "quota": QUOTA, "sent": SentFact(second=9, day=99, month=999),
+    },
+    "an approved text": PUSH | {
+        "content": ContentFact(bound=True, template_id=uuid4(), template_version=1),
+    },
+    "no text where none is needed": PUSH | {"content": ContentFact(given=False)},
     "an answer to an order in quiet hours": {
         "service": ON_DEMAND, "relation": ORDER, "purpose": Purpose.MESSAGE, "price_fen": 0,
         "quiet": True,
@@ -194,6 +213,12 @@ ALONE = [
     ("month_used", {"spent_service_fen": 1, "spent_total_fen": 1}),
     ("month_used", {"spent_service_fen": 800, "spent_total_fen": 800}),
     ("cap_total", {"spent_total_fen": 9201}),
+    ("sp_quota", PUSH | {"sent": SentFact(second=0, day=50, month=50)}),
+    ("sp_quota", PUSH | {"sent": SentFact(second=0, day=0, month=900)}),
+    ("sp_rate", PUSH | {"sent": SentFact(second=5, day=5, month=5)}),
+    ("content_forbidden", PUSH | {"content": ContentFact(forbidden=("lottery",))}),
+    ("content_not_approved", PUSH | {"content": ContentFact(bound=True)}),
+    ("content_not_approved", PUSH | {"content": ContentFact(given=False, bound=True)}),
 ]
 
 
@@ -245,6 +270,13 @@ TOGETHER = [
         {
             "service": ON_DEMAND, "relation": msgspec.structs.replace(ORDER, used=True),
             "spent_service_fen": 3000, "spent_total_fen": 3000,
+        },
+    ),
+    (
+        ["quiet_hours", "sp_quota", "sp_rate", "content_forbidden", "content_not_approved"],
+        PUSH | {
+            "quiet": True, "sent": SentFact(second=5, day=50, month=50),
+            "content": ContentFact(forbidden=("loan", "lottery"), bound=True),
         },
     ),
     (
@@ -322,6 +354,12 @@ FACTS = st.builds(
         relation(free=True, charge_from=SINCE)]),
     spent_service_fen=st.integers(0, 4000),
     spent_total_fen=st.integers(0, 11_000),
+    quota=st.sampled_from([None, QUOTA, QuotaFact(id=uuid4(), version=2)]),
+    sent=st.sampled_from([None, SentFact(second=0, day=0, month=0),
+        SentFact(second=9, day=99, month=999)]),
+    content=st.sampled_from([None, ContentFact(), ContentFact(forbidden=("loan",)),
+        ContentFact(given=False, bound=True), ContentFact(bound=True, template_id=uuid4(),
+        template_version=3)]),
 )  # fmt: skip
 
 
@@ -338,11 +376,13 @@ def test_an_allowed_charge_has_a_consent_a_notice_and_an_agreed_price(facts: Fac
 
 @given(FACTS)
 def test_every_decision_can_be_told_in_sentences_that_match_its_answer(facts: Facts) -> None:
-    told = checks(facts, show_total=True)
-    assert [check.reason for check in told] == list(Reason)
-    assert all(check.sentence.endswith(".") for check in told)
-    failed = tuple(check.reason for check in told if check.verdict is Verdict.FAILED)
-    assert failed == judge(facts, facts.caps)
+    for language, end in ((Language.EN, "."), (Language.ZH, "。")):
+        for show_total in (True, False):
+            told = checks(facts, show_total=show_total, language=language)
+            assert [check.reason for check in told] == list(Reason)
+            assert all(check.sentence.endswith(end) for check in told)
+            failed = tuple(check.reason for check in told if check.verdict is Verdict.FAILED)
+            assert failed == judge(facts, facts.caps)
 
 
 @given(FACTS)
