@@ -25,7 +25,7 @@ APPEND_ONLY = {
     "journal_entry", "balance_snapshot",
     "settlement_figure", "settlement_report", "settlement_statement",
     "settlement_step", "settlement_event", "settlement_lock", "settlement_use",
-    "settlement_payment", "reconciliation_count",
+    "settlement_payment", "reconciliation_count", "sp_quota",
 }  # fmt: skip
 """Evidence and money: what is written there stays as it was written."""
 

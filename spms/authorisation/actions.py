@@ -11,14 +11,13 @@ from spms.authorisation import deciding, hindsight, queries, standing_queries
 from spms.authorisation import recorded as on_record
 from spms.authorisation.dossier import Dossier
 from spms.authorisation.explanation import checks, differences, for_sp
+from spms.authorisation.explanation_model import Explanation, Replay
 from spms.authorisation.model import (
     BATCH_MAX,
     Decision,
     DecisionRecord,
     DecisionRequest,
-    Explanation,
     Facts,
-    Replay,
 )
 from spms.authorisation.reservation_model import Ask
 from spms.authorisation.round import orders_since
@@ -32,6 +31,7 @@ from spms.core.instance import instance_secret
 from spms.core.paging import Page
 from spms.core.phone import mask
 from spms.subscribers.actions import pseudonym
+from spms.subscribers.model import Language
 
 
 async def decide(
@@ -56,7 +56,13 @@ async def decide(
     return [deciding.given(answer).decision for answer in answers]
 
 
-async def explain(read: Connection, authorisation_id: UUID, *, actor: Actor) -> Explanation:
+async def explain(
+    read: Connection,
+    authorisation_id: UUID,
+    *,
+    actor: Actor,
+    language: Language = Language.EN,
+) -> Explanation:
     """Show a decision, what it rested on, each check in words, and the same decision made again.
 
     The replay reads the dated facts as of the decision's instant and judges them by the rulebook
@@ -81,7 +87,7 @@ async def explain(read: Connection, authorisation_id: UUID, *, actor: Actor) -> 
     return Explanation(
         decision=await _record(read, recorded, actor=actor),
         facts=shown(then),
-        checks=checks(then, show_total=actor.kind is not ActorKind.SP),
+        checks=checks(then, show_total=actor.kind is not ActorKind.SP, language=language),
         replay=Replay(
             allowed=not reasons,
             reasons=reasons,
@@ -116,6 +122,8 @@ async def _again(
     )
     terms = then(standing, at).terms(recorded.sp_id, asked.service_code)
     facts = Dossier(rows, standing.categories).facts(terms, asked)
+    facts = hindsight.content(facts, recorded, standing)
+    facts = await hindsight.sent(read, facts, recorded)
     facts = await hindsight.spent(read, facts, recorded)
     return await hindsight.restricted(read, facts, recorded)
 

@@ -6,6 +6,7 @@ and everything is decided again.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -15,11 +16,13 @@ import asyncpg
 from spms.authorisation import (
     pack_queries,
     queries,
+    quota,
     reservation_queries,
     round_queries,
     standing_queries,
 )
 from spms.authorisation.model import Purpose
+from spms.authorisation.quota import Meters
 from spms.authorisation.reservation_model import Answer, Ask, Reservation, ReservationState
 from spms.authorisation.reservation_queries import Key
 from spms.authorisation.round import Asker, Round
@@ -55,14 +58,17 @@ async def decide_all(tx: Connection, asks: Sequence[Ask], *, now: datetime) -> l
     if not asks:
         return []
     charged = {ask.request.msisdn for ask in asks if ask.request.purpose is Purpose.CHARGE}
-    if not charged:
-        return await _decide(tx, asks, now)
+    if not charged and not quota.metered(asks, await standing_queries.whole(tx), now):
+        with suppress(Raced):  # a quota was agreed just now; nothing is written yet
+            return await _decide(tx, asks, now, set())
     for attempt in range(TRIES):
+        sps = quota.metered(asks, await standing_queries.whole(tx), now)
         try:
             async with tx.transaction():
-                if attempt:
+                # Months before quotas, for everybody: so nobody waits for each other crosswise.
+                if charged and (attempt or sps):
                     await queries.hold_months(tx, charged, at=now)
-                return await _decide(tx, asks, now)
+                return await _decide(tx, asks, now, sps)
         except (Raced, asyncpg.UniqueViolationError):
             continue
     raise Unavailable("others decide about the same numbers all the time", headers=RETRY)
@@ -75,11 +81,17 @@ def given(outcome: Outcome) -> Answer:
     raise outcome
 
 
-async def _decide(tx: Connection, asks: Sequence[Ask], now: datetime) -> list[Outcome]:
+async def _decide(
+    tx: Connection, asks: Sequence[Ask], now: datetime, sps: set[UUID]
+) -> list[Outcome]:
+    meters = await quota.hold(tx, sps, now)
+    made, actors = await _gather(tx, asks, now, meters)
+    # Not before the facts: a reservation that these already count must be found under its name.
     kept = await reservation_queries.kept(
         tx, [(ask.request.msisdn, ask.reference) for ask in asks if ask.reference is not None]
     )
-    made, actors = await _gather(tx, asks, now)
+    if not quota.metered(asks, made.standing, now) <= sps:
+        raise Raced
     outcomes: list[Outcome] = []
     askers: dict[bytes | tuple[UUID | None, str], Asker | Refused] = {}
     last: Ask | None = None
@@ -98,6 +110,8 @@ async def _decide(tx: Connection, asks: Sequence[Ask], now: datetime) -> list[Ou
         else:
             outcomes.append(_held(made, ask, asker, kept))
     if made.decided and not await queries.add(tx, made.decided, made.charged(), now=now):
+        raise Raced
+    if not await quota.write(tx, meters, now):
         raise Raced
     packs = made.packs()
     if packs:
@@ -130,7 +144,7 @@ def _held(made: Round, ask: Ask, asker: Asker, kept: dict[Key, Answer]) -> Outco
 
 
 async def _gather(
-    tx: Connection, asks: Sequence[Ask], now: datetime
+    tx: Connection, asks: Sequence[Ask], now: datetime, meters: Meters
 ) -> tuple[Round, dict[bytes, round_queries.ActorRow]]:
     """Read everything about the numbers, beside what is known of SPs and services at that moment.
 
@@ -150,7 +164,7 @@ async def _gather(
         read = await round_queries.gather(tx, numbers, charged, ordering, at=now, tokens=tokens)
         if read.mark == standing.mark:
             actors = {tokens[row.n]: row for row in read.actors}
-            return Round(standing, numbers, charged, read, now), actors
+            return Round(standing, charged, read, now, meters), actors
         standing = await standing_queries.whole(tx, read.mark)
     raise Unavailable("the catalogue changes all the time", headers=RETRY)
 

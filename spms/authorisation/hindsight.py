@@ -14,10 +14,13 @@ from uuid import UUID
 import msgspec
 
 from spms.authorisation import hindsight_queries as queries
+from spms.authorisation.content import again
 from spms.authorisation.dossier import MonthRow, NumberRow, NumberRows, RelationRow
 from spms.authorisation.model import Facts, Purpose, RelationFact
 from spms.authorisation.queries import spent_before
+from spms.authorisation.quota import sent_by
 from spms.authorisation.recorded_queries import RecordedRow
+from spms.authorisation.standing import Standing
 from spms.core.db import Connection
 
 UNDER_WAY: Final = timedelta(minutes=1)
@@ -109,6 +112,24 @@ def _sums(months: Sequence[MonthRow], service_id: UUID | None) -> tuple[int, int
     """Return what a month came to for one service, and in all."""
     fens = {service: fen for month in months for service, fen in month.by_service.items()}
     return (fens.get(service_id, 0) if service_id is not None else 0), sum(fens.values())
+
+
+async def sent(read: Connection, facts: Facts, recorded: RecordedRow) -> Facts:
+    """Put back what the SP had sent: a running count, which its decision has written down."""
+    if facts.quota is None:
+        return facts
+    then = recorded.facts.sent or await sent_by(read, recorded.sp_id, recorded.decided_at)
+    return msgspec.structs.replace(facts, sent=then)
+
+
+def content(facts: Facts, recorded: RecordedRow, standing: Standing) -> Facts:
+    """Put back what was found in a message's text, which is not kept."""
+    service, at = facts.service, recorded.decided_at
+    if facts.purpose is not Purpose.MESSAGE or service is None or service.sp_id != facts.sp_id:
+        return facts
+    texts, lists = standing.texts(service.id, at), standing.rules(at).content
+    found = again(recorded.facts.content, lists, texts.templates, bound=texts.bound)
+    return msgspec.structs.replace(facts, content=found)
 
 
 async def restricted(read: Connection, facts: Facts, recorded: RecordedRow) -> Facts:

@@ -14,8 +14,9 @@ from uuid import UUID
 import msgspec
 
 from spms.authorisation import number
+from spms.authorisation.content import ContentFact
 from spms.authorisation.dossier import Dossier
-from spms.authorisation.model import DecisionRequest, Facts, Purpose, Reason
+from spms.authorisation.model import DecisionRequest, Facts, Purpose, Reason, SentFact
 from spms.authorisation.number import Event, Kept, Relation
 from spms.authorisation.recorded_queries import RecordedRow
 from spms.authorisation.terms import Terms
@@ -50,8 +51,10 @@ class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """By which the number was what it was."""
     relation: Relation | None
     """That was judged."""
+    content: ContentFact | None = None
+    sent: SentFact | None = None
     kept: Kept | None = None
-    """Instead of these two, all that was kept about a number that is not like most."""
+    """Instead of event and relation, all that was kept about a number that is not like most."""
     used: tuple[UUID, ...] = ()
     """The orders among its relations that had licensed their one charge."""
 
@@ -182,5 +185,7 @@ def _recorded(row: PackRow, place: int, msisdn: str, body: Body, terms: Terms) -
         service_code=asked.service_code, access_number=item.access_number,
         price_fen=item.price_fen, allowed=not item.reasons, reasons=item.reasons,
         subscription_id=item.subscription_id, rulebook_version=terms.base.rulebook_version,
-        facts=Dossier(rows, {}).facts(terms, asked),
+        facts=msgspec.structs.replace(
+            Dossier(rows, {}).facts(terms, asked), content=item.content, sent=item.sent
+        ),
     )  # fmt: skip

@@ -14,6 +14,7 @@ from spms.authorisation.dossier import Dossier, MonthRow
 from spms.authorisation.model import Decision, DecisionRequest, Facts, Purpose
 from spms.authorisation.number import Event, Kept, Relation
 from spms.authorisation.packs import Pack, PackRow
+from spms.authorisation.quota import Meters
 from spms.authorisation.reservation_model import Ask
 from spms.authorisation.round_queries import Gathered
 from spms.authorisation.rules import judge
@@ -43,18 +44,17 @@ class Round:
     """What is decided at one instant, and what is to be recorded of it."""
 
     def __init__(
-        self, standing: Standing, numbers: Iterable[str], charged: Iterable[str], read: Gathered,
-        now: datetime,
+        self, standing: Standing, charged: Iterable[str], read: Gathered, now: datetime,
+        meters: Meters,
     ) -> None:  # fmt: skip
         """Lay out what was read."""
-        self._now, self._read = now, read
+        self.standing, self._now, self._read, self._meters = standing, now, read, meters
         self._then = terms.then(standing, now)
         self._orders_since = orders_since(standing, now)
         self._at, self._since = number.instant(now), number.instant(self._orders_since)
         decode = number.read
         self._kept = {
-            msisdn: NOTHING if text is None else decode(text)
-            for msisdn, text in zip(numbers, read.kept, strict=True)
+            msisdn: NOTHING if text is None else decode(text) for msisdn, text in read.kept.items()
         }
         self._dossier = self._of([(msisdn, self._kept[msisdn]) for msisdn in charged], read.months)
         self._askers: list[Asker] = []
@@ -93,7 +93,7 @@ class Round:
             orders_since=self._orders_since,
         )  # fmt: skip
         rows.months.extend(months)
-        return Dossier(rows, self._then.categories)
+        return Dossier(rows, self._then.categories, self._meters)
 
     def _charge(self, ask: Ask, held: Terms, asker: Asker) -> Decision:
         facts = self._dossier.facts(held, ask.request)
@@ -115,14 +115,17 @@ class Round:
         return decision
 
     def _unlike(self, asked: DecisionRequest, held: Terms, asker: Asker, kept: Kept) -> Decision:
-        """Decide about a number that bars or caps something, or about an order."""
-        facts = self._facts(asked, held, kept)
+        """Decide about a number that bars or caps something, for an SP with a quota, or an order."""
+        dossier = self._of([(asked.msisdn, kept)], [])
+        facts = dossier.facts(held, asked)
         reasons = judge(facts, facts.caps)
+        if not reasons:
+            dossier.count(asked, facts)
         relation_id = None if facts.relation is None else facts.relation.id
         used = tuple(one.id for one in kept.relations if one.id in self._read.used)
         item = (
             asker.pack.place(held), asked.price_fen, asked.access_number, asked.link_id, reasons,
-            relation_id, None, None, kept, used,
+            relation_id, None, None, facts.content, facts.sent, kept, used,
         )  # fmt: skip
         return Decision(
             id=asker.pack.add(asked.msisdn, item), allowed=not reasons, reasons=reasons,
@@ -139,17 +142,18 @@ class Round:
         beyond the terms: of all numbers and questions that share it, one is judged.
         """
         kept = self._kept[asked.msisdn]
-        if not held.monthly or kept.bars or kept.caps or asked.link_id is not None:
+        if not held.alike or kept.bars or kept.caps or asked.link_id is not None:
             return self._unlike(asked, held, asker, kept)
+        content = None if asked.content is None and held.silent else held.look(asked.content)
         event, relation, is_live = self._chosen(held, kept)
         shape: Shape
         if relation is None:
             relation_id = None
-            shape = (asked.price_fen, asked.access_number, event and event.state)
+            shape = (asked.price_fen, asked.access_number, content, event and event.state)
         else:
             relation_id = relation.id
             shape = (
-                asked.price_fen, asked.access_number, event and event.state, is_live,
+                asked.price_fen, asked.access_number, content, event and event.state, is_live,
                 relation.price_fen, relation.consent_kind, relation.consent_price_fen,
                 relation.charge_from is not None and relation.charge_from > self._at,
             )  # fmt: skip
@@ -159,7 +163,7 @@ class Round:
         pack = asker.pack
         item = (
             pack.place(held), asked.price_fen, asked.access_number, None, reasons, relation_id,
-            event, relation,
+            event, relation, content,
         )  # fmt: skip
         return Decision(
             id=pack.add(asked.msisdn, item), allowed=not reasons, reasons=reasons,

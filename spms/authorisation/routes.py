@@ -8,12 +8,12 @@ import msgspec
 from litestar import Router, get, post
 
 from spms.authorisation import actions
+from spms.authorisation.explanation_model import Explanation
 from spms.authorisation.model import (
     BATCH_MAX,
     Decision,
     DecisionRecord,
     DecisionRequest,
-    Explanation,
 )
 from spms.core.access import Actor, Role, only
 from spms.core.db import Connection
@@ -21,6 +21,7 @@ from spms.core.errors import NotFound
 from spms.core.http import refusals
 from spms.core.once import IdempotencyKey, KeyReused, once
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page
+from spms.subscribers.model import Language
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,9 +87,11 @@ async def find(
     guards=[only(Role.SP, Role.AGENT, Role.COMPLIANCE)],
     responses=refusals(NotFound),
 )
-async def explanation(authorisation_id: UUID, read: Connection, actor: Actor) -> Explanation:
+async def explanation(
+    authorisation_id: UUID, read: Connection, actor: Actor, lang: Language = Language.EN
+) -> Explanation:
     """Explain a decision: its facts, each check in words, and its replay as of its instant."""
-    return await actions.explain(read, authorisation_id, actor=actor)
+    return await actions.explain(read, authorisation_id, actor=actor, language=lang)
 
 
 router = Router(

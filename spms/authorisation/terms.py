@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from spms.authorisation.content import ContentFact, Lists, look
 from spms.authorisation.model import Facts, Purpose, Reason
 from spms.authorisation.rules import judge
-from spms.authorisation.standing import Standing
+from spms.authorisation.standing import NO_LISTS, NO_TEXTS, Standing, TextsThen
 from spms.core.clock import SHANGHAI
 
 TERMS_MAX: Final = 20_000
@@ -23,20 +24,34 @@ Shape = tuple[object, ...]
 class Terms:
     """Of one SP and one service code, at any instant within a span in which nothing changes."""
 
-    __slots__ = ("base", "judged", "monthly", "service_code", "service_id", "service_key")
+    __slots__ = (
+        "_lists", "_texts", "alike", "base", "judged", "service_code", "service_id", "service_key",
+        "silent",
+    )  # fmt: skip
 
-    def __init__(self, base: Facts, service_code: str) -> None:
+    def __init__(
+        self, base: Facts, service_code: str, lists: Lists = NO_LISTS, texts: TextsThen = NO_TEXTS
+    ) -> None:
         """Take the facts of a question that says nothing and is about nobody."""
         self.base, self.service_code = base, service_code
+        self._lists, self._texts = lists, texts
+        self.silent = not texts.bound
+        """A question need not say what it will send."""
         service = base.service
         own = service is not None and service.sp_id == base.sp_id
         self.service_id = service.id if own and service is not None else None
         """None: no service of this SP."""
         self.service_key = str(self.service_id)
-        self.monthly = own and service is not None and service.kind == "monthly"
+        monthly = own and service is not None and service.kind == "monthly"
+        self.alike = monthly and base.quota is None
+        """Of most numbers, a message asks for nothing that differs from one to the next."""
         self.judged: dict[Shape, tuple[Reason, ...]] = {}
         """The reasons against a question of a shape. A shape holds everything about question and
         number that any check may look at."""
+
+    def look(self, text: str | None) -> ContentFact | None:
+        """Return what a decision rests on about a message's text."""
+        return look(text, self._lists, self._texts.templates, bound=self._texts.bound)
 
     def judge(self, shape: Shape, facts: Facts) -> tuple[Reason, ...]:
         """Judge the facts of a shape that has not come yet, and remember the reasons."""
@@ -84,9 +99,11 @@ class Then:
                     held for held in sp.restrictions if held.service_id in {None, own_id}
                 ),
                 service=service, quiet=self._quiet, caps=self.rules.cap,
-                rulebook_version=self.rules.version,
+                quota=None if own_id is None else sp.quota, rulebook_version=self.rules.version,
             ),
             service_code,
+            self.rules.content,
+            NO_TEXTS if own_id is None else self._standing.texts(own_id, self._at),
         )  # fmt: skip
 
 

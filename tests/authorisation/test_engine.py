@@ -42,17 +42,17 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 async def test_questions_at_the_same_time_share_a_round(
-    world: World, clock: FixedClock, owner: Connection, rounds: list[int]
+    uses: World, clock: FixedClock, owner: Connection, rounds: list[int]
 ) -> None:
-    made = Engine(world.pool, clock)
-    answers = await gather(*[made.decide(ask(world)) for _ in range(40)])
+    made = Engine(uses.pool, clock)
+    answers = await gather(*[made.decide(ask(uses)) for _ in range(40)])
     assert [answer.decision.allowed for answer in answers].count(True) == 3
     assert sum(rounds) == 40
     assert len(rounds) <= 2
     assert await owner.fetchval("SELECT count(*) FROM authorisation") == 40
     # One that comes just as a round has ended is not forgotten.
     for _ in range(5):
-        await made.decide(ask(world))
+        await made.decide(ask(uses))
 
 
 async def test_a_question_that_breaks_its_round_spoils_it_for_nobody_else(
