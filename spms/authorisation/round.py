@@ -97,7 +97,10 @@ class Round:
 
     def _charge(self, ask: Ask, held: Terms, asker: Asker) -> Decision:
         facts = self._dossier.facts(held, ask.request)
-        reasons = judge(facts, facts.caps)
+        shape = _shape(facts)
+        reasons = held.judged.get(shape)
+        if reasons is None:
+            reasons = held.judge(shape, facts)
         decision = Decision(
             # Made after the facts were read: what those rest on has smaller ids.
             id=new_id(), allowed=not reasons, reasons=reasons,
@@ -185,3 +188,19 @@ class Round:
                 if found is False and waiting is None:
                     waiting = one
         return event, waiting, False
+
+
+def _shape(facts: Facts) -> Shape:
+    """Return everything that a check of a charge may look at beyond the terms."""
+    event, relation = facts.number, facts.relation
+    return (
+        facts.price_fen, facts.access_number, event and event.state,
+        relation and (
+            relation.live, relation.price_fen, relation.consent_kind, relation.consent_price_fen,
+            relation.free, relation.used,
+        ),
+        facts.spent_service_fen, facts.spent_total_fen, facts.spent_category_fen,
+        facts.own_caps.service_month_fen, facts.own_caps.total_month_fen,
+        facts.bars and tuple([bar.scope for bar in facts.bars]), facts.leave_received_at is None,
+        Purpose.CHARGE,
+    )  # fmt: skip
