@@ -76,9 +76,9 @@ async def decide_all(tx: Connection, asks: Sequence[Ask], *, now: datetime) -> l
 
 def given(outcome: Outcome) -> Answer:
     """Return the answer; raise the refusal."""
-    if type(outcome) is Answer:
-        return outcome
-    raise outcome
+    if isinstance(outcome, Refused):
+        raise outcome
+    return outcome
 
 
 async def _decide(
@@ -103,7 +103,7 @@ async def _decide(
         ):  # fmt: skip
             last, who = ask, ask.token or (ask.sp_id, ask.actor)
             asker = askers.get(who) or askers.setdefault(who, _asker(made, ask, actors))
-        if type(asker) is not Asker:
+        if isinstance(asker, Refused):
             outcomes.append(asker)
         elif ask.reference is None:
             outcomes.append(Answer(decision=made.decide(ask, asker)))

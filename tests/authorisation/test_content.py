@@ -1,6 +1,7 @@
 """What a message may say: lists that see through disguises, templates, and text that is not kept."""
 
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -8,9 +9,10 @@ from httpx import AsyncClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spms.authorisation import actions
+from spms.authorisation import actions, recorded
 from spms.authorisation.content import ContentFact, ContentRules, Lists, fits
 from spms.authorisation.model import Purpose
+from spms.authorisation.recorded_queries import RecordedRow
 from spms.catalogue import templates
 from spms.catalogue.refusals import Decided, NotInUse, SamePerson
 from spms.catalogue.rules import wording_allowed
@@ -137,9 +139,9 @@ async def test_a_service_with_approved_texts_sends_nothing_else(
     # Else an SP could free itself of its templates.
     assert await _push(world, GOOD) == ["content_not_approved"]
     assert await _push(world, GOOD, at=world.now - SECOND) == []
-    facts = await owner.fetch("SELECT facts->'content' AS content FROM authorisation ORDER BY id")
+    found = await recorded.page(owner, world.sp_id, limit=100)
     assert ContentFact(bound=True, template_id=made.id, template_version=2) in [
-        msgspec.convert(row["content"], ContentFact) for row in facts if row["content"]
+        row.facts.content for row in found if isinstance(row, RecordedRow)
     ]
 
 
@@ -169,9 +171,12 @@ async def test_a_text_is_looked_at_and_kept_nowhere(
     for table in ("authorisation", "idempotency", "audit_log"):
         rows = await owner.fetch(f"SELECT t::text AS row FROM {table} t")
         assert not [row for row in rows if secret in row["row"]]
+    packs = await owner.fetch("SELECT body, numbers FROM decision_pack")
+    assert packs
+    assert not [row for row in packs if secret.encode() in row["body"]]
     assert secret not in "".join(capsys.readouterr()) + caplog.text
     told = await actions.explain(
-        world.tx, answer.json()["id"], actor=make.sp_actor(world.sp_id), language=Language.ZH
+        world.tx, UUID(answer.json()["id"]), actor=make.sp_actor(world.sp_id), language=Language.ZH
     )
     assert told.agrees
     assert told.replay.facts == told.facts
