@@ -30,7 +30,7 @@ from benchmarks.figures import Figure, Ground
 from benchmarks.load import UNIQUE, Job
 from spms.app import create_app
 from spms.authorisation import engine
-from spms.core import access, clock, db, migrate, roles
+from spms.core import access, clock, db, migrate, roles, tokens
 from spms.core.settings import Settings
 from tests import make
 
@@ -121,9 +121,9 @@ async def arrange(url: str, numbers: int) -> tuple[dict[str, str], list[tuple[st
     await owner.execute("SET statement_timeout = 0")
     now = datetime.now(UTC)
     for month in {(now - timedelta(days=1)).date().replace(day=1), now.date().replace(day=1)}:
-        for table in ("message_in", "message_out", "authorisation", "charge_record"):
+        for table in ("message_in", "message_out", "authorisation", "decision_pack", "charge_record"):
             await owner.execute("SELECT make_month_partition($1, $2)", table, month)
-    tokens = {}
+    held: dict[str, str] = {}
     service_ids = []
     for _ in range(SPS):
         sp_id = await make.sp(owner, now)
@@ -137,14 +137,14 @@ async def arrange(url: str, numbers: int) -> tuple[dict[str, str], list[tuple[st
             roles=tuple(actor.roles), secret_hash="", actor=actor, now=now,
         )  # fmt: skip
         token = await tokens.issue_token(owner, credential_id, lifetime=timedelta(days=1), now=now)
-        tokens[str(sp_id)] = token.access_token
+        held[str(sp_id)] = token.access_token
     model = await make.number(owner, now)
     await make.subscription(owner, now - timedelta(hours=3), model, service_ids[0])
     await owner.execute(CLONES, model, numbers, SERVICES, timeout=600)
     await owner.execute("VACUUM ANALYZE", timeout=600)
     rows = await owner.fetch(ASKABLE)
     await owner.close()
-    return tokens, [(row["msisdn"], row["code"], str(row["sp_id"])) for row in rows]
+    return held, [(row["msisdn"], row["code"], str(row["sp_id"])) for row in rows]
 
 
 def program() -> str:
@@ -180,6 +180,7 @@ async def serve(url: str, fd: int, most: int) -> None:
         engine.ROUNDS_AT_ONCE = settings.pool_size  # type: ignore[misc] - as requests would run
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", server_header=False,
+        proxy_headers=False,
         ws_max_size=65_536, loop="none",
     )  # fmt: skip
     print("ready", flush=True)  # noqa: T201 - whoever started it waits for this

@@ -7,7 +7,8 @@ from uuid import UUID
 
 import msgspec
 
-from spms.authorisation import deciding, hindsight, queries, recorded_queries, standing_queries
+from spms.authorisation import deciding, hindsight, queries, standing_queries
+from spms.authorisation import recorded as on_record
 from spms.authorisation.dossier import Dossier
 from spms.authorisation.explanation import checks, differences, for_sp
 from spms.authorisation.explanation_model import Explanation, Replay
@@ -19,7 +20,9 @@ from spms.authorisation.model import (
     Facts,
 )
 from spms.authorisation.reservation_model import Ask
+from spms.authorisation.round import orders_since
 from spms.authorisation.rules import judge
+from spms.authorisation.terms import then
 from spms.core import paging
 from spms.core.access import Actor, ActorKind
 from spms.core.db import Connection
@@ -67,7 +70,7 @@ async def explain(
     recorded answer. An SP sees its own decisions only, and in them nothing about what the person
     spends elsewhere; any other id is `NotFound`.
     """
-    recorded = await recorded_queries.get(read, authorisation_id)
+    recorded = await on_record.get(read, authorisation_id)
     if recorded is None or (actor.kind is ActorKind.SP and recorded.sp_id != actor.sp_id):
         raise NotFound
     asked = DecisionRequest(
@@ -97,7 +100,7 @@ async def explain(
 
 
 async def _again(
-    read: Connection, recorded: recorded_queries.RecordedRow, asked: DecisionRequest
+    read: Connection, recorded: on_record.RecordedRow, asked: DecisionRequest
 ) -> Facts:
     """Gather the facts of a past decision once more, as it could know them at its instant."""
     at, before = recorded.decided_at, recorded.id
@@ -108,15 +111,17 @@ async def _again(
     await queries.plan(read)
     gathered = await queries.gather(
         read, [(asked.msisdn, standing.service_id(asked.service_code))], at=at,
-        orders_since=deciding.orders_since(standing, at), before=before,
+        orders_since=orders_since(standing, at), before=before,
     )  # fmt: skip
+    seen = await hindsight.ahead(read, gathered.rows, recorded)
     rows = msgspec.structs.replace(
-        gathered.rows,
-        numbers=await hindsight.numbers(read, gathered.rows.numbers, at=at),
-        relations=await hindsight.relations(read, gathered.rows.relations, recorded),
+        seen,
+        numbers=await hindsight.numbers(read, seen.numbers, at=at),
+        relations=await hindsight.relations(read, seen.relations, recorded),
         months=await queries.spent_before(read, asked.msisdn, at=at, before=before),
     )
-    facts = Dossier(rows, standing, at).facts(asked, recorded.sp_id)
+    terms = then(standing, at).terms(recorded.sp_id, asked.service_code)
+    facts = Dossier(rows, standing.categories).facts(terms, asked)
     facts = hindsight.content(facts, recorded, standing)
     facts = await hindsight.sent(read, facts, recorded)
     facts = await hindsight.spent(read, facts, recorded)
@@ -141,8 +146,8 @@ async def of_sp(
 ) -> Page[DecisionRecord]:
     """List an SP's decisions, newest first. Raises `CursorInvalid` on another list's cursor."""
     place = await paging.read_cursor(read, actor, LIST, cursor, Place)
-    before = recorded_queries.NEWEST if place is None else place.id
-    rows = await recorded_queries.page(read, sp_id, before=before, limit=limit + 1)
+    before = on_record.NEWEST if place is None else place.id
+    rows = await on_record.page(read, sp_id, before=before, limit=limit + 1)
     more = len(rows) > limit
     secret = await instance_secret(read)
     items = [_shown(row, pseudonym(secret, row.sp_id, row.msisdn)) for row in rows[:limit]]
@@ -150,15 +155,13 @@ async def of_sp(
     return Page(items=items, next=following)
 
 
-async def _record(
-    read: Connection, row: recorded_queries.DecidedRow, *, actor: Actor
-) -> DecisionRecord:
+async def _record(read: Connection, row: on_record.DecidedRow, *, actor: Actor) -> DecisionRecord:
     if actor.kind is not ActorKind.SP:
         return _shown(row, mask(row.msisdn))
     return _shown(row, pseudonym(await instance_secret(read), row.sp_id, row.msisdn))
 
 
-def _shown(row: recorded_queries.DecidedRow, subscriber: str) -> DecisionRecord:
+def _shown(row: on_record.DecidedRow, subscriber: str) -> DecisionRecord:
     return DecisionRecord(
         id=row.id,
         decided_at=row.decided_at,

@@ -5,14 +5,15 @@ for the later ones, exactly as if they had come one by one.
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
-from spms.authorisation.content import ContentFact, look
 from spms.authorisation.model import (
     BarFact,
+    CapRules,
     DecisionRequest,
     Facts,
     NumberFact,
@@ -21,10 +22,8 @@ from spms.authorisation.model import (
     RelationFact,
     ServiceFact,
 )
-from spms.authorisation.quota import NO_METERS, Meters
 from spms.authorisation.rules import choose
-from spms.authorisation.standing import Standing
-from spms.core.clock import SHANGHAI
+from spms.authorisation.terms import Terms
 
 NO_CAPS = OwnCaps()
 
@@ -51,6 +50,9 @@ class MonthRow(msgspec.Struct, frozen=True, kw_only=True):
     by_service: dict[UUID, int]
     turn: int
     """Counts up with every change; whoever changes it names the one it has read."""
+
+
+NOTHING_SPENT = MonthRow(msisdn="", by_service={}, turn=0)
 
 
 class BarRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,13 +88,9 @@ class NumberRows(msgspec.Struct, frozen=True, kw_only=True):
 class Dossier:
     """The facts of a batch, with running sums."""
 
-    def __init__(
-        self, rows: NumberRows, standing: Standing, at: datetime, meters: Meters = NO_METERS
-    ) -> None:
-        """Lay out what was read, by number and by service."""
-        self._standing, self._at, self._meters = standing, at, meters
-        self.rules = standing.rules(at)
-        self._quiet = self.rules.push.quiet(at.astimezone(SHANGHAI).hour)
+    def __init__(self, rows: NumberRows, categories: Mapping[UUID, str]) -> None:
+        """Lay out what was read, by number and by service; `categories` are the services'."""
+        self._categories = categories
         self._numbers = {
             row.msisdn: NumberFact(state=row.state, epoch=row.epoch, event_id=row.event_id)
             for row in rows.numbers
@@ -110,66 +108,49 @@ class Dossier:
             (cap.msisdn, cap.epoch, cap.scope, cap.service_id): cap.limit_fen for cap in rows.caps
         }
 
-    def facts(self, asked: DecisionRequest, sp_id: UUID) -> Facts:
-        """Return what one question of an SP rests on, after all that was allowed before it.
+    def facts(self, terms: Terms, asked: DecisionRequest) -> Facts:
+        """Return what one question rests on, after all that was allowed before it.
 
         Of a service that is another SP's, nothing that would tell what the person has with it.
+        What she was charged is looked at for a charge only.
         """
-        service = self._standing.service(asked.service_code, self._at)
+        base, service_id = terms.base, terms.service_id
         number = self._numbers.get(asked.msisdn)
-        sp = self._standing.sp(sp_id, self._at)
-        own = service is not None and service.sp_id == sp_id
-        service_id = service.id if own and service is not None else None
-        month = self._month(asked.msisdn)
+        charge = asked.purpose == Purpose.CHARGE
+        month = self._month(asked.msisdn) if charge else NOTHING_SPENT
         relation = None if service_id is None or number is None else choose(
             self._relations.get((asked.msisdn, service_id), ()), epoch=number.epoch,
             link_id=asked.link_id,
         )  # fmt: skip
-        push = own and asked.purpose is Purpose.MESSAGE
-        meter = self._meters.get(sp_id) if push else None
-        return Facts(
+        own = base.service if service_id is not None else None
+        return msgspec.structs.replace(
+            base,
             purpose=asked.purpose,
             price_fen=asked.price_fen,
-            sp_id=sp_id,
             access_number=asked.access_number,
             link_id=asked.link_id,
-            sp_status=sp.status,
-            restrictions=tuple(
-                held for held in sp.restrictions if held.service_id in {None, service_id}
-            ),
-            service=service,
             number=number,
             relation=relation,
             spent_service_fen=0 if service_id is None else month.by_service.get(service_id, 0),
             spent_total_fen=sum(month.by_service.values()),
-            spent_category_fen=self._of_category(month, service if own else None),
-            quiet=self._quiet,
-            caps=self.rules.cap,
+            spent_category_fen=self._of_category(month, base.caps, own),
             own_caps=self._own_caps(asked.msisdn, number, service_id),
-            bars=self._barring(asked.msisdn, number, service) if own else (),
-            quota=sp.quota if push else None,
-            sent=None if meter is None else meter.sent(),
-            content=self._content(asked, service) if push and service is not None else None,
-            leave_received_at=None if relation is None else self._leaving[relation.id],
-            rulebook_version=self.rules.version,
+            bars=self._barring(asked.msisdn, number, own),
+            quota=None if charge else base.quota,
+            leave_received_at=self._leaving[relation.id] if charge and relation else None,
         )  # fmt: skip
-
-    def _content(self, asked: DecisionRequest, service: ServiceFact) -> ContentFact | None:
-        texts = self._standing.texts(service.id, self._at)
-        return look(asked.content, self.rules.content, texts.templates, bound=texts.bound)
 
     def _month(self, msisdn: str) -> MonthRow:
         found = self._charged.get(msisdn) or self._months.get(msisdn)
         return found or MonthRow(msisdn=msisdn, by_service={}, turn=0)
 
-    def _of_category(self, month: MonthRow, service: ServiceFact | None) -> int:
+    def _of_category(self, month: MonthRow, rules: CapRules, service: ServiceFact | None) -> int:
         """Return what the month has come to over a service's category, where that has a cap."""
-        if service is None or service.category not in self.rules.cap.category_month_fen:
+        if service is None or service.category not in rules.category_month_fen:
             return 0
-        categories = self._standing.categories
         return sum(
             fen for other, fen in month.by_service.items()
-            if categories.get(other) == service.category
+            if self._categories.get(other) == service.category
         )  # fmt: skip
 
     def charged(self) -> list[MonthRow]:
@@ -202,9 +183,7 @@ class Dossier:
         )
 
     def count(self, asked: DecisionRequest, facts: Facts) -> bool:
-        """Count what is allowed for the questions that follow; say whether it used an order."""
-        if asked.purpose is Purpose.MESSAGE and facts.sent is not None:
-            self._meters[facts.sp_id].count()
+        """Count an allowed charge for the questions that follow; say whether it used an order."""
         if asked.purpose != Purpose.CHARGE or facts.service is None or facts.relation is None:
             return False
         key = (asked.msisdn, facts.service.id)

@@ -15,8 +15,8 @@ import msgspec
 
 from spms.authorisation import hindsight_queries as queries
 from spms.authorisation.content import again
-from spms.authorisation.dossier import MonthRow, NumberRow, RelationRow
-from spms.authorisation.model import Facts, Purpose
+from spms.authorisation.dossier import MonthRow, NumberRow, NumberRows, RelationRow
+from spms.authorisation.model import Facts, Purpose, RelationFact
 from spms.authorisation.queries import spent_before
 from spms.authorisation.quota import sent_by
 from spms.authorisation.recorded_queries import RecordedRow
@@ -44,6 +44,35 @@ async def numbers(read: Connection, rows: Sequence[NumberRow], *, at: datetime) 
 def _settled(recorded: RecordedRow) -> bool:
     """Whether no other charge was under way: an allowed one names the turn it has read."""
     return recorded.allowed and recorded.purpose is Purpose.CHARGE
+
+
+async def ahead(read: Connection, rows: NumberRows, recorded: RecordedRow) -> NumberRows:
+    """Put back what a decision has seen although its date, by another machine's clock, is later.
+
+    A decision rests on what was committed when it read: a relation or a bar that was over by then,
+    a consent that was there.
+    """
+    saw, barred = recorded.facts.relation, {bar.id for bar in recorded.facts.bars}
+    at = recorded.decided_at
+    dated = await queries.ahead(read, recorded.msisdn, at, at + UNDER_WAY)
+    if not dated:
+        return rows
+    relations = [row for row in rows.relations if not dated.get(row.id, False)]
+    if saw is not None and saw.id in dated and recorded.service_id is not None:
+        relations = [row for row in relations if row.id != saw.id]
+        relations.append(_as_seen(saw, recorded))
+    return msgspec.structs.replace(
+        rows, relations=relations,
+        bars=[bar for bar in rows.bars if bar.id in barred or bar.id not in dated],
+    )  # fmt: skip
+
+
+def _as_seen(saw: RelationFact, recorded: RecordedRow) -> RelationRow:
+    assert recorded.service_id is not None  # noqa: S101 - who calls has looked
+    return RelationRow(
+        msisdn=recorded.msisdn, service_id=recorded.service_id,
+        leave_received_at=recorded.facts.leave_received_at, **msgspec.structs.asdict(saw),
+    )  # fmt: skip
 
 
 async def relations(

@@ -8,7 +8,6 @@ message that is asked about after a quota was agreed, and never ends.
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 from spms.authorisation import quota_queries as queries
@@ -68,7 +67,6 @@ class Meter:
 
 
 Meters = dict[UUID, Meter]
-NO_METERS: Final[Meters] = {}
 
 
 async def hold(tx: Connection, sps: Collection[UUID], at: datetime) -> Meters:

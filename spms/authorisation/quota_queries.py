@@ -89,9 +89,11 @@ async def days(read: Connection, sp_id: UUID, month: date) -> list[int] | None:
 
 
 COUNTED = """
-    SELECT count(*) FILTER (WHERE decided_at >= $3) AS second, count(*) AS day
-      FROM authorisation
-     WHERE sp_id = $1 AND decided_at >= $2 AND decided_at < $4 AND allowed AND purpose = 'message'
+    SELECT COALESCE(sum(decisions - cardinality(denied)) FILTER (WHERE decided_at >= $3), 0)
+               AS second,
+           COALESCE(sum(decisions - cardinality(denied)), 0) AS day
+      FROM decision_pack
+     WHERE sp_id = $1 AND decided_at >= $2 AND decided_at < $4
 """
 
 

@@ -7,7 +7,7 @@ ahead takes force at its instant without anybody being told.
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -63,13 +63,13 @@ class Dated(Generic[T]):
     """Something that changes at known instants only, worked out once for each span between them."""
 
     def __init__(self, moments: Iterable[datetime], build: Callable[[datetime], T]) -> None:
-        self._moments = sorted(moments)
+        self.moments = sorted(moments)
         self._build = build
         self._known: dict[int, T] = {}
 
     def at(self, at: datetime) -> T:
         """Return what holds at the instant; a change counts from its own instant on."""
-        span = bisect_right(self._moments, at)
+        span = bisect_right(self.moments, at)
         if span not in self._known:
             self._known[span] = self._build(at)
         return self._known[span]
@@ -97,12 +97,27 @@ class Standing:
         self._ids = {row.code: row.id for row in services}
         self.quotas = any(row.quotas for row in sps)
         """Whether any SP ever agreed one."""
+        self._on_demand = {row.code for row in services if row.kind == "on_demand"}
         self.categories = {row.id: row.category for row in services}
         self._rules = _dated_rules(rules)
+        dated: list[Dated[Any]] = [
+            self._rules, *self._sps.values(), *self._services.values(), *self._texts.values(),
+        ]  # fmt: skip
+        self._moments = sorted({moment for one in dated for moment in one.moments})
+        self.thens: dict[tuple[int, int], Any] = {}
+        """Kept here by `terms.then`, so that it is forgotten with what it was made of."""
+
+    def span(self, at: datetime) -> int:
+        """Return a number of the span around an instant in which nothing changes."""
+        return bisect_right(self._moments, at)
 
     def service_id(self, code: str) -> UUID | None:
         """Return the id of the service with a code; a code never changes hands."""
         return self._ids.get(code)
+
+    def on_demand(self, code: str) -> bool:
+        """Whether the service with a code is ordered use by use."""
+        return code in self._on_demand
 
     def service(self, code: str, at: datetime) -> ServiceFact | None:
         """Return a service as of an instant, or None when there is none with this code."""

@@ -37,6 +37,7 @@ async def serving(ground: Base, sock: socket.socket) -> AsyncIterator[Server]:
     app = create_app(ground.pool, ground.clock, ground.settings)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS, h11_max_incomplete_event_size=65_536,
         ws_max_size=65_536,  # far above a frame of the stream, far below what would hurt
     )  # fmt: skip

@@ -73,6 +73,17 @@ class World:
         return [str(reason) for reason in decision.reasons]
 
 
+ON_RECORD = """
+    SELECT (SELECT count(*) FROM authorisation)
+         + (SELECT COALESCE(sum(decisions), 0) FROM decision_pack)
+"""
+
+
+async def on_record(owner: Connection) -> int:
+    """Count the decisions on record, charges and messages."""
+    return int(await owner.fetchval(ON_RECORD))
+
+
 Cause = Callable[[World, Connection], Awaitable[None]]
 
 

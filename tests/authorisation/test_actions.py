@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from spms.authorisation import actions
+from spms.authorisation import actions, recorded
 from spms.authorisation.model import BATCH_MAX, Decision, Purpose, Reason
 from spms.core import db
 from spms.core.db import Connection
@@ -338,12 +338,15 @@ async def test_a_tariff_takes_over_at_its_instant_and_the_agreed_price_stays(
     assert await uses.ask(at=change + SECOND, price_fen=1000) == ["price_mismatch"]
 
 
-async def test_an_unsubscribe_stops_charging_at_its_instant(
+async def test_an_unsubscribe_is_obeyed_by_the_very_next_decision(
     world: World, owner: Connection
 ) -> None:
+    """Also where the clock of the machine that ended it is ahead."""
+    for purpose, price_fen in ((Purpose.MESSAGE, 0), (Purpose.CHARGE, 800)):
+        assert await world.ask(purpose=purpose, price_fen=price_fen) == []
     await owner.execute("UPDATE subscription SET status = 'ended', ended_at = $1", world.now + HOUR)
-    assert await world.ask(at=world.now + HOUR - SECOND) == []
-    assert await world.ask(at=world.now + HOUR) == ["no_consent"]
+    for purpose, price_fen in ((Purpose.MESSAGE, 0), (Purpose.CHARGE, 800)):
+        assert await world.ask(purpose=purpose, price_fen=price_fen) == ["no_consent"]
 
 
 async def test_a_large_mixed_batch_is_answered_in_order_and_recorded_whole(
@@ -369,10 +372,9 @@ async def test_a_large_mixed_batch_is_answered_in_order_and_recorded_whole(
         else:
             assert decision.reasons == reasons, asked.purpose
     assert charges == [()] * 3 + [("cap_service",)] * (len(charges) - 3)
-    rows = await owner.fetch("SELECT id, reasons FROM authorisation ORDER BY id")
-    assert [(row["id"], tuple(row["reasons"])) for row in rows] == [
-        (decision.id, decision.reasons) for decision in decisions
-    ]
+    rows = await recorded.page(owner, uses.sp_id, limit=BATCH_MAX + 1)
+    assert [row.id for row in rows] == sorted([one.id for one in decisions], reverse=True)
+    assert {row.id: row.reasons for row in rows} == {one.id: one.reasons for one in decisions}
 
 
 async def test_a_batch_has_a_limit_and_may_be_empty(world: World) -> None:

@@ -146,7 +146,11 @@ async def test_the_database_itself_refuses_a_second_charge_for_one_order(
 async def test_a_consent_counts_from_when_its_message_was_handled(
     orders: World, owner: Connection
 ) -> None:
-    """The order came in an hour ago and lay there until now."""
-    await owner.execute("UPDATE message_in SET handled_at = $1", orders.now)
-    assert await orders.ask(at=orders.now - SECOND) == ["no_consent"]
-    assert await orders.ask() == []
+    """The order came in an hour ago and lay there until now; until then nobody saw a consent."""
+    late = await make.number(owner, orders.now)
+    question = {"msisdn": late, "price_fen": 800}
+    assert await orders.ask(at=orders.now - SECOND, **question) == ["no_consent"]
+    await make.subscription(
+        owner, orders.now - HOUR, late, orders.service_id, prompt_text=None, confirm_by=None
+    )
+    assert await orders.ask(**question) == []

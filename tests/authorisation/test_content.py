@@ -1,6 +1,7 @@
 """What a message may say: lists that see through disguises, templates, and text that is not kept."""
 
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -137,10 +138,14 @@ async def test_a_service_with_approved_texts_sends_nothing_else(
     # Else an SP could free itself of its templates.
     assert await _push(world, GOOD) == ["content_not_approved"]
     assert await _push(world, GOOD, at=world.now - SECOND) == []
-    facts = await owner.fetch("SELECT facts->'content' AS content FROM authorisation ORDER BY id")
-    assert ContentFact(bound=True, template_id=made.id, template_version=2) in [
-        msgspec.convert(row["content"], ContentFact) for row in facts if row["content"]
-    ]
+    (decision,) = await world.decide(
+        world.question(purpose=Purpose.MESSAGE, price_fen=0, content=GOOD),
+        at=world.now - SECOND,
+    )  # fmt: skip
+    told = await actions.explain(world.tx, decision.id, actor=make.OFFICER)
+    assert told.facts.content == ContentFact(bound=True, template_id=made.id, template_version=2)
+    assert told.agrees
+    assert told.replay.facts == told.facts
 
 
 async def test_a_text_is_looked_at_and_kept_nowhere(
@@ -166,12 +171,16 @@ async def test_a_text_is_looked_at_and_kept_nowhere(
         assert secret not in refused.text
     keyed = headers | {"Idempotency-Key": "push-1"}
     assert (await http.post("/authorisations", json=body, headers=keyed)).status_code == 200
-    for table in ("authorisation", "idempotency", "audit_log"):
+    for table in ("authorisation", "decision_pack", "idempotency", "audit_log"):
         rows = await owner.fetch(f"SELECT t::text AS row FROM {table} t")
         assert not [row for row in rows if secret in row["row"]]
+        assert not [row for row in rows if secret.encode().hex() in row["row"]]
     assert secret not in "".join(capsys.readouterr()) + caplog.text
     told = await actions.explain(
-        world.tx, answer.json()["id"], actor=make.sp_actor(world.sp_id), language=Language.ZH
+        world.tx,
+        UUID(answer.json()["id"]),
+        actor=make.sp_actor(world.sp_id),
+        language=Language.ZH,
     )
     assert told.agrees
     assert told.replay.facts == told.facts

@@ -68,7 +68,7 @@ async def test_a_question_that_breaks_its_round_spoils_it_for_nobody_else(
     broken = [n for n, answer in enumerate(answers) if not isinstance(answer, Answer)]
     assert broken == [7, 13]
     assert len(rounds) > 3
-    assert await owner.fetchval("SELECT count(*) FROM authorisation") == 18
+    assert await arrange.on_record(owner) == 18
 
 
 async def test_who_comes_when_too_many_wait_is_sent_away(

@@ -9,7 +9,7 @@ import pytest
 
 from spms.authorisation import actions
 from spms.authorisation.explanation_model import Explanation, Verdict
-from spms.authorisation.model import Decision, Reason
+from spms.authorisation.model import Decision, Purpose, Reason
 from spms.core import db
 from spms.core.access import Actor
 from spms.core.db import Connection
@@ -230,10 +230,57 @@ async def test_each_decision_of_a_batch_is_replayed_after_those_before_it(
 async def test_an_order_handled_after_the_question_is_not_known_to_the_replay_either(
     orders: World, owner: Connection
 ) -> None:
-    await owner.execute("UPDATE message_in SET handled_at = $1", orders.now + HOUR)
-    told = await explain(orders, await decided(orders))
+    late = await make.number(owner, orders.now)
+    decision = await decided(orders, msisdn=late)
+    assert decision.reasons == (Reason.NO_CONSENT,)
+    await make.subscription(
+        owner, orders.now - HOUR, late, orders.service_id, prompt_text=None, confirm_by=None
+    )
+    await owner.execute(
+        "UPDATE message_in SET handled_at = $1 WHERE msisdn = $2", orders.now + HOUR, late
+    )
+    told = await explain(orders, decision)
     assert told.replay.reasons == (Reason.NO_CONSENT,)
     assert told.agrees
+
+
+AHEAD = timedelta(seconds=20)
+
+
+async def _ended(world: World, owner: Connection) -> None:
+    await owner.execute(
+        "UPDATE subscription SET status = 'ended', ended_at = $1", world.now + AHEAD
+    )
+
+
+async def _confirmed(world: World, owner: Connection) -> None:
+    await owner.execute("UPDATE message_in SET handled_at = $1", world.now + AHEAD)
+
+
+async def _bar_lifted(world: World, owner: Connection) -> None:
+    await arrange.insert(
+        owner, "number_bar", msisdn=world.msisdn, id=uuid4(), epoch=1, scope="all", target="",
+        starts_at=world.now - HOUR, ends_at=world.now + AHEAD, set_by="subscriber:x",
+        lifted_by="subscriber:x",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("done", "reasons"),
+    [(_ended, (Reason.NO_CONSENT,)), (_confirmed, ()), (_bar_lifted, ())],
+)
+@pytest.mark.parametrize("purpose", Purpose)
+async def test_what_was_done_by_a_clock_that_is_ahead_is_not_held_against_a_decision(
+    world: World, owner: Connection, done: Cause, reasons: tuple[Reason, ...], purpose: Purpose
+) -> None:
+    """It was committed before the decision, which has seen it, and is dated after it."""
+    await done(world, owner)
+    price_fen = 800 if purpose is Purpose.CHARGE else 0
+    decision = await decided(world, purpose=purpose, price_fen=price_fen)
+    assert decision.reasons == reasons
+    told = await explain(world, decision)
+    assert told.agrees
+    assert told.replay.facts == told.facts
 
 
 async def test_an_unsubscribe_received_before_and_handled_after_shows_as_a_difference(
