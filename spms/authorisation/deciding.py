@@ -5,7 +5,7 @@ it has read. If somebody else was faster, nothing of this is written, the rows a
 and everything is decided again.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
@@ -35,8 +35,6 @@ RETRY: Final = {"Retry-After": "1"}
 TOKEN_WRONG: Final = "the token is unknown, expired or revoked"  # noqa: S105 - words
 CHALLENGE: Final = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
-NOBODY: Final[frozenset[UUID]] = frozenset()
-
 Outcome = Answer | Refused
 
 
@@ -62,7 +60,7 @@ async def decide_all(tx: Connection, asks: Sequence[Ask], *, now: datetime) -> l
     charged = {ask.request.msisdn for ask in asks if ask.request.purpose is Purpose.CHARGE}
     if not charged and not quota.metered(asks, await standing_queries.whole(tx), now):
         with suppress(Raced):  # a quota was agreed just now; nothing is written yet
-            return await _decide(tx, asks, now, NOBODY)
+            return await _decide(tx, asks, now, set())
     for attempt in range(TRIES):
         sps = quota.metered(asks, await standing_queries.whole(tx), now)
         try:
@@ -84,7 +82,7 @@ def given(outcome: Outcome) -> Answer:
 
 
 async def _decide(
-    tx: Connection, asks: Sequence[Ask], now: datetime, sps: Collection[UUID]
+    tx: Connection, asks: Sequence[Ask], now: datetime, sps: set[UUID]
 ) -> list[Outcome]:
     meters = await quota.hold(tx, sps, now)
     made, actors = await _gather(tx, asks, now, meters)
@@ -92,6 +90,8 @@ async def _decide(
     kept = await reservation_queries.kept(
         tx, [(ask.request.msisdn, ask.reference) for ask in asks if ask.reference is not None]
     )
+    if not quota.metered(asks, made.standing, now) <= sps:
+        raise Raced
     outcomes: list[Outcome] = []
     askers: dict[bytes | tuple[UUID | None, str], Asker | Refused] = {}
     last: Ask | None = None
@@ -111,7 +111,7 @@ async def _decide(
             outcomes.append(_held(made, ask, asker, kept))
     if made.decided and not await queries.add(tx, made.decided, made.charged(), now=now):
         raise Raced
-    if meters and not await quota.write(tx, meters, now):
+    if not await quota.write(tx, meters, now):
         raise Raced
     packs = made.packs()
     if packs:
@@ -164,9 +164,7 @@ async def _gather(
         read = await round_queries.gather(tx, numbers, charged, ordering, at=now, tokens=tokens)
         if read.mark == standing.mark:
             actors = {tokens[row.n]: row for row in read.actors}
-            if not quota.metered(asks, standing, now) <= meters.keys():
-                raise Raced
-            return Round(standing, numbers, charged, read, now=now, meters=meters), actors
+            return Round(standing, charged, read, now, meters), actors
         standing = await standing_queries.whole(tx, read.mark)
     raise Unavailable("the catalogue changes all the time", headers=RETRY)
 

@@ -22,6 +22,7 @@ from spms.authorisation.model import (
     RelationFact,
     ServiceFact,
 )
+from spms.authorisation.quota import NO_METERS, Meters
 from spms.authorisation.rules import choose
 from spms.authorisation.terms import Terms
 
@@ -88,9 +89,11 @@ class NumberRows(msgspec.Struct, frozen=True, kw_only=True):
 class Dossier:
     """The facts of a batch, with running sums."""
 
-    def __init__(self, rows: NumberRows, categories: Mapping[UUID, str]) -> None:
+    def __init__(
+        self, rows: NumberRows, categories: Mapping[UUID, str], meters: Meters = NO_METERS
+    ) -> None:
         """Lay out what was read, by number and by service; `categories` are the services'."""
-        self._categories = categories
+        self._categories, self._meters = categories, meters
         self._numbers = {
             row.msisdn: NumberFact(state=row.state, epoch=row.epoch, event_id=row.event_id)
             for row in rows.numbers
@@ -123,6 +126,8 @@ class Dossier:
             link_id=asked.link_id,
         )  # fmt: skip
         own = base.service if service_id is not None else None
+        push = own is not None and not charge
+        meter = self._meters.get(base.sp_id) if push else None
         return msgspec.structs.replace(
             base,
             purpose=asked.purpose,
@@ -136,7 +141,9 @@ class Dossier:
             spent_category_fen=self._of_category(month, base.caps, own),
             own_caps=self._own_caps(asked.msisdn, number, service_id),
             bars=self._barring(asked.msisdn, number, own),
-            quota=None if charge else base.quota,
+            quota=base.quota if push else None,
+            sent=None if meter is None else meter.sent(),
+            content=terms.look(asked.content) if push else None,
             leave_received_at=self._leaving[relation.id] if charge and relation else None,
         )  # fmt: skip
 
@@ -183,7 +190,9 @@ class Dossier:
         )
 
     def count(self, asked: DecisionRequest, facts: Facts) -> bool:
-        """Count an allowed charge for the questions that follow; say whether it used an order."""
+        """Count what is allowed for the questions that follow; say whether it used an order."""
+        if asked.purpose is Purpose.MESSAGE and facts.sent is not None:
+            self._meters[facts.sp_id].count()
         if asked.purpose != Purpose.CHARGE or facts.service is None or facts.relation is None:
             return False
         key = (asked.msisdn, facts.service.id)

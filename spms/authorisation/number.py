@@ -26,7 +26,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     recorded_at: int
     state: str
     epoch: int
-    id: UUID
+    id: str
 
 
 class Relation(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -123,7 +123,9 @@ def rows(
         event = standing(kept, now)
         if event is not None:
             made.numbers.append(
-                NumberRow(msisdn=msisdn, state=event.state, epoch=event.epoch, event_id=event.id)
+                NumberRow(
+                    msisdn=msisdn, state=event.state, epoch=event.epoch, event_id=UUID(event.id)
+                )
             )
         for relation in kept.relations:
             is_live = live(relation, now, since)

@@ -8,7 +8,7 @@ A decision's id is that of its pack with its place in the last 16 bits.
 import zlib
 from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -51,12 +51,17 @@ class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """By which the number was what it was."""
     relation: Relation | None
     """That was judged."""
+    content: ContentFact | None = None
+    sent: SentFact | None = None
     kept: Kept | None = None
-    """Instead of these two, all that was kept about a number that is not like most."""
+    """Instead of event and relation, all that was kept about a number that is not like most."""
     used: tuple[UUID, ...] = ()
     """The orders among its relations that had licensed their one charge."""
-    sent: SentFact | None = None
-    content: ContentFact | None = None
+
+
+REASONS: Final = Item.__struct_fields__.index("reasons")
+Written = tuple[Any, ...]
+"""The values of an `Item`, in order: what is made for each question is made no dearer than it must."""
 
 
 class Body(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -92,7 +97,7 @@ class Pack:
         self.sp_id, self.actor = sp_id, actor
         self._first = new_id().int & -PLACES
         self._places: dict[Terms, int] = {}
-        self.items: list[Item] = []
+        self.items: list[Written] = []
         self.numbers: list[str] = []
         self.denied: list[int] = []
 
@@ -103,22 +108,23 @@ class Pack:
             found = self._places[terms] = len(self._places)
         return found
 
-    def add(self, msisdn: str, item: Item) -> UUID:
+    def add(self, msisdn: str, item: Written) -> UUID:
         """Add a decision; return its id."""
-        made = _new(UUID)
-        _set(made, "int", self._first + len(self.items))
+        made, items = _new(UUID), self.items
+        _set(made, "int", self._first + len(items))
         _set(made, "is_safe", _safe)
-        self.items.append(item)
+        items.append(item)
         self.numbers.append(msisdn)
-        if item.reasons:
-            self.denied.append(len(self.items))
+        if item[REASONS]:
+            self.denied.append(len(items))
         return made
 
     def row(self, *, now: datetime, orders_since: datetime) -> PackRow:
         """Return what is to be stored."""
-        body = Body(
-            tuple([terms.service_code for terms in self._places]),
-            tuple([stored(terms) for terms in self._places]), orders_since, tuple(self.items),
+        places = list(self._places)
+        body = (
+            [terms.service_code for terms in places], [stored(terms) for terms in places],
+            orders_since, self.items,
         )  # fmt: skip
         return PackRow(
             sp_id=self.sp_id, id=UUID(int=self._first), decided_at=now,
@@ -180,6 +186,6 @@ def _recorded(row: PackRow, place: int, msisdn: str, body: Body, terms: Terms) -
         price_fen=item.price_fen, allowed=not item.reasons, reasons=item.reasons,
         subscription_id=item.subscription_id, rulebook_version=terms.base.rulebook_version,
         facts=msgspec.structs.replace(
-            Dossier(rows, {}).facts(terms, asked), sent=item.sent, content=item.content
+            Dossier(rows, {}).facts(terms, asked), content=item.content, sent=item.sent
         ),
     )  # fmt: skip

@@ -210,19 +210,25 @@ async def hold_months(tx: Connection, msisdns: Collection[str], *, at: datetime)
     await tx.fetchval(HOLD, msisdns, business_month(at))
 
 
+# What can have no comma comes as one text for all rows: that is quicker to send than the elements of an
+# array one by one. Nothing stands for null.
 ADD = """
     WITH decided AS (
         SELECT *
-          FROM unnest($3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::uuid[], $8::text[],
-                      $9::text[], $10::bigint[], $11::text[], $12::uuid[], $13::integer[],
-                      $14::text[], $15::boolean[], $16::text[], $17::text[], $18::timestamptz[])
+          FROM unnest($3::uuid[], string_to_array($4, ','), string_to_array($5, ','), $6::uuid[],
+                      $7::uuid[], string_to_array($8, ','), string_to_array($9, ',', ''),
+                      string_to_array($10, ',')::bigint[], string_to_array($11, ','),
+                      $12::uuid[], string_to_array($13, ',')::integer[],
+                      $14::text[], string_to_array($15, ',')::boolean[], $16::text[],
+                      string_to_array($17, ',', ''))
                AS d (id, msisdn, purpose, sp_id, service_id, service_code, access_number,
                      price_fen, reasons, subscription_id, rulebook_version, facts, uses_order,
-                     requested_by, reference, expires_at)
+                     requested_by, reference)
     ), spent AS (
         INSERT INTO month_spend AS k (msisdn, month, by_service, total_fen, turn)
         SELECT msisdn, $2, by_service::jsonb, total_fen, turn
-          FROM unnest($19::text[], $20::text[], $21::bigint[], $22::bigint[])
+          FROM unnest(string_to_array($19, ','), $20::text[], string_to_array($21, ',')::bigint[],
+                      string_to_array($22, ',')::bigint[])
                AS m (msisdn, by_service, total_fen, turn)
          ORDER BY msisdn
         ON CONFLICT (msisdn, month) DO UPDATE
@@ -236,14 +242,15 @@ ADD = """
     ), held AS (
         INSERT INTO reservation
             (msisdn, id, reserved_at, sp_id, service_id, reference, price_fen, expires_at, state)
-        SELECT msisdn, id, $1, sp_id, service_id, reference, price_fen, expires_at, 'reserved'
-          FROM decided WHERE reference IS NOT NULL AND reasons = ''
+        SELECT msisdn, id, $1, sp_id, service_id, reference, price_fen, $18::timestamptz, 'reserved'
+          FROM decided WHERE reference IS NOT NULL AND reasons = '-'
     ), added AS (
         INSERT INTO authorisation
             (msisdn, decided_at, id, purpose, sp_id, service_id, service_code, access_number,
              price_fen, allowed, reasons, subscription_id, rulebook_version, facts, requested_by)
         SELECT msisdn, $1, id, purpose, sp_id, service_id, service_code, access_number,
-               price_fen, reasons = '', string_to_array(reasons, ','), subscription_id,
+               price_fen, reasons = '-',
+               CASE reasons WHEN '-' THEN '{}' ELSE string_to_array(reasons, ' ') END, subscription_id,
                rulebook_version, facts::jsonb, requested_by
           FROM decided
     )
@@ -276,24 +283,24 @@ async def add(
     written = await tx.fetchval(
         ADD, now, business_month(now),
         [item.decision.id for item in decided],
-        [asked.msisdn for asked in questions],
-        [asked.purpose for asked in questions],
+        ",".join([asked.msisdn for asked in questions]),
+        ",".join([asked.purpose for asked in questions]),
         [item.sp_id for item in decided],
         [None if service is None else service.id for service in services],
-        [asked.service_code for asked in questions],
-        [asked.access_number for asked in questions],
-        [asked.price_fen for asked in questions],
-        [",".join(item.decision.reasons) for item in decided],
+        ",".join([asked.service_code for asked in questions]),
+        ",".join([asked.access_number or "" for asked in questions]),
+        ",".join([str(asked.price_fen) for asked in questions]),
+        ",".join([" ".join(item.decision.reasons) or "-" for item in decided]),
         [item.decision.subscription_id for item in decided],
-        [item.facts.rulebook_version for item in decided],
+        ",".join([str(item.facts.rulebook_version) for item in decided]),
         [msgspec.json.encode(item.facts).decode() for item in decided],
-        [item.uses_order for item in decided],
+        ",".join(["t" if item.uses_order else "f" for item in decided]),
         [item.actor for item in decided],
-        [item.ask.reference for item in decided],
-        [item.expires_at for item in decided],
-        [month.msisdn for month in months],
+        ",".join([item.ask.reference or "" for item in decided]),
+        decided[0].expires_at,
+        ",".join([month.msisdn for month in months]),
         [msgspec.json.encode(month.by_service).decode() for month in months],
-        [sum(month.by_service.values()) for month in months],
-        [month.turn for month in months],
+        ",".join([str(sum(month.by_service.values())) for month in months]),
+        ",".join([str(month.turn) for month in months]),
     )  # fmt: skip
     return bool(written == len(months))

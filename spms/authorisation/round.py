@@ -9,14 +9,11 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-import msgspec
-
 from spms.authorisation import number, queries, terms
-from spms.authorisation.content import ContentFact, look
 from spms.authorisation.dossier import Dossier, MonthRow
 from spms.authorisation.model import Decision, DecisionRequest, Facts, Purpose
-from spms.authorisation.number import Kept
-from spms.authorisation.packs import Item, Pack, PackRow
+from spms.authorisation.number import Event, Kept, Relation
+from spms.authorisation.packs import Pack, PackRow
 from spms.authorisation.quota import Meters
 from spms.authorisation.reservation_model import Ask
 from spms.authorisation.round_queries import Gathered
@@ -47,18 +44,17 @@ class Round:
     """What is decided at one instant, and what is to be recorded of it."""
 
     def __init__(
-        self, standing: Standing, numbers: Iterable[str], charged: Iterable[str], read: Gathered,
-        *, now: datetime, meters: Meters,
+        self, standing: Standing, charged: Iterable[str], read: Gathered, now: datetime,
+        meters: Meters,
     ) -> None:  # fmt: skip
         """Lay out what was read."""
-        self._now, self._read, self._meters = now, read, meters
+        self.standing, self._now, self._read, self._meters = standing, now, read, meters
         self._then = terms.then(standing, now)
         self._orders_since = orders_since(standing, now)
         self._at, self._since = number.instant(now), number.instant(self._orders_since)
         decode = number.read
         self._kept = {
-            msisdn: NOTHING if text is None else decode(text)
-            for msisdn, text in zip(numbers, read.kept, strict=True)
+            msisdn: NOTHING if text is None else decode(text) for msisdn, text in read.kept.items()
         }
         self._dossier = self._of([(msisdn, self._kept[msisdn]) for msisdn in charged], read.months)
         self._askers: list[Asker] = []
@@ -97,11 +93,14 @@ class Round:
             orders_since=self._orders_since,
         )  # fmt: skip
         rows.months.extend(months)
-        return Dossier(rows, self._then.categories)
+        return Dossier(rows, self._then.categories, self._meters)
 
     def _charge(self, ask: Ask, held: Terms, asker: Asker) -> Decision:
         facts = self._dossier.facts(held, ask.request)
-        reasons = judge(facts, facts.caps)
+        shape = _shape(facts)
+        reasons = held.judged.get(shape)
+        if reasons is None:
+            reasons = held.judge(shape, facts)
         decision = Decision(
             # Made after the facts were read: what those rest on has smaller ids.
             id=new_id(), allowed=not reasons, reasons=reasons,
@@ -118,83 +117,90 @@ class Round:
         )  # fmt: skip
         return decision
 
-    def _message(self, asked: DecisionRequest, held: Terms, asker: Asker) -> Decision:
-        kept = self._kept[asked.msisdn]
-        if (
-            held.alike and asked.link_id is None and asked.content is None
-            and not kept.bars and not kept.caps
-        ):  # fmt: skip
-            return self._alike(asked, held, asker, kept)
-        meter = self._meters.get(asker.sp_id) if held.base.quota is not None else None
-        facts = msgspec.structs.replace(
-            self._facts(asked, held, kept), sent=None if meter is None else meter.sent(),
-            content=self._content(asked, held),
-        )  # fmt: skip
+    def _unlike(self, asked: DecisionRequest, held: Terms, asker: Asker, kept: Kept) -> Decision:
+        """Decide about a number that bars or caps something, for an SP with a quota, or an order."""
+        dossier = self._of([(asked.msisdn, kept)], [])
+        facts = dossier.facts(held, asked)
         reasons = judge(facts, facts.caps)
-        if meter is not None and not reasons:
-            meter.count()
+        if not reasons:
+            dossier.count(asked, facts)
         relation_id = None if facts.relation is None else facts.relation.id
-        item = Item(
+        used = tuple(one.id for one in kept.relations if one.id in self._read.used)
+        item = (
             asker.pack.place(held), asked.price_fen, asked.access_number, asked.link_id, reasons,
-            relation_id, None, None, kept,
-            tuple(one.id for one in kept.relations if one.id in self._read.used),
-            facts.sent, facts.content,
+            relation_id, None, None, facts.content, facts.sent, kept, used,
         )  # fmt: skip
         return Decision(
             id=asker.pack.add(asked.msisdn, item), allowed=not reasons, reasons=reasons,
             subscription_id=relation_id, decided_at=self._now,
         )  # fmt: skip
 
-    def _content(self, asked: DecisionRequest, held: Terms) -> ContentFact | None:
-        """Look at a message's text, where it is of the SP's own service."""
-        if held.service_id is None:
-            return None
-        texts = held.texts
-        return look(asked.content, self._then.rules.content, texts.templates, bound=texts.bound)
-
     def _facts(self, asked: DecisionRequest, held: Terms, kept: Kept) -> Facts:
         return self._of([(asked.msisdn, kept)], []).facts(held, asked)
 
-    def _alike(self, asked: DecisionRequest, held: Terms, asker: Asker, kept: Kept) -> Decision:
-        """Decide about a number that is like most: it bars and caps nothing.
+    def _message(self, asked: DecisionRequest, held: Terms, asker: Asker) -> Decision:
+        """Decide about a message.
 
-        The shape is everything that a check of a message may look at beyond the terms. Of all
-        numbers and questions that share it, one is judged.
+        Most numbers bar and cap nothing. For these the shape is everything that a check may look at
+        beyond the terms: of all numbers and questions that share it, one is judged.
         """
-        at = self._at
-        event = number.standing(kept, at)
-        relation, is_live = None, False
-        if event is not None:
-            key, epoch = held.service_key, event.epoch
-            for one in kept.relations:
-                if one.service_id == key and one.epoch == epoch:
-                    found = number.live(one, at, self._since)
-                    if found:
-                        relation, is_live = one, True
-                        break
-                    if found is False and relation is None:
-                        relation = one
-        relation_id: UUID | None
+        kept = self._kept[asked.msisdn]
+        if not held.alike or kept.bars or kept.caps or asked.link_id is not None:
+            return self._unlike(asked, held, asker, kept)
+        content = None if asked.content is None and held.silent else held.look(asked.content)
+        event, relation, is_live = self._chosen(held, kept)
         shape: Shape
         if relation is None:
             relation_id = None
-            shape = (asked.price_fen, asked.access_number, event and event.state)
+            shape = (asked.price_fen, asked.access_number, content, event and event.state)
         else:
             relation_id = relation.id
             shape = (
-                asked.price_fen, asked.access_number, event and event.state, is_live,
+                asked.price_fen, asked.access_number, content, event and event.state, is_live,
                 relation.price_fen, relation.consent_kind, relation.consent_price_fen,
-                relation.charge_from is not None and relation.charge_from > at,
+                relation.charge_from is not None and relation.charge_from > self._at,
             )  # fmt: skip
         reasons = held.judged.get(shape)
         if reasons is None:
             reasons = held.judge(shape, self._facts(asked, held, kept))
         pack = asker.pack
-        item = Item(
+        item = (
             pack.place(held), asked.price_fen, asked.access_number, None, reasons, relation_id,
-            event, relation,
+            event, relation, content,
         )  # fmt: skip
         return Decision(
             id=pack.add(asked.msisdn, item), allowed=not reasons, reasons=reasons,
             subscription_id=relation_id, decided_at=self._now,
         )  # fmt: skip
+
+    def _chosen(self, held: Terms, kept: Kept) -> tuple[Event | None, Relation | None, bool]:
+        """Return what the number is by, and its relation with a monthly service, live or waiting."""
+        at = self._at
+        event = number.standing(kept, at)
+        if event is None:
+            return None, None, False
+        waiting, key, epoch = None, held.service_key, event.epoch
+        for one in kept.relations:
+            if one.service_id == key and one.epoch == epoch:
+                found = number.live(one, at, self._since)
+                if found:
+                    return event, one, True
+                if found is False and waiting is None:
+                    waiting = one
+        return event, waiting, False
+
+
+def _shape(facts: Facts) -> Shape:
+    """Return everything that a check of a charge may look at beyond the terms."""
+    event, relation = facts.number, facts.relation
+    return (
+        facts.price_fen, facts.access_number, event and event.state,
+        relation and (
+            relation.live, relation.price_fen, relation.consent_kind, relation.consent_price_fen,
+            relation.free, relation.used,
+        ),
+        facts.spent_service_fen, facts.spent_total_fen, facts.spent_category_fen,
+        facts.own_caps.service_month_fen, facts.own_caps.total_month_fen,
+        facts.bars and tuple([bar.scope for bar in facts.bars]), facts.leave_received_at is None,
+        Purpose.CHARGE,
+    )  # fmt: skip

@@ -54,8 +54,8 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
     mark: UUID
     """Of what `Standing` must have been read under."""
     actors: list[ActorRow]
-    kept: list[str | None]
-    """Of the numbers, in their order."""
+    kept: dict[str, str | None]
+    """By number."""
     months: list[MonthRow]
     wishes: Wishes
     used: frozenset[UUID]
@@ -80,6 +80,6 @@ async def gather(
     for msisdn, received_at in decoded(row["wishes"], tuple[str, datetime]):
         wishes.setdefault(msisdn, []).append(received_at)
     return Gathered(
-        mark=row["mark"], actors=decoded(row["actors"], ActorRow), kept=row["kept"] or [],
+        mark=row["mark"], actors=decoded(row["actors"], ActorRow), kept=dict(zip(numbers, row["kept"] or (), strict=True)),
         months=decoded(row["months"], MonthRow), wishes=wishes, used=frozenset(row["used"] or ()),
     )  # fmt: skip

@@ -95,14 +95,13 @@ class Standing:
         self._services = {row.code: _dated_service(row) for row in services}
         self._texts = {row.id: _dated_texts(row.templates) for row in services if row.templates}
         self._ids = {row.code: row.id for row in services}
+        self._on_demand = {row.code for row in services if row.kind == "on_demand"}
         self.quotas = any(row.quotas for row in sps)
         """Whether any SP ever agreed one."""
-        self._on_demand = {row.code for row in services if row.kind == "on_demand"}
         self.categories = {row.id: row.category for row in services}
         self._rules = _dated_rules(rules)
-        dated: list[Dated[Any]] = [
-            self._rules, *self._sps.values(), *self._services.values(), *self._texts.values(),
-        ]  # fmt: skip
+        dated: list[Dated[Any]] = [self._rules, *self._sps.values(), *self._services.values()]
+        dated += self._texts.values()
         self._moments = sorted({moment for one in dated for moment in one.moments})
         self.thens: dict[tuple[int, int], Any] = {}
         """Kept here by `terms.then`, so that it is forgotten with what it was made of."""

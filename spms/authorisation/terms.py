@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from spms.authorisation.content import ContentFact, Lists, look
 from spms.authorisation.model import Facts, Purpose, Reason
 from spms.authorisation.rules import judge
-from spms.authorisation.standing import NO_TEXTS, Standing, TextsThen
+from spms.authorisation.standing import NO_LISTS, NO_TEXTS, Standing, TextsThen
 from spms.core.clock import SHANGHAI
 
 TERMS_MAX: Final = 20_000
@@ -24,23 +25,33 @@ class Terms:
     """Of one SP and one service code, at any instant within a span in which nothing changes."""
 
     __slots__ = (
-        "alike", "base", "judged", "monthly", "service_code", "service_id", "service_key", "texts",
+        "_lists", "_texts", "alike", "base", "judged", "service_code", "service_id", "service_key",
+        "silent",
     )  # fmt: skip
 
-    def __init__(self, base: Facts, service_code: str, texts: TextsThen = NO_TEXTS) -> None:
+    def __init__(
+        self, base: Facts, service_code: str, lists: Lists = NO_LISTS, texts: TextsThen = NO_TEXTS
+    ) -> None:
         """Take the facts of a question that says nothing and is about nobody."""
-        self.base, self.service_code, self.texts = base, service_code, texts
+        self.base, self.service_code = base, service_code
+        self._lists, self._texts = lists, texts
+        self.silent = not texts.bound
+        """A question need not say what it will send."""
         service = base.service
         own = service is not None and service.sp_id == base.sp_id
         self.service_id = service.id if own and service is not None else None
         """None: no service of this SP."""
         self.service_key = str(self.service_id)
-        self.monthly = own and service is not None and service.kind == "monthly"
-        self.alike = self.monthly and base.quota is None and not texts.bound
-        """Whether the reasons against a message hang on the number and the price alone."""
+        monthly = own and service is not None and service.kind == "monthly"
+        self.alike = monthly and base.quota is None
+        """Of most numbers, a message asks for nothing that differs from one to the next."""
         self.judged: dict[Shape, tuple[Reason, ...]] = {}
         """The reasons against a question of a shape. A shape holds everything about question and
         number that any check may look at."""
+
+    def look(self, text: str | None) -> ContentFact | None:
+        """Return what a decision rests on about a message's text."""
+        return look(text, self._lists, self._texts.templates, bound=self._texts.bound)
 
     def judge(self, shape: Shape, facts: Facts) -> tuple[Reason, ...]:
         """Judge the facts of a shape that has not come yet, and remember the reasons."""
@@ -81,7 +92,6 @@ class Then:
         service = self._standing.service(service_code, self._at)
         sp = self._standing.sp(sp_id, self._at)
         own_id = service.id if service is not None and service.sp_id == sp_id else None
-        texts = NO_TEXTS if own_id is None else self._standing.texts(own_id, self._at)
         return Terms(
             Facts(
                 purpose=Purpose.MESSAGE, price_fen=0, sp_id=sp_id, sp_status=sp.status,
@@ -89,11 +99,11 @@ class Then:
                     held for held in sp.restrictions if held.service_id in {None, own_id}
                 ),
                 service=service, quiet=self._quiet, caps=self.rules.cap,
-                quota=None if own_id is None else sp.quota,
-                rulebook_version=self.rules.version,
+                quota=None if own_id is None else sp.quota, rulebook_version=self.rules.version,
             ),
             service_code,
-            texts,
+            self.rules.content,
+            NO_TEXTS if own_id is None else self._standing.texts(own_id, self._at),
         )  # fmt: skip
 
 
