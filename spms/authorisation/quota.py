@@ -8,6 +8,7 @@ message that is asked about after a quota was agreed, and never ends.
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from spms.authorisation import quota_queries as queries
@@ -30,7 +31,9 @@ def metered(asks: Iterable[Ask], standing: Standing, at: datetime) -> set[UUID]:
     for ask in asks:
         if ask.request.purpose is Purpose.MESSAGE:
             service = standing.service(ask.request.service_code, at)
-            if service is not None and standing.sp(service.sp_id, at).quota is not None:
+            if service is None or ask.sp_id not in {None, service.sp_id}:
+                continue
+            if standing.sp(service.sp_id, at).quota is not None:
                 found.add(service.sp_id)
     return found
 
@@ -67,6 +70,7 @@ class Meter:
 
 
 Meters = dict[UUID, Meter]
+NO_METERS: Final[Meters] = {}
 
 
 async def hold(tx: Connection, sps: Collection[UUID], at: datetime) -> Meters:
