@@ -121,7 +121,13 @@ async def arrange(url: str, numbers: int) -> tuple[dict[str, str], list[tuple[st
     await owner.execute("SET statement_timeout = 0")
     now = datetime.now(UTC)
     for month in {(now - timedelta(days=1)).date().replace(day=1), now.date().replace(day=1)}:
-        for table in ("message_in", "message_out", "authorisation", "decision_pack", "charge_record"):
+        for table in (
+            "message_in",
+            "message_out",
+            "authorisation",
+            "decision_pack",
+            "charge_record",
+        ):
             await owner.execute("SELECT make_month_partition($1, $2)", table, month)
     held: dict[str, str] = {}
     service_ids = []

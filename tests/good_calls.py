@@ -451,6 +451,9 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
         body={"sp_id": str(w.names["sp_id"]), "number": f"1069{digits(10)}"},
     ),
     "POST /services": lambda w: Call(role="sp", body=new_service(w)),
+    "POST /authorisations/explanation": lambda w: Call(
+        role="agent", body=question(w) | WHY | {"sp_code": w.names["sp_code"]}
+    ),
     f"POST {SP_ID}/quotas": lambda _: Call(
         role="compliance", body={"per_second": 50, "per_day": 100_000, **WHY}
     ),

@@ -13,7 +13,7 @@ Invariants kept here:
   that changes any of it, and says what the number's own tables say;
 - what is remembered about SPs, services, tariffs and rules is held against the database's mark in
   that same statement: a change is obeyed by the next decision of every process;
-- the allowed charges of a number's month never exceed the caps, whatever runs at once: whoever adds
+- the allowed charges of a holder's month never exceed the caps, whatever runs at once: whoever adds
   to a month names the turn it has read (`month_spend.turn`);
 - what an SP was allowed to send never exceeds the quota in force, whatever runs at once: the same
   way (`sp_quota_use.turn`);

@@ -103,10 +103,7 @@ async def explain(
 async def _again(read: Connection, recorded: RecordedRow, asked: DecisionRequest) -> Facts:
     """Gather the facts of a past decision once more, as it could know them at its instant."""
     at, before = recorded.decided_at, recorded.id
-    standing = await standing_queries.whole(read)
-    mark = await standing_queries.mark(read)
-    if standing.mark != mark:
-        standing = await standing_queries.whole(read, mark)
+    standing = await standing_queries.current(read)
     await queries.plan(read)
     gathered = await queries.gather(
         read, [(asked.msisdn, standing.service_id(asked.service_code))], at=at,

@@ -45,15 +45,16 @@ class RelationRow(RelationFact, frozen=True, kw_only=True):
 
 
 class MonthRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What a number was charged for each service this month."""
+    """What a number's holder was charged for each service this month."""
 
     msisdn: str
+    epoch: int
     by_service: dict[UUID, int]
     turn: int
     """Counts up with every change; whoever changes it names the one it has read."""
 
 
-NOTHING_SPENT = MonthRow(msisdn="", by_service={}, turn=0)
+NOTHING_SPENT = MonthRow(msisdn="", epoch=0, by_service={}, turn=0)
 
 
 class BarRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +103,7 @@ class Dossier:
         self._leaving = {row.id: row.leave_received_at for row in rows.relations}
         for relation in rows.relations:
             self._relations[relation.msisdn, relation.service_id].append(_relation(relation))
-        self._months = {month.msisdn: month for month in rows.months}
+        self._months = {(month.msisdn, month.epoch): month for month in rows.months}
         self._charged: dict[str, MonthRow] = {}
         self._bars: dict[tuple[str, int], list[BarRow]] = defaultdict(list)
         for held in rows.bars:
@@ -148,8 +149,10 @@ class Dossier:
         )  # fmt: skip
 
     def _month(self, msisdn: str) -> MonthRow:
-        found = self._charged.get(msisdn) or self._months.get(msisdn)
-        return found or MonthRow(msisdn=msisdn, by_service={}, turn=0)
+        number = self._numbers.get(msisdn)
+        epoch = 0 if number is None else number.epoch
+        found = self._charged.get(msisdn) or self._months.get((msisdn, epoch))
+        return found or MonthRow(msisdn=msisdn, epoch=epoch, by_service={}, turn=0)
 
     def _of_category(self, month: MonthRow, rules: CapRules, service: ServiceFact | None) -> int:
         """Return what the month has come to over a service's category, where that has a cap."""
@@ -201,6 +204,7 @@ class Dossier:
         turn = before.turn if asked.msisdn in self._charged else before.turn + 1
         self._charged[asked.msisdn] = MonthRow(
             msisdn=asked.msisdn,
+            epoch=before.epoch,
             by_service={**before.by_service, facts.service.id: spent_fen},
             turn=turn,
         )

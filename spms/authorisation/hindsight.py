@@ -97,6 +97,8 @@ async def spent(read: Connection, facts: Facts, recorded: RecordedRow) -> Facts:
     least = await spent_before(read, number, at=at, before=before, until=since)
     most = await spent_before(read, number, at=at, before=before, open_at=since)
     service_id = facts.service.id if facts.service is not None else None
+    epoch = then.number.epoch if then.number is not None else None
+    least, most = [[one for one in rows if one.epoch == epoch] for rows in (least, most)]
     low, high = _sums(least, service_id), _sums(most, service_id)
     of_service, total = then.spent_service_fen, then.spent_total_fen
     if low[0] <= of_service <= high[0]:

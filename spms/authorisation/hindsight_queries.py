@@ -73,6 +73,14 @@ async def ahead(read: Connection, msisdn: str, at: datetime, until: datetime) ->
     return {row.id: row.over for row in rows}
 
 
+USED_LATER = "SELECT subscription_id FROM order_use WHERE msisdn = $1 AND used_at >= $2"
+
+
+async def used_later(read: Connection, msisdn: str, at: datetime) -> set[UUID]:
+    """Return the orders of a number that were used at an instant or after it."""
+    return {row["subscription_id"] for row in await read.fetch(USED_LATER, msisdn, at)}
+
+
 USED = """
     SELECT EXISTS (SELECT FROM order_use
                     WHERE msisdn = $1 AND subscription_id = $2 AND used_at > $3)

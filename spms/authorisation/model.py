@@ -29,6 +29,7 @@ AskedPrice = Annotated[
     ),
 ]
 
+LinkId = Annotated[str, msgspec.Meta(pattern="^[0-9]{20}$(?!\\n)")]
 Content = Annotated[
     str,
     msgspec.Meta(min_length=1, max_length=1000, examples=["【天气】天津今日晴，气温22度。"]),
@@ -121,7 +122,7 @@ class DecisionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     price_fen: AskedPrice = 0
     access_number: AccessNumber | None = None
     """The number the message will show or the order came to; checked when given."""
-    link_id: Annotated[str, msgspec.Meta(pattern="^[0-9]{20}$(?!\\n)")] | None = None
+    link_id: LinkId | None = None
     """The order on demand that is meant; without it, the oldest that licensed no charge yet."""
     content: Content | None = None
     """The text of a message, as it will be sent. It is looked at and never stored."""

@@ -65,7 +65,7 @@ FACTS = """
                     ELSE x.confirm_by > $4 END
          ORDER BY x.active_from NULLS LAST, x.id) x) AS relations,
     (SELECT json_agg(m) FROM (
-        SELECT k.msisdn, k.by_service, k.turn
+        SELECT k.msisdn, k.epoch, k.by_service, k.turn
           FROM unnest($1::text[]) AS asked (msisdn)
           JOIN month_spend k ON k.msisdn = asked.msisdn AND k.month = $5) m) AS months,
     (SELECT json_agg(b) FROM (
@@ -157,16 +157,17 @@ async def gather(
 
 SPENT_BEFORE = """
     SELECT json_agg(m) FROM (
-        SELECT $1::text AS msisdn, json_object_agg(service_id, fen) AS by_service, 0 AS turn
-          FROM (SELECT d.service_id, sum(d.price_fen)::bigint AS fen
+        SELECT $1::text AS msisdn, epoch, json_object_agg(service_id, fen) AS by_service, 0 AS turn
+          FROM (SELECT (d.facts -> 'number' ->> 'epoch')::integer AS epoch, d.service_id,
+                       sum(d.price_fen)::bigint AS fen
                   FROM authorisation d
                   LEFT JOIN reservation r ON r.msisdn = d.msisdn AND r.id = d.id
                  WHERE d.msisdn = $1 AND d.decided_at >= $2 AND d.decided_at < $3
                    AND d.allowed AND d.purpose = 'charge' AND d.id < $4
                    AND (r.state IS NULL OR r.state IN ('reserved', 'captured')
                         OR r.closed_at > $5)
-                 GROUP BY d.service_id) s
-        HAVING count(*) > 0) m
+                 GROUP BY 1, 2) s
+         GROUP BY epoch) m
 """
 
 
@@ -189,24 +190,19 @@ async def spent_before(
     return decoded(found, MonthRow)
 
 
-HOLD_NEW = """
-    INSERT INTO month_spend (msisdn, month, total_fen, by_service, turn)
-    SELECT msisdn, $2, 0, '{}', 0 FROM unnest($1::text[]) AS asked (msisdn) ORDER BY msisdn
-    ON CONFLICT DO NOTHING
-"""
 HOLD = """
     SELECT count(*) FROM (
         SELECT FROM month_spend WHERE month = $2 AND msisdn = ANY($1::text[])
-         ORDER BY msisdn FOR UPDATE) held
+         ORDER BY msisdn, epoch FOR UPDATE) held
 """
 
 
 async def hold_months(tx: Connection, msisdns: Collection[str], *, at: datetime) -> None:
     """Let nobody else decide about these numbers' money until the transaction ends.
 
-    Everybody takes the rows in one order, so two batches never wait for each other crosswise.
+    Everybody takes the rows in one order, so two batches never wait for each other crosswise. Of
+    those who make a row one succeeds, and the others find it there.
     """
-    await tx.execute(HOLD_NEW, msisdns, business_month(at))
     await tx.fetchval(HOLD, msisdns, business_month(at))
 
 
@@ -225,13 +221,13 @@ ADD = """
                      price_fen, reasons, subscription_id, rulebook_version, facts, uses_order,
                      requested_by, reference)
     ), spent AS (
-        INSERT INTO month_spend AS k (msisdn, month, by_service, total_fen, turn)
-        SELECT msisdn, $2, by_service::jsonb, total_fen, turn
+        INSERT INTO month_spend AS k (msisdn, month, epoch, by_service, total_fen, turn)
+        SELECT msisdn, $2, epoch, by_service::jsonb, total_fen, turn
           FROM unnest(string_to_array($19, ','), $20::text[], string_to_array($21, ',')::bigint[],
-                      string_to_array($22, ',')::bigint[])
-               AS m (msisdn, by_service, total_fen, turn)
+                      string_to_array($22, ',')::bigint[], string_to_array($23, ',')::integer[])
+               AS m (msisdn, by_service, total_fen, turn, epoch)
          ORDER BY msisdn
-        ON CONFLICT (msisdn, month) DO UPDATE
+        ON CONFLICT (msisdn, month, epoch) DO UPDATE
            SET by_service = excluded.by_service, total_fen = excluded.total_fen,
                turn = excluded.turn
          WHERE k.turn = excluded.turn - 1
@@ -302,5 +298,6 @@ async def add(
         [msgspec.json.encode(month.by_service).decode() for month in months],
         ",".join([str(sum(month.by_service.values())) for month in months]),
         ",".join([str(month.turn) for month in months]),
+        ",".join([str(month.epoch) for month in months]),
     )  # fmt: skip
     return bool(written == len(months))

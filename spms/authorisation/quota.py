@@ -31,7 +31,9 @@ def metered(asks: Iterable[Ask], standing: Standing, at: datetime) -> set[UUID]:
     for ask in asks:
         if ask.request.purpose is Purpose.MESSAGE:
             service = standing.service(ask.request.service_code, at)
-            if service is not None and standing.sp(service.sp_id, at).quota is not None:
+            if service is None or ask.sp_id not in {None, service.sp_id}:
+                continue
+            if standing.sp(service.sp_id, at).quota is not None:
                 found.add(service.sp_id)
     return found
 

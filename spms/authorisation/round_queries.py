@@ -29,7 +29,7 @@ READ = """
        FROM unnest(string_to_array($1, ',')) WITH ORDINALITY AS asked (msisdn, n)
        LEFT JOIN number_standing k ON k.msisdn = asked.msisdn) AS kept,
     (SELECT json_agg(m) FROM (
-        SELECT k.msisdn, k.by_service, k.turn
+        SELECT k.msisdn, k.epoch, k.by_service, k.turn
           FROM unnest($2::text[]) AS asked (msisdn)
           JOIN month_spend k ON k.msisdn = asked.msisdn AND k.month = $5) m) AS months,
     (SELECT json_agg(json_build_array(w.msisdn, w.received_at))

@@ -9,6 +9,7 @@ from litestar import Router, get, post
 
 from spms.authorisation import actions
 from spms.authorisation.explanation_model import Explanation
+from spms.authorisation.hypothetical import Hypothesis, HypotheticalQuestion, suppose
 from spms.authorisation.model import (
     BATCH_MAX,
     Decision,
@@ -17,7 +18,7 @@ from spms.authorisation.model import (
 )
 from spms.core.access import Actor, Role, only
 from spms.core.db import Connection
-from spms.core.errors import NotFound
+from spms.core.errors import NotFound, Unprocessable
 from spms.core.http import refusals
 from spms.core.once import IdempotencyKey, KeyReused, once
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page
@@ -94,8 +95,25 @@ async def explanation(
     return await actions.explain(read, authorisation_id, actor=actor, language=lang)
 
 
+@post(
+    "/explanation",
+    status_code=200,
+    guards=[only(Role.AGENT, Role.COMPLIANCE)],
+    responses=refusals(NotFound, Unprocessable),
+)
+async def supposed(
+    data: HypotheticalQuestion,
+    tx: Connection,
+    actor: Actor,
+    now: datetime,
+    lang: Language = Language.EN,
+) -> Hypothesis:
+    """Explain a decision that nobody asked for, as of any instant; the look is put on record."""
+    return await suppose(tx, data, actor=actor, now=now, language=lang)
+
+
 router = Router(
     "/authorisations",
-    route_handlers=[authorise, authorise_batch, find, explanation],
+    route_handlers=[authorise, authorise_batch, find, explanation, supposed],
     tags=["authorisation"],
 )

@@ -117,8 +117,12 @@ def _notice_approved(facts: Facts, _: CapRules) -> Outcome:
 
 
 def _access_number_right(facts: Facts, _: CapRules) -> Outcome:
-    if facts.service is None or facts.access_number is None:
+    if facts.service is None:
         return None
+    if facts.access_number is None:
+        if not own_service(facts):
+            return None
+        return None if facts.service.access_number_sp_id == facts.sp_id else False
     return (
         facts.access_number == facts.service.access_number
         and facts.service.access_number_sp_id == facts.sp_id

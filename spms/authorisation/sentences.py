@@ -68,7 +68,8 @@ def _access_number(facts: Facts) -> str:
     if facts.service is None:
         return NO_SERVICE
     if facts.access_number is None:
-        return "The SP named no access number."
+        moved = facts.service.access_number_sp_id != facts.service.sp_id
+        return f"The SP named no access number; the service's is {'not ' if moved else ''}its own."
     return (
         f"The SP named access number {facts.access_number}; "
         f"the service's is {facts.service.access_number}."

@@ -81,7 +81,8 @@ def _access_number(facts: Facts) -> str:
     if facts.service is None:
         return NO_SERVICE
     if facts.access_number is None:
-        return "SP未给出接入号。"
+        moved = facts.service.access_number_sp_id != facts.service.sp_id
+        return f"SP未给出接入号；业务的接入号{'已不' if moved else ''}属于其SP。"
     return f"SP给出的接入号为{facts.access_number}，业务的接入号为{facts.service.access_number}。"
 
 

@@ -86,6 +86,11 @@ async def whole(read: Connection, under: UUID | None = None) -> Standing:
     return standing
 
 
+async def current(read: Connection) -> Standing:
+    """Return everything as of the database's mark."""
+    return await whole(read, await mark(read))
+
+
 async def _load(read: Connection) -> tuple[Standing, bool]:
     row = await read.fetchrow(LOAD)
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row

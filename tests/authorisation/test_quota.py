@@ -24,9 +24,7 @@ from tests import make
 from tests.authorisation.arrange import DAY, HOUR, SECOND, SignIn, World, insert
 
 PUSH: dict[str, Any] = {"purpose": Purpose.MESSAGE, "price_fen": 0}
-SENT = """
-    SELECT COALESCE(sum(decisions - cardinality(denied)), 0) FROM decision_pack
-"""
+SENT = "SELECT sum(decisions - cardinality(denied))::bigint FROM decision_pack"
 COUNTED = "SELECT COALESCE(sum((SELECT sum(n) FROM unnest(by_day) n)), 0)::bigint FROM sp_quota_use"
 
 

@@ -17,6 +17,7 @@ from spms.core.access import job_actor
 from spms.core.db import Connection
 from spms.core.errors import NotFound
 from tests import make
+from tests.authorisation import arrange
 from tests.authorisation.arrange import World
 
 MINUTE = timedelta(minutes=1)
@@ -127,3 +128,31 @@ async def test_a_month_is_held_once_whoever_asks_at_once_and_again_when_it_was_g
     async with db.snapshot(world.pool) as read:
         for answer in (*answers, *again, second, third, late):
             assert (await actions.explain(read, answer.decision.id, actor=make.OFFICER)).agrees
+
+
+async def test_a_numbers_next_holder_begins_her_month_with_nothing(
+    world: World, owner: Connection
+) -> None:
+    held = await reserve(world, "former", after=-2 * MINUTE)
+    assert held.decision.allowed
+    await arrange.number_event(
+        owner, world.msisdn, "transferred", "active", world.now - MINUTE, epoch_after=2
+    )
+    await owner.execute("UPDATE subscription SET status = 'ended', ended_at = $1", world.now)
+    await make.subscription(owner, world.now, world.msisdn, world.service_id, epoch=2)
+    hers = await reserve(world, "hers")
+    assert hers.decision.allowed
+    assert (await reserve(world, "again")).decision.reasons == (Reason.MONTH_USED,)
+    # What is given back to the former holder is none of hers.
+    await close(world, held, ReservationState.RELEASED)
+    assert (await reserve(world, "again")).decision.reasons == (Reason.MONTH_USED,)
+    sums = dict(await owner.fetch("SELECT epoch, total_fen FROM month_spend ORDER BY epoch"))
+    assert sums == {1: 0, 2: 800}
+    async with db.transaction(world.pool) as tx:
+        await reservations.expire(tx, actor=job_actor("test"), now=world.now + 16 * MINUTE)
+    assert (await reserve(world, "later", after=16 * MINUTE)).decision.allowed
+    async with db.snapshot(world.pool) as read:
+        for answer in (held, hers):
+            told = await actions.explain(read, answer.decision.id, actor=make.OFFICER)
+            assert told.agrees
+            assert told.replay.facts == told.facts

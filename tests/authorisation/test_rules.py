@@ -171,6 +171,7 @@ ALONE = [
         "access_number_wrong",
         {"access_number": "106900", "service": service(access_number_sp_id=OTHER)},
     ),
+    ("access_number_wrong", {"service": service(access_number_sp_id=OTHER)}),
     ("trial", {"relation": relation(free=True, charge_from=SINCE)}),
     ("price_mismatch", {"price_fen": 801}),
     ("price_mismatch", {"price_fen": 799}),
