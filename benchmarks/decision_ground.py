@@ -6,7 +6,6 @@ Numbers and relations are copies of one that the rooms' own rows describe.
 import argparse
 import gc
 import os
-import random
 import re
 import shutil
 import socket
@@ -245,8 +244,10 @@ def houses(url: str) -> Iterator[tuple[House, House]]:
             house.close()
 
 
-async def _traced(made: engine.Engine, rows: list[tuple[str, str, str]]) -> int:
-    """Ask about each number once; return the bytes that this process holds on to afterwards."""
+async def _ask(made: engine.Engine, owner: Any, where: str, *values: object) -> None:
+    """Ask about each number of some relations once."""
+    found = await owner.fetch(f"{ASKABLE} {where}", *values)
+    rows = [(row["msisdn"], row["code"], str(row["sp_id"])) for row in found]
     for start in range(0, len(rows), 256):
         told = await made.decide_all([
             Ask(
@@ -256,6 +257,10 @@ async def _traced(made: engine.Engine, rows: list[tuple[str, str, str]]) -> int:
             for row in rows[start : start + 256]
         ])  # fmt: skip
         assert all(not isinstance(one, Exception) and one.decision.allowed for one in told)
+
+
+def _held() -> int:
+    """Return the bytes that were taken since tracing began and not given back."""
     gc.collect()
     return tracemalloc.get_traced_memory()[0]
 
@@ -269,16 +274,14 @@ async def memory(url: str, numbers: int) -> tuple[float, float]:
     owner = await db.connect(url)
     await owner.execute("SET statement_timeout = 0")
     made = engine.Engine(pool, clock.SystemClock())
-    rows = [(row["msisdn"], row["code"], str(row["sp_id"])) for row in await owner.fetch(ASKABLE)]
-    model = min(row[0] for row in rows)
-    further = int(max(row[0] for row in rows)[5:])
-    rows = random.sample(rows, numbers)
+    model, last = await owner.fetchrow("SELECT min(msisdn), max(msisdn) FROM subscription")
     tracemalloc.start()
-    await _traced(made, rows)  # what comes with the first questions, whoever they are about
-    before = await _traced(made, rows)
-    await clone(owner, model, numbers, after=further)
-    fresh = await owner.fetch(f"{ASKABLE} WHERE s.msisdn > '86139' || $1", f"{further:08d}")
-    after = await _traced(made, [(row["msisdn"], row["code"], str(row["sp_id"])) for row in fresh])
+    for _ in range(2):  # what comes with the first questions, whoever they are about, comes once
+        await _ask(made, owner, "LIMIT $1", numbers)
+        before = _held()
+    await clone(owner, model, numbers, after=int(last[5:]))
+    await _ask(made, owner, "WHERE s.msisdn > $1", last)
+    after = _held()
     tracemalloc.stop()
     await owner.close()
     await pool.close()
