@@ -274,7 +274,8 @@ async def memory(url: str, numbers: int) -> tuple[float, float]:
     owner = await db.connect(url)
     await owner.execute("SET statement_timeout = 0")
     made = engine.Engine(pool, clock.SystemClock())
-    model, last = await owner.fetchrow("SELECT min(msisdn), max(msisdn) FROM subscription")
+    model = await owner.fetchval("SELECT min(msisdn) FROM subscription")
+    last = await owner.fetchval("SELECT max(msisdn) FROM subscription")
     tracemalloc.start()
     for _ in range(2):  # what comes with the first questions, whoever they are about, comes once
         await _ask(made, owner, "LIMIT $1", numbers)
