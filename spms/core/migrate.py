@@ -15,6 +15,14 @@ from spms.core.db import Connection
 
 LOCK = 0x53504D53  # "SPMS"
 NAME = re.compile(r"[0-9]{4}_[a-z0-9_]+\.sql")
+ENDS_TRANSACTION = re.compile(
+    r"^\s*(COMMIT|ROLLBACK|END|ABORT)(\s+\w+)?\s*;", re.IGNORECASE | re.MULTILINE
+)
+"""A statement that would end the file's own transaction, so that half of it could stay.
+
+Inside a function's body `END;` stands alone too, so bodies are cut out first.
+"""
+BODY = re.compile(r"\$(\w*)\$.*?\$\1\$|--[^\n]*", re.DOTALL)
 
 LEDGER = """
     CREATE TABLE IF NOT EXISTS schema_migration (
@@ -43,7 +51,10 @@ def folder() -> Path:
 
 
 def read(directory: Path | None = None) -> list[Migration]:
-    """Read the migrations in order; raise `MigrationError` on a stray or doubled number."""
+    """Read the migrations in order.
+
+    Raises `MigrationError` on a stray or doubled number and on a file that ends its transaction.
+    """
     files = sorted((directory or folder()).glob("*.sql"))
     if not files:
         raise MigrationError(f"no migrations found in {directory or folder()}")
@@ -56,6 +67,10 @@ def read(directory: Path | None = None) -> list[Migration]:
             raise MigrationError(f"{file.name}: the number {file.name[:4]} is taken")
         numbers.add(file.name[:4])
         sql = file.read_text("utf-8")
+        if ends := ENDS_TRANSACTION.search(BODY.sub("", sql)):
+            raise MigrationError(
+                f"{file.name}: {ends[0].strip()} would end the file's transaction; leave it out"
+            )
         digest = hashlib.sha256(sql.encode()).hexdigest()
         found.append(Migration(name=file.name, sha256=digest, sql=sql))
     return found
@@ -64,7 +79,8 @@ def read(directory: Path | None = None) -> list[Migration]:
 async def migrate(owner: asyncpg.Connection, directory: Path | None = None) -> list[str]:
     """Apply what is missing and return the names applied, in order.
 
-    Raises `MigrationError` when an applied file was edited or is gone, or when a file fails (that
+    Raises `MigrationError` when an applied file was edited or is gone, when a new file is numbered
+    before an applied one (it was written against another schema), or when a file fails (that
     file's transaction is rolled back, the ones before it stay).
     """
     wanted = read(directory)
@@ -84,6 +100,11 @@ async def _apply_missing(
     if unknown:
         raise MigrationError(
             f"the database has {unknown[0]}, which this release does not know: it is newer"
+        )
+    late = [m.name for m in wanted if m.name not in applied and m.name < max(applied, default="")]
+    if late:
+        raise MigrationError(
+            f"{late[0]} comes before {max(applied)}, which is applied already: number it after that"
         )
     done = []
     for migration in wanted:
