@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jobs import expire_reservations
-from spms.authorisation import actions, reservations
+from spms.authorisation import actions, reservation_queries, reservations
 from spms.authorisation.deciding import ReferenceReused
 from spms.authorisation.model import Reason
 from spms.authorisation.reservation_model import Answer, Ask, Reservation, ReservationState
@@ -156,3 +156,26 @@ async def test_a_numbers_next_holder_begins_her_month_with_nothing(
             told = await actions.explain(read, answer.decision.id, actor=make.OFFICER)
             assert told.agrees
             assert told.replay.facts == told.facts
+
+
+async def test_a_reference_that_is_being_held_elsewhere_gets_the_first_answer_in_the_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway asks again on its next stream while its first question is still under way.
+
+    Between the two looks of the second, at names and at facts, the first is committed.
+    """
+    first: list[Answer] = []
+    kept = reservation_queries.kept
+
+    async def meanwhile(*asked: Any) -> Any:
+        found = await kept(*asked)
+        if not first:
+            monkeypatch.undo()
+            first.append(await reserve(world, "order-1"))
+        return found
+
+    monkeypatch.setattr(reservation_queries, "kept", meanwhile)
+    second = await reserve(world, "order-1")
+    assert second.decision.allowed
+    assert second == first[0]

@@ -391,6 +391,21 @@ def test_recorded_facts_are_read_back_as_they_were(facts: Facts) -> None:
     assert msgspec.json.decode(msgspec.json.encode(facts), type=Facts) == facts
 
 
+def test_every_cause_of_a_restriction_in_force_is_named() -> None:
+    causes = [("breach", "b-1", None), ("officer", "o-2", None), ("breach", "b-3", SERVICE.id)]
+    facts = some_facts(restrictions=tuple(
+        RestrictionFact(id=uuid4(), measure="offline", cause_kind=kind, cause_id=cause, service_id=of)
+        for kind, cause, of in causes
+    ))  # fmt: skip
+    for language in Language:
+        told = {
+            one.reason: one.sentence for one in checks(facts, show_total=True, language=language)
+        }
+        assert all(cause in told[Reason.SP_OFFLINE] for cause in ("b-1", "o-2"))
+        assert "b-3" in told[Reason.SERVICE_SHIELDED]
+    assert judge(facts, CAPS) == ("sp_offline", "service_shielded")
+
+
 def test_an_sp_is_not_told_what_the_person_spends_elsewhere() -> None:
     facts = some_facts(spent_total_fen=9337)
     told = " ".join(check.sentence for check in checks(facts, show_total=False))
