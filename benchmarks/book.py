@@ -27,7 +27,13 @@ async def arrange(url: str) -> asyncpg.Connection:
     await roles.make_login(owner, url)
     await migrate.migrate(owner)
     for month in MONTHS:
-        for table in ("message_in", "message_out", "authorisation", "charge_record"):
+        for table in (
+            "message_in",
+            "message_out",
+            "authorisation",
+            "decision_pack",
+            "charge_record",
+        ):
             await owner.execute("SELECT make_month_partition($1, $2)", table, date(2026, month, 1))
     return owner
 

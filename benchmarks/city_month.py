@@ -344,7 +344,13 @@ async def arrange(url: str, numbers: int, sps: int) -> Planted:
     await migrate.migrate(owner)
     await owner.execute("SET statement_timeout = 0")
     for month in ("2026-02-01", "2026-03-01", "2026-04-01"):
-        for table in ("message_in", "message_out", "authorisation", "charge_record"):
+        for table in (
+            "message_in",
+            "message_out",
+            "authorisation",
+            "decision_pack",
+            "charge_record",
+        ):
             day = datetime.fromisoformat(month).date()
             await owner.execute("SELECT make_month_partition($1, $2)", table, day)
     for _ in range(sps):

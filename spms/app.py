@@ -13,6 +13,7 @@ from spms.authorisation import routes as authorisation
 from spms.authorisation.express import Express
 from spms.authorisation.stream import stream
 from spms.catalogue import routes as catalogue
+from spms.catalogue import template_routes
 from spms.charging import bill_routes as bills
 from spms.charging import evidence_routes as charging_evidence
 from spms.charging import file_routes as charge_files
@@ -35,7 +36,7 @@ from spms.inspections import sandbox_routes as inspections_sandbox
 from spms.messaging import routes as messaging
 from spms.messaging import sandbox_routes as messaging_sandbox
 from spms.messaging import stray_routes
-from spms.partners import bad_credit_routes, client_secret_routes
+from spms.partners import bad_credit_routes, client_secret_routes, quota_routes
 from spms.partners import routes as partners
 from spms.partners import webhook_routes as webhooks
 from spms.penalties import register_routes
@@ -56,8 +57,10 @@ def routers(*, sandbox: bool) -> list[Router]:
         partners.router,
         client_secret_routes.router,
         bad_credit_routes.router,
+        quota_routes.router,
         webhooks.router,
         catalogue.router,
+        template_routes.router,
         subscribers.router,
         messaging.router,
         stray_routes.router,

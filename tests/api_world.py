@@ -114,6 +114,7 @@ class LittleWorld:
             at = START - timedelta(hours=1)
             self.names = {
                 "sp_id": sp_id, "service_id": service_id, "msisdn": msisdn,
+                "sp_code": await tx.fetchval("SELECT code FROM sp WHERE id = $1", sp_id),
                 "subscription_id": subscription_id,
                 "charge_id": await make.charge(tx, at, msisdn, service_id, **wrong),
                 "credential_id": await access.add_credential(

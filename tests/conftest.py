@@ -72,7 +72,13 @@ async def _build_template(url: str) -> None:
     owner = await asyncpg.connect(template_url)
     await migrate.migrate(owner)
     for month in range(1, 9):
-        for table in ("message_in", "message_out", "authorisation", "charge_record"):
+        for table in (
+            "message_in",
+            "message_out",
+            "authorisation",
+            "decision_pack",
+            "charge_record",
+        ):
             await owner.execute(
                 "SELECT make_month_partition($1, $2)", table, datetime(2026, month, 1).date()
             )

@@ -70,6 +70,17 @@ def notice(w: LittleWorld) -> str:
     return str(w.post("sp", path, tariff(w))["notice"]["id"])
 
 
+def template(w: LittleWorld) -> str:
+    path = f"/services/{w.names['service_id']}/templates"
+    return str(w.post("sp", path, {"wording": "【天气】{}晴"})["id"])
+
+
+def approved(w: LittleWorld) -> dict[str, str]:
+    made = template(w)
+    w.post("compliance", f"/templates/{made}/decision", {"approve": True})
+    return {"template_id": made}
+
+
 def question(w: LittleWorld) -> dict[str, Any]:
     names = w.names
     return {
@@ -338,6 +349,7 @@ PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "change_id": contact_change,
     "restriction_id": restriction,
     "notice_id": notice,
+    "template_id": template,
     "authorisation_id": decision,
     "reservation_id": reserved,
     "file_id": charge_file,
@@ -439,6 +451,19 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
         body={"sp_id": str(w.names["sp_id"]), "number": f"1069{digits(10)}"},
     ),
     "POST /services": lambda w: Call(role="sp", body=new_service(w)),
+    "POST /authorisations/explanation": lambda w: Call(
+        role="agent", body=question(w) | WHY | {"sp_code": w.names["sp_code"]}
+    ),
+    f"POST {SP_ID}/quotas": lambda _: Call(
+        role="compliance", body={"per_second": 50, "per_day": 100_000, **WHY}
+    ),
+    f"POST {SERVICE}/templates": lambda _: Call(role="sp", body={"wording": "【天气】{}晴"}),
+    "POST /templates/{template_id}/decision": lambda _: Call(
+        role="compliance", body={"approve": True}
+    ),
+    "POST /templates/{template_id}/retirement": lambda w: Call(
+        role="compliance", body=WHY, path=approved(w)
+    ),
     f"POST {SERVICE}/tariffs": lambda w: Call(role="sp", body=tariff(w)),
     "POST /notices/{notice_id}/decision": lambda _: Call(
         role="compliance", body={"approve": True}

@@ -20,13 +20,13 @@ VERB = re.compile(
 
 APPEND_ONLY = {
     "audit_log", "number_correction", "sp_event", "service_event", "tariff", "subscription_event",
-    "consent", "authorisation", "order_use", "charge_quarantine", "charge_key", "charge_record",
+    "consent", "authorisation", "decision_pack", "order_use", "charge_quarantine", "charge_key", "charge_record",
     "charge_finding", "claim", "posting", "breach_event", "point_entry", "rulebook",
     "chain_start", "chain_entry", "signing_key", "anchor", "anchor_leaf", "anchor_signature",
     "journal_entry", "balance_snapshot",
     "settlement_figure", "settlement_report", "settlement_statement",
     "settlement_step", "settlement_event", "settlement_lock", "settlement_use",
-    "settlement_payment", "reconciliation_count",
+    "settlement_payment", "reconciliation_count", "sp_quota",
 }  # fmt: skip
 """Evidence and money: what is written there stays as it was written."""
 

@@ -8,19 +8,22 @@ from uuid import UUID
 import msgspec
 
 from spms.authorisation import deciding, hindsight, queries, standing_queries
+from spms.authorisation import recorded as on_record
 from spms.authorisation.dossier import Dossier
 from spms.authorisation.explanation import checks, differences, for_sp
+from spms.authorisation.explanation_model import Explanation, Replay
 from spms.authorisation.model import (
     BATCH_MAX,
     Decision,
     DecisionRecord,
     DecisionRequest,
-    Explanation,
     Facts,
-    Replay,
 )
+from spms.authorisation.recorded_queries import NEWEST, DecidedRow, RecordedRow
 from spms.authorisation.reservation_model import Ask
+from spms.authorisation.round import orders_since
 from spms.authorisation.rules import judge
+from spms.authorisation.terms import then
 from spms.core import paging
 from spms.core.access import Actor, ActorKind
 from spms.core.db import Connection
@@ -29,6 +32,7 @@ from spms.core.instance import instance_secret
 from spms.core.paging import Page
 from spms.core.phone import mask
 from spms.subscribers.actions import pseudonym
+from spms.subscribers.model import Language
 
 
 async def decide(
@@ -53,7 +57,13 @@ async def decide(
     return [deciding.given(answer).decision for answer in answers]
 
 
-async def explain(read: Connection, authorisation_id: UUID, *, actor: Actor) -> Explanation:
+async def explain(
+    read: Connection,
+    authorisation_id: UUID,
+    *,
+    actor: Actor,
+    language: Language = Language.EN,
+) -> Explanation:
     """Show a decision, what it rested on, each check in words, and the same decision made again.
 
     The replay reads the dated facts as of the decision's instant and judges them by the rulebook
@@ -61,7 +71,7 @@ async def explain(read: Connection, authorisation_id: UUID, *, actor: Actor) -> 
     recorded answer. An SP sees its own decisions only, and in them nothing about what the person
     spends elsewhere; any other id is `NotFound`.
     """
-    recorded = await queries.get(read, authorisation_id)
+    recorded = await on_record.get(read, authorisation_id)
     if recorded is None or (actor.kind is ActorKind.SP and recorded.sp_id != actor.sp_id):
         raise NotFound
     asked = DecisionRequest(
@@ -78,7 +88,7 @@ async def explain(read: Connection, authorisation_id: UUID, *, actor: Actor) -> 
     return Explanation(
         decision=await _record(read, recorded, actor=actor),
         facts=shown(then),
-        checks=checks(then, show_total=actor.kind is not ActorKind.SP),
+        checks=checks(then, show_total=actor.kind is not ActorKind.SP, language=language),
         replay=Replay(
             allowed=not reasons,
             reasons=reasons,
@@ -90,25 +100,26 @@ async def explain(read: Connection, authorisation_id: UUID, *, actor: Actor) -> 
     )
 
 
-async def _again(read: Connection, recorded: queries.RecordedRow, asked: DecisionRequest) -> Facts:
+async def _again(read: Connection, recorded: RecordedRow, asked: DecisionRequest) -> Facts:
     """Gather the facts of a past decision once more, as it could know them at its instant."""
     at, before = recorded.decided_at, recorded.id
-    standing = await standing_queries.whole(read)
-    mark = await standing_queries.mark(read)
-    if standing.mark != mark:
-        standing = await standing_queries.whole(read, mark)
+    standing = await standing_queries.current(read)
     await queries.plan(read)
     gathered = await queries.gather(
         read, [(asked.msisdn, standing.service_id(asked.service_code))], at=at,
-        orders_since=deciding.orders_since(standing, at), before=before,
+        orders_since=orders_since(standing, at), before=before,
     )  # fmt: skip
+    seen = await hindsight.ahead(read, gathered.rows, recorded)
     rows = msgspec.structs.replace(
-        gathered.rows,
-        numbers=await hindsight.numbers(read, gathered.rows.numbers, at=at),
-        relations=await hindsight.relations(read, gathered.rows.relations, recorded),
+        seen,
+        numbers=await hindsight.numbers(read, seen.numbers, at=at),
+        relations=await hindsight.relations(read, seen.relations, recorded),
         months=await queries.spent_before(read, asked.msisdn, at=at, before=before),
     )
-    facts = Dossier(rows, standing, at).facts(asked, recorded.sp_id)
+    terms = then(standing, at).terms(recorded.sp_id, asked.service_code)
+    facts = Dossier(rows, standing.categories).facts(terms, asked)
+    facts = hindsight.content(facts, recorded, standing)
+    facts = await hindsight.sent(read, facts, recorded)
     facts = await hindsight.spent(read, facts, recorded)
     return await hindsight.restricted(read, facts, recorded)
 
@@ -131,8 +142,8 @@ async def of_sp(
 ) -> Page[DecisionRecord]:
     """List an SP's decisions, newest first. Raises `CursorInvalid` on another list's cursor."""
     place = await paging.read_cursor(read, actor, LIST, cursor, Place)
-    before = queries.NOTHING_LATER if place is None else place.id
-    rows = await queries.page(read, sp_id, before=before, limit=limit + 1)
+    before = NEWEST if place is None else place.id
+    rows = await on_record.page(read, sp_id, before=before, limit=limit + 1)
     more = len(rows) > limit
     secret = await instance_secret(read)
     items = [
@@ -142,13 +153,13 @@ async def of_sp(
     return Page(items=items, next=following)
 
 
-async def _record(read: Connection, row: queries.DecidedRow, *, actor: Actor) -> DecisionRecord:
+async def _record(read: Connection, row: DecidedRow, *, actor: Actor) -> DecisionRecord:
     if actor.kind is not ActorKind.SP:
         return _shown(row, mask(row.msisdn))
     return _shown(row, pseudonym(await instance_secret(read), row.sp_id, row.msisdn, row.epoch))
 
 
-def _shown(row: queries.DecidedRow, subscriber: str) -> DecisionRecord:
+def _shown(row: DecidedRow, subscriber: str) -> DecisionRecord:
     return DecisionRecord(
         id=row.id,
         decided_at=row.decided_at,

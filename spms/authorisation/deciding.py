@@ -5,23 +5,30 @@ it has read. If somebody else was faster, nothing of this is written, the rows a
 and everything is decided again.
 """
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
-from spms.authorisation import queries, reservation_queries, standing_queries
-from spms.authorisation.dossier import Dossier
-from spms.authorisation.model import Decision, Purpose
+from spms.authorisation import (
+    pack_queries,
+    queries,
+    quota,
+    reservation_queries,
+    round_queries,
+    standing_queries,
+)
+from spms.authorisation.model import Purpose
+from spms.authorisation.quota import Meters
 from spms.authorisation.reservation_model import Answer, Ask, Reservation, ReservationState
-from spms.authorisation.rules import judge
-from spms.authorisation.standing import Standing
+from spms.authorisation.reservation_queries import Key
+from spms.authorisation.round import Asker, Round
 from spms.core.access import Role
 from spms.core.db import Connection
 from spms.core.errors import Forbidden, Refused, Unauthenticated, Unavailable, Unprocessable
-from spms.core.ids import new_id
 
 TRIES: Final = 4
 RETRY: Final = {"Retry-After": "1"}
@@ -51,14 +58,17 @@ async def decide_all(tx: Connection, asks: Sequence[Ask], *, now: datetime) -> l
     if not asks:
         return []
     charged = {ask.request.msisdn for ask in asks if ask.request.purpose is Purpose.CHARGE}
-    if not charged:
-        return await _decide(tx, asks, now)
+    if not charged and not quota.metered(asks, await standing_queries.whole(tx), now):
+        with suppress(Raced):  # a quota was agreed just now; nothing is written yet
+            return await _decide(tx, asks, now, set(), look=False)
     for attempt in range(TRIES):
+        sps = quota.metered(asks, await standing_queries.whole(tx), now)
         try:
             async with tx.transaction():
-                if attempt:
+                # Months before quotas, for everybody: so nobody waits for each other crosswise.
+                if charged and (attempt or sps):
                     await queries.hold_months(tx, charged, at=now)
-                return await _decide(tx, asks, now)
+                return await _decide(tx, asks, now, sps, look=attempt > 0)
         except (Raced, asyncpg.UniqueViolationError):
             continue
     raise Unavailable("others decide about the same numbers all the time", headers=RETRY)
@@ -71,85 +81,127 @@ def given(outcome: Outcome) -> Answer:
     return outcome
 
 
-def orders_since(standing: Standing, at: datetime) -> datetime:
-    """Return the instant at which an order that ends at `at` was made."""
-    return at - timedelta(hours=standing.rules(at).consent.on_demand_hours)
-
-
-async def _decide(tx: Connection, asks: Sequence[Ask], now: datetime) -> list[Outcome]:
-    kept = await reservation_queries.kept(
-        tx, [(ask.request.msisdn, ask.reference) for ask in asks if ask.reference is not None]
-    )
-    standing, gathered, tokens = await _gather(tx, asks, now)
-    dossier = Dossier(gathered.rows, standing, now)
-    actors = {tokens[row.n]: row for row in gathered.actors}
-    outcomes: list[Outcome] = []
-    decided: list[queries.Decided] = []
-    for ask in asks:
-        sp_id, actor = ask.sp_id, ask.actor
-        if sp_id is None:
-            holder = actors.get(ask.token or b"")
-            if holder is None or not holder.has(Role.SP):
-                outcomes.append(
-                    Unauthenticated(TOKEN_WRONG, headers=CHALLENGE) if holder is None
-                    else Forbidden()
-                )  # fmt: skip
-                continue
-            sp_id, actor = holder.sp_id, holder.label
-        key = (ask.request.msisdn, sp_id, ask.reference or "")
-        if ask.reference is None or key not in kept:
-            made = _judge(dossier, ask, sp_id, actor, now)
-            decided.append(made)
-            answer = Answer(decision=made.decision, reservation=_reservation(made))
-            if answer.reservation is not None:
-                kept[key] = answer
-            outcomes.append(answer)
-        else:
-            outcomes.append(_again(ask, kept[key]))
-    if decided and not await queries.add(tx, decided, dossier.charged(), now=now):
+async def _decide(
+    tx: Connection, asks: Sequence[Ask], now: datetime, sps: set[UUID], *, look: bool
+) -> list[Outcome]:
+    meters = await quota.hold(tx, sps, now)
+    made, actors = await _gather(tx, asks, now, meters)
+    # Not before the facts: a reservation that these already count must be found under its name.
+    # At first nobody looks: a name that came before is refused by its key, and then they do.
+    kept = await _kept(tx, asks) if look else {}
+    if not quota.metered(asks, made.standing, now) <= sps:
         raise Raced
+    outcomes, denied = _answers(made, asks, actors, kept)
+    if denied and not look:
+        await _first_answers(tx, made, denied, outcomes)
+    if made.decided and not await queries.add(tx, made.decided, made.charged(), now=now):
+        raise Raced
+    if not await quota.write(tx, meters, now):
+        raise Raced
+    packs = made.packs()
+    if packs:
+        await pack_queries.keep(tx, packs, now=now)
     return outcomes
 
 
+def _answers(
+    made: Round, asks: Sequence[Ask], actors: Mapping[bytes, round_queries.ActorRow],
+    kept: dict[Key, Answer],
+) -> tuple[list[Outcome], dict[int, queries.Decided]]:  # fmt: skip
+    """Decide one after another; tell by their places which were denied what they have a name for."""
+    outcomes: list[Outcome] = []
+    denied: dict[int, queries.Decided] = {}
+    askers: dict[bytes | tuple[UUID | None, str], Asker | Refused] = {}
+    last: Ask | None = None
+    asker: Asker | Refused = Forbidden()
+    for ask in asks:
+        if (
+            last is None or ask.token is not last.token or ask.sp_id is not last.sp_id
+            or ask.actor is not last.actor
+        ):  # fmt: skip
+            last, who = ask, ask.token or (ask.sp_id, ask.actor)
+            asker = askers.get(who) or askers.setdefault(who, _asker(made, ask, actors))
+        if isinstance(asker, Refused):
+            outcomes.append(asker)
+        elif ask.reference is None:
+            outcomes.append(Answer(decision=made.decide(ask, asker)))
+        else:
+            outcome = _held(made, ask, asker, kept)
+            if isinstance(outcome, Answer) and outcome.reservation is None:
+                denied[len(outcomes)] = made.decided[-1]
+            outcomes.append(outcome)
+    return outcomes, denied
+
+
+async def _kept(tx: Connection, asks: Iterable[Ask]) -> dict[Key, Answer]:
+    named = [(ask.request.msisdn, ask.reference) for ask in asks if ask.reference is not None]
+    return await reservation_queries.kept(tx, named)
+
+
+async def _first_answers(
+    tx: Connection, made: Round, denied: Mapping[int, queries.Decided], outcomes: list[Outcome]
+) -> None:
+    """Give their first answers to those who were denied what they hold already.
+
+    A denial changes nothing for the questions after it, so it can be taken back alone. What was
+    allowed is stored under its name, and the name's key finds what is stored already.
+    """
+    kept = await _kept(tx, [one.ask for one in denied.values()])
+    for place, one in denied.items():
+        first = kept.get((one.ask.request.msisdn, one.sp_id, one.ask.reference or ""))
+        if first is not None:
+            made.decided[:] = [other for other in made.decided if other is not one]
+            outcomes[place] = _again(one.ask, first)
+
+
+def _asker(
+    made: Round, ask: Ask, actors: Mapping[bytes, round_queries.ActorRow]
+) -> Asker | Refused:
+    """Return who asks; the refusal when a token is nobody's, or not an SP's."""
+    if ask.sp_id is not None:
+        return made.asker(ask.sp_id, ask.actor)
+    holder = actors.get(ask.token or b"")
+    if holder is None:
+        return Unauthenticated(TOKEN_WRONG, headers=CHALLENGE)
+    return made.asker(holder.sp_id, holder.label) if holder.has(Role.SP) else Forbidden()
+
+
+def _held(made: Round, ask: Ask, asker: Asker, kept: dict[Key, Answer]) -> Outcome:
+    """Decide and hold; what was held under the same reference is answered again."""
+    key = (ask.request.msisdn, asker.sp_id, ask.reference or "")
+    if key in kept:
+        return _again(ask, kept[key])
+    decision = made.decide(ask, asker)
+    answer = Answer(decision=decision, reservation=_reservation(made.decided[-1]))
+    if answer.reservation is not None:
+        kept[key] = answer
+    return answer
+
+
 async def _gather(
-    tx: Connection, asks: Sequence[Ask], now: datetime
-) -> tuple[Standing, queries.Gathered, list[bytes]]:
+    tx: Connection, asks: Sequence[Ask], now: datetime, meters: Meters
+) -> tuple[Round, dict[bytes, round_queries.ActorRow]]:
     """Read everything about the numbers, beside what is known of SPs and services at that moment.
 
     What is remembered is held against the database's mark in the very statement that reads the
     numbers: a change that was committed before it is never overlooked.
     """
-    tokens = list(dict.fromkeys(ask.token for ask in asks if ask.token is not None))
+    tokens = list(dict.fromkeys([ask.token for ask in asks if ask.token is not None]))
+    numbers = list(dict.fromkeys([ask.request.msisdn for ask in asks]))
+    charged = list(
+        dict.fromkeys([ask.request.msisdn for ask in asks if ask.request.purpose is Purpose.CHARGE])
+    )
     standing = await standing_queries.whole(tx)
     for _ in range(TRIES):
-        pairs = dict.fromkeys(
-            (ask.request.msisdn, standing.service_id(ask.request.service_code)) for ask in asks
-        )
-        gathered = await queries.gather(
-            tx, pairs, at=now, orders_since=orders_since(standing, now), tokens=tokens
-        )
-        if gathered.mark == standing.mark:
-            return standing, gathered, tokens
-        standing = await standing_queries.whole(tx, gathered.mark)
+        ordering = [
+            ask.request.msisdn for ask in asks if standing.on_demand(ask.request.service_code)
+        ]
+        read = await round_queries.gather(tx, numbers, charged, ordering, at=now, tokens=tokens)
+        if read.mark == standing.mark:
+            actors = {tokens[row.n]: row for row in read.actors}
+            return Round(standing, charged, read, now, meters), actors
+        standing = await standing_queries.whole(tx, read.mark)
     raise Unavailable("the catalogue changes all the time", headers=RETRY)
-
-
-def _judge(dossier: Dossier, ask: Ask, sp_id: UUID, actor: str, now: datetime) -> queries.Decided:
-    facts = dossier.facts(ask.request, sp_id)
-    reasons = judge(facts, facts.caps)
-    decision = Decision(
-        # Made after the facts were read: what those rest on has smaller ids.
-        id=new_id(),
-        allowed=not reasons,
-        reasons=reasons,
-        subscription_id=None if facts.relation is None else facts.relation.id,
-        decided_at=now,
-    )
-    uses_order = not reasons and dossier.count(ask.request, facts)
-    return queries.Decided(
-        ask=ask, sp_id=sp_id, actor=actor, facts=facts, decision=decision, uses_order=uses_order,
-        expires_at=now + timedelta(minutes=dossier.rules.hold.minutes),
-    )  # fmt: skip
 
 
 def _reservation(made: queries.Decided) -> Reservation | None:

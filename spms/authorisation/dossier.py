@@ -5,6 +5,7 @@ for the later ones, exactly as if they had come one by one.
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -12,6 +13,7 @@ import msgspec
 
 from spms.authorisation.model import (
     BarFact,
+    CapRules,
     DecisionRequest,
     Facts,
     NumberFact,
@@ -20,9 +22,9 @@ from spms.authorisation.model import (
     RelationFact,
     ServiceFact,
 )
+from spms.authorisation.quota import NO_METERS, Meters
 from spms.authorisation.rules import choose
-from spms.authorisation.standing import Standing
-from spms.core.clock import SHANGHAI
+from spms.authorisation.terms import Terms
 
 NO_CAPS = OwnCaps()
 
@@ -43,12 +45,16 @@ class RelationRow(RelationFact, frozen=True, kw_only=True):
 
 
 class MonthRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What a number was charged for each service this month."""
+    """What a number's holder was charged for each service this month."""
 
     msisdn: str
+    epoch: int
     by_service: dict[UUID, int]
     turn: int
     """Counts up with every change; whoever changes it names the one it has read."""
+
+
+NOTHING_SPENT = MonthRow(msisdn="", epoch=0, by_service={}, turn=0)
 
 
 class BarRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,11 +90,11 @@ class NumberRows(msgspec.Struct, frozen=True, kw_only=True):
 class Dossier:
     """The facts of a batch, with running sums."""
 
-    def __init__(self, rows: NumberRows, standing: Standing, at: datetime) -> None:
-        """Lay out what was read, by number and by service."""
-        self._standing, self._at = standing, at
-        self.rules = standing.rules(at)
-        self._quiet = self.rules.push.quiet(at.astimezone(SHANGHAI).hour)
+    def __init__(
+        self, rows: NumberRows, categories: Mapping[UUID, str], meters: Meters = NO_METERS
+    ) -> None:
+        """Lay out what was read, by number and by service; `categories` are the services'."""
+        self._categories, self._meters = categories, meters
         self._numbers = {
             row.msisdn: NumberFact(state=row.state, epoch=row.epoch, event_id=row.event_id)
             for row in rows.numbers
@@ -97,7 +103,7 @@ class Dossier:
         self._leaving = {row.id: row.leave_received_at for row in rows.relations}
         for relation in rows.relations:
             self._relations[relation.msisdn, relation.service_id].append(_relation(relation))
-        self._months = {month.msisdn: month for month in rows.months}
+        self._months = {(month.msisdn, month.epoch): month for month in rows.months}
         self._charged: dict[str, MonthRow] = {}
         self._bars: dict[tuple[str, int], list[BarRow]] = defaultdict(list)
         for held in rows.bars:
@@ -106,57 +112,55 @@ class Dossier:
             (cap.msisdn, cap.epoch, cap.scope, cap.service_id): cap.limit_fen for cap in rows.caps
         }
 
-    def facts(self, asked: DecisionRequest, sp_id: UUID) -> Facts:
-        """Return what one question of an SP rests on, after all that was allowed before it.
+    def facts(self, terms: Terms, asked: DecisionRequest) -> Facts:
+        """Return what one question rests on, after all that was allowed before it.
 
         Of a service that is another SP's, nothing that would tell what the person has with it.
+        What she was charged is looked at for a charge only.
         """
-        service = self._standing.service(asked.service_code, self._at)
+        base, service_id = terms.base, terms.service_id
         number = self._numbers.get(asked.msisdn)
-        sp = self._standing.sp(sp_id, self._at)
-        own = service is not None and service.sp_id == sp_id
-        service_id = service.id if own and service is not None else None
-        month = self._month(asked.msisdn)
+        charge = asked.purpose == Purpose.CHARGE
+        month = self._month(asked.msisdn) if charge else NOTHING_SPENT
         relation = None if service_id is None or number is None else choose(
             self._relations.get((asked.msisdn, service_id), ()), epoch=number.epoch,
             link_id=asked.link_id,
         )  # fmt: skip
-        return Facts(
+        own = base.service if service_id is not None else None
+        push = own is not None and not charge
+        meter = self._meters.get(base.sp_id) if push else None
+        return msgspec.structs.replace(
+            base,
             purpose=asked.purpose,
             price_fen=asked.price_fen,
-            sp_id=sp_id,
             access_number=asked.access_number,
             link_id=asked.link_id,
-            sp_status=sp.status,
-            restrictions=tuple(
-                held for held in sp.restrictions if held.service_id in {None, service_id}
-            ),
-            service=service,
             number=number,
             relation=relation,
             spent_service_fen=0 if service_id is None else month.by_service.get(service_id, 0),
             spent_total_fen=sum(month.by_service.values()),
-            spent_category_fen=self._of_category(month, service if own else None),
-            quiet=self._quiet,
-            caps=self.rules.cap,
+            spent_category_fen=self._of_category(month, base.caps, own),
             own_caps=self._own_caps(asked.msisdn, number, service_id),
-            bars=self._barring(asked.msisdn, number, service) if own else (),
-            leave_received_at=None if relation is None else self._leaving[relation.id],
-            rulebook_version=self.rules.version,
+            bars=self._barring(asked.msisdn, number, own),
+            quota=base.quota if push else None,
+            sent=None if meter is None else meter.sent(),
+            content=terms.look(asked.content) if push else None,
+            leave_received_at=self._leaving[relation.id] if charge and relation else None,
         )  # fmt: skip
 
     def _month(self, msisdn: str) -> MonthRow:
-        found = self._charged.get(msisdn) or self._months.get(msisdn)
-        return found or MonthRow(msisdn=msisdn, by_service={}, turn=0)
+        number = self._numbers.get(msisdn)
+        epoch = 0 if number is None else number.epoch
+        found = self._charged.get(msisdn) or self._months.get((msisdn, epoch))
+        return found or MonthRow(msisdn=msisdn, epoch=epoch, by_service={}, turn=0)
 
-    def _of_category(self, month: MonthRow, service: ServiceFact | None) -> int:
+    def _of_category(self, month: MonthRow, rules: CapRules, service: ServiceFact | None) -> int:
         """Return what the month has come to over a service's category, where that has a cap."""
-        if service is None or service.category not in self.rules.cap.category_month_fen:
+        if service is None or service.category not in rules.category_month_fen:
             return 0
-        categories = self._standing.categories
         return sum(
             fen for other, fen in month.by_service.items()
-            if categories.get(other) == service.category
+            if self._categories.get(other) == service.category
         )  # fmt: skip
 
     def charged(self) -> list[MonthRow]:
@@ -189,7 +193,9 @@ class Dossier:
         )
 
     def count(self, asked: DecisionRequest, facts: Facts) -> bool:
-        """Count an allowed charge for the questions that follow; say whether it used an order."""
+        """Count what is allowed for the questions that follow; say whether it used an order."""
+        if asked.purpose is Purpose.MESSAGE and facts.sent is not None:
+            self._meters[facts.sp_id].count()
         if asked.purpose != Purpose.CHARGE or facts.service is None or facts.relation is None:
             return False
         key = (asked.msisdn, facts.service.id)
@@ -198,6 +204,7 @@ class Dossier:
         turn = before.turn if asked.msisdn in self._charged else before.turn + 1
         self._charged[asked.msisdn] = MonthRow(
             msisdn=asked.msisdn,
+            epoch=before.epoch,
             by_service={**before.by_service, facts.service.id: spent_fen},
             turn=turn,
         )

@@ -3,6 +3,9 @@
 There is no timer. The first question starts a round; those that come while it is under way wait
 and are the next round, whoever asked them and through which entrance. So a lone question waits for
 nobody, and the busier it is the more of them share one statement and one commit.
+
+Whoever asks has a queue of their own, and every round takes from all of them in turn: who asks a
+hundred times as much as the others waits longer, and they do not.
 """
 
 import asyncio
@@ -12,7 +15,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from spms.authorisation import queries
-from spms.authorisation.deciding import Outcome, decide_all, given
+from spms.authorisation.deciding import Outcome, decide_all
 from spms.authorisation.reservation_model import Answer, Ask
 from spms.core import db
 from spms.core.clock import Clock
@@ -20,22 +23,55 @@ from spms.core.db import NOT_NOW, Connection, Pool
 from spms.core.errors import Unavailable
 from spms.core.http import RETRY
 
-ROUND_MAX: Final = 256
+ROUND_MAX: Final = 512
 """Most questions in one round."""
+SHARE_MAX: Final = 64
+"""Most questions of one asker in a round for which others wait too."""
 WAITING_MAX: Final = 4096
 """Most questions that wait; the next one is answered 503."""
+WAITING_EACH_MAX: Final = 2048
+"""Most of one asker's: the others still find room."""
 ROUNDS_AT_ONCE: Final = 1
 """More of them would only wait for each other's processor, and make the slowest answer slower."""
 
 AWAY: Final[tuple[type[Exception], ...]] = (Unavailable, *NOT_NOW)
 """What says that there is no connection to decide on."""
 
+NOTHING: Final = Unavailable("not decided yet")
+Told = Answer | Exception
+"""What becomes of a question: its answer, or what is to be raised to whoever asked."""
 
-class Waiting(NamedTuple):
-    """A question and whoever waits for its answer."""
 
-    ask: Ask
-    answered: asyncio.Future[Answer]
+class Group:
+    """Questions that came together, and whoever waits for their answers."""
+
+    __slots__ = ("answered", "asks", "left", "told")
+
+    def __init__(self, asks: Sequence[Ask]) -> None:
+        """Wait for all of them."""
+        self.asks, self.left = asks, len(asks)
+        self.told: list[Told] = [NOTHING] * len(asks)
+        self.answered: asyncio.Future[list[Told]] = asyncio.get_running_loop().create_future()
+
+    def tell(self, start: int, told: Sequence[Told]) -> None:
+        """Take what became of some of the questions; whoever waits goes on after the last."""
+        self.told[start : start + len(told)] = told
+        self.left -= len(told)
+        if not self.left and not self.answered.done():
+            self.answered.set_result(self.told)
+
+
+class Piece(NamedTuple):
+    """Some questions of a group that go into one round."""
+
+    group: Group
+    start: int
+    stop: int
+
+    @property
+    def asks(self) -> Sequence[Ask]:
+        """Return the questions."""
+        return self.group.asks[self.start : self.stop]
 
 
 class Engine:
@@ -44,14 +80,12 @@ class Engine:
     def __init__(self, pool: Pool, clock: Clock) -> None:
         """Hold the pool; nothing is started before the first question."""
         self.pool, self.clock = pool, clock
-        self._waiting: deque[Waiting] = deque()
+        self._waiting: dict[object, deque[Piece]] = {}
+        self._sizes: dict[object, int] = {}
         self._running = 0
         self._tasks: set[asyncio.Task[None]] = set()
-
-    @property
-    def waiting(self) -> int:
+        self.waiting = 0
         """How many questions wait for a round."""
-        return len(self._waiting)
 
     async def decide(self, ask: Ask) -> Answer:
         """Answer one question; its answer is on record when this returns.
@@ -59,13 +93,30 @@ class Engine:
         Raises the question's own refusal (`Unauthenticated`, `Forbidden`, `ReferenceReused`), and
         `Unavailable` when too many wait or the database cannot answer now.
         """
-        if len(self._waiting) >= WAITING_MAX:
+        (told,) = await self._wait((ask,))
+        if isinstance(told, Exception):
+            raise told
+        return told
+
+    async def decide_all(self, asks: Sequence[Ask]) -> list[Told]:
+        """Answer questions of one asker that came together, each for itself, in their order.
+
+        They may be decided in several rounds. Raises `Unavailable` when too many wait.
+        """
+        return await self._wait(asks)
+
+    def _wait(self, asks: Sequence[Ask]) -> asyncio.Future[list[Told]]:
+        asker = asks[0].token or asks[0].sp_id
+        own = self._sizes.get(asker, 0) + len(asks)
+        if self.waiting + len(asks) > WAITING_MAX or own > WAITING_EACH_MAX:
             raise Unavailable("too many questions wait", headers=RETRY)
-        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Waiting(ask, answered))
+        group = Group(asks)
+        self._waiting.setdefault(asker, deque()).append(Piece(group, 0, len(asks)))
+        self._sizes[asker] = own
+        self.waiting += len(asks)
         if self._running < ROUNDS_AT_ONCE:
             self._start()
-        return await answered
+        return group.answered
 
     def _start(self) -> None:
         self._running += 1
@@ -82,7 +133,7 @@ class Engine:
             self._running -= 1
 
     async def _rounds(self) -> None:
-        while self._waiting:
+        while self.waiting:
             try:
                 # One connection for as long as somebody waits: borrowing and giving back costs
                 # as much as a small round.
@@ -91,66 +142,92 @@ class Engine:
                     while await self._taken(connection):
                         pass
             except AWAY as error:
-                _fail_all(self._take(len(self._waiting)), error)
+                while self.waiting:
+                    _fail_all(self._take(), error)
 
     async def _taken(self, connection: Connection) -> bool:
         """Decide one round; False when nobody waits any more."""
         # Whoever became ready in this turn of the loop joins the round.
         await asyncio.sleep(0)
-        taken = self._take(ROUND_MAX)
+        taken = self._take()
         if taken:
             await self._round(connection, taken)
-        return bool(self._waiting)
+        return bool(self.waiting)
 
-    def _take(self, most: int) -> list[Waiting]:
-        """Take those who wait, but for those who have gone away."""
-        taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
-        return [one for one in taken if not one.answered.done()]
+    def _take(self) -> list[Piece]:
+        """Take some of everybody who waits, and all the more the fewer they are."""
+        taken: list[Piece] = []
+        room = ROUND_MAX
+        share = room if len(self._waiting) == 1 else min(SHARE_MAX, room)
+        for asker in list(self._waiting)[: max(1, room // share)]:
+            queue, most = self._waiting.pop(asker), min(share, room)
+            before = most
+            while queue and most:
+                most -= _move(queue, taken, most)
+            room -= before - most
+            self.waiting -= before - most
+            self._sizes[asker] -= before - most
+            if queue:
+                self._waiting[asker] = queue  # behind everybody else
+            else:
+                del self._sizes[asker]
+            if not room:
+                break
+        return [one for one in taken if not one.group.answered.done()]
 
-    async def _round(self, connection: Connection, taken: Sequence[Waiting]) -> None:
+    async def _round(self, connection: Connection, taken: Sequence[Piece]) -> None:
         """Decide together; when that fails, find the question that spoils it by halves.
 
         Raises what shows that the connection cannot go on, after those of this round were told.
         """
+        asks = [ask for one in taken for ask in one.asks]
         try:
-            outcomes = await self._decide(connection, [one.ask for one in taken])
+            outcomes = await decide_all(connection, asks, now=self._now())
         except NOT_NOW as error:
             _fail_all(taken, error)
             if connection.is_closed():
                 raise
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to whoever asked it
-            if len(taken) == 1:
-                _fail(taken[0], error)
+            if len(asks) == 1:
+                taken[0].group.tell(taken[0].start, [error])
                 return
-            half = len(taken) // 2
-            await self._round(connection, taken[:half])
-            await self._round(connection, taken[half:])
+            for half in _halves(taken, len(asks) // 2):
+                await self._round(connection, half)
         else:
-            for one, outcome in zip(taken, outcomes, strict=True):
-                _answer(one, outcome)
+            _tell(taken, outcomes)
 
-    async def _decide(self, connection: Connection, asks: Sequence[Ask]) -> list[Outcome]:
-        now: datetime = self.clock.now()
-        async with connection.transaction():
-            return await decide_all(connection, asks, now=now)
+    def _now(self) -> datetime:
+        return self.clock.now()
 
 
-def _answer(one: Waiting, outcome: Outcome) -> None:
-    if one.answered.done():
-        return
-    try:
-        one.answered.set_result(given(outcome))
-    except Exception as refusal:  # noqa: BLE001 - handed to whoever waits for it
-        one.answered.set_exception(refusal)
+def _move(queue: deque[Piece], taken: list[Piece], most: int) -> int:
+    """Take from a queue's first piece what there is room for; return how many questions."""
+    first = queue.popleft()
+    if first.stop - first.start > most:
+        queue.appendleft(first._replace(start=first.start + most))
+        first = first._replace(stop=first.start + most)
+    taken.append(first)
+    return first.stop - first.start
 
 
-def _fail_all(taken: Sequence[Waiting], error: Exception) -> None:
+def _halves(taken: Sequence[Piece], most: int) -> tuple[list[Piece], list[Piece]]:
+    first: list[Piece] = []
+    rest = deque(taken)
+    while most:
+        most -= _move(rest, first, most)
+    return first, list(rest)
+
+
+def _tell(taken: Sequence[Piece], outcomes: Sequence[Outcome]) -> None:
+    at = 0
+    for one in taken:
+        size = one.stop - one.start
+        one.group.tell(one.start, outcomes[at : at + size])
+        at += size
+
+
+def _fail_all(taken: Sequence[Piece], error: Exception) -> None:
     refusal = Unavailable("the database cannot answer now", headers=RETRY)
     refusal.__cause__ = error
     for one in taken:
-        _fail(one, refusal)
-
-
-def _fail(one: Waiting, error: Exception) -> None:
-    if not one.answered.done():
-        one.answered.set_exception(error)
+        one.group.tell(one.start, [refusal] * (one.stop - one.start))

@@ -47,6 +47,40 @@ async def standing(read: Connection, msisdn: str, event_id: UUID, at: datetime) 
     return one(Standing, await read.fetchrow(CORRECTED, msisdn, event_id, at))
 
 
+class Ahead(msgspec.Struct, frozen=True, kw_only=True):
+    """A relation or a bar that was done with, or begun, by a clock that was ahead."""
+
+    id: UUID
+    over: bool
+
+
+AHEAD = """
+    SELECT x.id, x.ended_at IS NOT NULL AS over
+      FROM subscription x
+      LEFT JOIN consent c ON c.msisdn = x.msisdn AND c.subscription_id = x.id
+      LEFT JOIN message_in m
+             ON m.msisdn = c.msisdn AND m.received_at = c.message_received_at AND m.id = c.message_id
+     WHERE x.msisdn = $1
+       AND (x.ended_at > $2 AND x.ended_at <= $3 OR m.handled_at > $2 AND m.handled_at <= $3)
+    UNION ALL
+    SELECT id, true FROM number_bar WHERE msisdn = $1 AND ends_at > $2 AND ends_at <= $3
+"""
+
+
+async def ahead(read: Connection, msisdn: str, at: datetime, until: datetime) -> dict[UUID, bool]:
+    """Return what is dated within `(at, until]` and may have been seen before; whether as over."""
+    rows = many(Ahead, await read.fetch(AHEAD, msisdn, at, until))
+    return {row.id: row.over for row in rows}
+
+
+USED_LATER = "SELECT subscription_id FROM order_use WHERE msisdn = $1 AND used_at >= $2"
+
+
+async def used_later(read: Connection, msisdn: str, at: datetime) -> set[UUID]:
+    """Return the orders of a number that were used at an instant or after it."""
+    return {row["subscription_id"] for row in await read.fetch(USED_LATER, msisdn, at)}
+
+
 USED = """
     SELECT EXISTS (SELECT FROM order_use
                     WHERE msisdn = $1 AND subscription_id = $2 AND used_at > $3)

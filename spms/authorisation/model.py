@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from spms.authorisation.content import ContentFact
 from spms.core.phone import AccessNumber, Msisdn
 
 BATCH_MAX = 1000
@@ -26,6 +27,12 @@ AskedPrice = Annotated[
     msgspec.Meta(
         ge=0, le=1_000_000, description="Fen. What will be charged; 0 for a message", examples=[800]
     ),
+]
+
+LinkId = Annotated[str, msgspec.Meta(pattern="^[0-9]{20}$(?!\\n)")]
+Content = Annotated[
+    str,
+    msgspec.Meta(min_length=1, max_length=1000, examples=["【天气】天津今日晴，气温22度。"]),
 ]
 
 
@@ -63,11 +70,21 @@ class Reason(StrEnum):
     """A wish to leave came in and is not carried out yet: nothing is charged from its receipt."""
     TRIAL = "trial"
     ORDER_USED = "order_used"
+    MONTH_USED = "month_used"
+    """A monthly service is charged once a business month; a charge that is held counts as well."""
     QUIET_HOURS = "quiet_hours"
     """A message nobody asked for, at an hour at which the operator lets people sleep."""
     CAP_SERVICE = "cap_service"
     CAP_CATEGORY = "cap_category"
     CAP_TOTAL = "cap_total"
+    SP_QUOTA = "sp_quota"
+    """The SP has sent what it agreed with the operator for the day or the month."""
+    SP_RATE = "sp_rate"
+    """The same for the second: it may go a moment later."""
+    CONTENT_FORBIDDEN = "content_forbidden"
+    """The message's text meets an entry of the operator's lists."""
+    CONTENT_NOT_APPROVED = "content_not_approved"
+    """The service sends approved texts only, and this is none of them, or was not said."""
 
 
 class CapRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,8 +122,10 @@ class DecisionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     price_fen: AskedPrice = 0
     access_number: AccessNumber | None = None
     """The number the message will show or the order came to; checked when given."""
-    link_id: Annotated[str, msgspec.Meta(pattern="^[0-9]{20}$(?!\\n)")] | None = None
+    link_id: LinkId | None = None
     """The order on demand that is meant; without it, the oldest that licensed no charge yet."""
+    content: Content | None = None
+    """The text of a message, as it will be sent. It is looked at and never stored."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,6 +210,24 @@ class OwnCaps(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     total_month_fen: int | None = None
 
 
+class QuotaFact(msgspec.Struct, frozen=True, kw_only=True):
+    """How many messages the SP agreed with the operator at most; None: that is not agreed."""
+
+    id: UUID
+    version: int
+    per_second: int | None = None
+    per_day: int | None = None
+    per_month: int | None = None
+
+
+class SentFact(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages that the SP was allowed before, in the instant's second, day and month."""
+
+    second: int
+    day: int
+    month: int
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything one decision rests on. Recorded with it; never holds an MSISDN."""
 
@@ -215,6 +252,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     caps: CapRules
     own_caps: OwnCaps = OwnCaps()
     bars: tuple[BarFact, ...] = ()
+    quota: QuotaFact | None = None
+    """Of a message of an SP that has one."""
+    sent: SentFact | None = None
+    content: ContentFact | None = None
+    """What was found in a message's text; None where none was given and none is needed."""
     leave_received_at: datetime | None = None
     """When an SMS came in that may be a wish to leave the relation and was not settled at the instant."""
     rulebook_version: int = 0
@@ -237,46 +279,3 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     rulebook_version: int
     subscriber: str
     """To the SP its own pseudonym of the person; to staff the masked number."""
-
-
-class Verdict(StrEnum):
-    """How one check came out."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    NOT_JUDGED = "not_judged"
-    """It does not apply, or what it would need is missing."""
-
-
-class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One check of a decision, in words."""
-
-    reason: Reason
-    """The reason the answer carries when the check fails."""
-    verdict: Verdict
-    sentence: str
-
-
-class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """The decision made again from the dated facts and the rulebook in force at its instant."""
-
-    allowed: bool
-    reasons: tuple[Reason, ...]
-    facts: Facts
-    rulebook_version: int
-
-
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a decision came out as it did."""
-
-    decision: DecisionRecord
-    facts: Facts
-    """As recorded when it was made."""
-    checks: tuple[Check, ...]
-    """Every check of the recorded facts, in order."""
-    replay: Replay
-    agrees: bool
-    """Whether recorded facts and replay both lead to the recorded answer."""
-    differences: tuple[Reason, ...]
-    """The checks that come out differently in the replay: a fact dated before the decision became
-    known only after it (an unsubscribe counts from its receipt, even before it is handled)."""

@@ -15,12 +15,12 @@ from spms.authorisation.dossier import (
     NumberRows,
     RelationRow,
 )
-from spms.authorisation.model import Decision, Facts, Purpose, Reason
+from spms.authorisation.model import Decision, Facts
 from spms.authorisation.reservation_model import Ask
 from spms.authorisation.standing_queries import decoded
 from spms.core.access import Actor
 from spms.core.clock import business_month, month_range
-from spms.core.db import Connection, many, one
+from spms.core.db import Connection
 
 FACTS = """
     SELECT
@@ -65,7 +65,7 @@ FACTS = """
                     ELSE x.confirm_by > $4 END
          ORDER BY x.active_from NULLS LAST, x.id) x) AS relations,
     (SELECT json_agg(m) FROM (
-        SELECT k.msisdn, k.by_service, k.turn
+        SELECT k.msisdn, k.epoch, k.by_service, k.turn
           FROM unnest($1::text[]) AS asked (msisdn)
           JOIN month_spend k ON k.msisdn = asked.msisdn AND k.month = $5) m) AS months,
     (SELECT json_agg(b) FROM (
@@ -157,16 +157,17 @@ async def gather(
 
 SPENT_BEFORE = """
     SELECT json_agg(m) FROM (
-        SELECT $1::text AS msisdn, json_object_agg(service_id, fen) AS by_service, 0 AS turn
-          FROM (SELECT d.service_id, sum(d.price_fen)::bigint AS fen
+        SELECT $1::text AS msisdn, epoch, json_object_agg(service_id, fen) AS by_service, 0 AS turn
+          FROM (SELECT (d.facts -> 'number' ->> 'epoch')::integer AS epoch, d.service_id,
+                       sum(d.price_fen)::bigint AS fen
                   FROM authorisation d
                   LEFT JOIN reservation r ON r.msisdn = d.msisdn AND r.id = d.id
                  WHERE d.msisdn = $1 AND d.decided_at >= $2 AND d.decided_at < $3
                    AND d.allowed AND d.purpose = 'charge' AND d.id < $4
                    AND (r.state IS NULL OR r.state IN ('reserved', 'captured')
                         OR r.closed_at > $5)
-                 GROUP BY d.service_id) s
-        HAVING count(*) > 0) m
+                 GROUP BY 1, 2) s
+         GROUP BY epoch) m
 """
 
 
@@ -189,43 +190,44 @@ async def spent_before(
     return decoded(found, MonthRow)
 
 
-HOLD_NEW = """
-    INSERT INTO month_spend (msisdn, month, total_fen, by_service, turn)
-    SELECT msisdn, $2, 0, '{}', 0 FROM unnest($1::text[]) AS asked (msisdn) ORDER BY msisdn
-    ON CONFLICT DO NOTHING
-"""
 HOLD = """
     SELECT count(*) FROM (
         SELECT FROM month_spend WHERE month = $2 AND msisdn = ANY($1::text[])
-         ORDER BY msisdn FOR UPDATE) held
+         ORDER BY msisdn, epoch FOR UPDATE) held
 """
 
 
 async def hold_months(tx: Connection, msisdns: Collection[str], *, at: datetime) -> None:
     """Let nobody else decide about these numbers' money until the transaction ends.
 
-    Everybody takes the rows in one order, so two batches never wait for each other crosswise.
+    Everybody takes the rows in one order, so two batches never wait for each other crosswise. Of
+    those who make a row one succeeds, and the others find it there.
     """
-    await tx.execute(HOLD_NEW, msisdns, business_month(at))
     await tx.fetchval(HOLD, msisdns, business_month(at))
 
 
+# What can have no comma comes as one text for all rows: that is quicker to send than the elements of an
+# array one by one. Nothing stands for null.
 ADD = """
     WITH decided AS (
         SELECT *
-          FROM unnest($3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::uuid[], $8::text[],
-                      $9::text[], $10::bigint[], $11::text[], $12::uuid[], $13::integer[],
-                      $14::text[], $15::boolean[], $16::text[], $17::text[], $18::timestamptz[])
+          FROM unnest($3::uuid[], string_to_array($4, ','), string_to_array($5, ','), $6::uuid[],
+                      $7::uuid[], string_to_array($8, ','), string_to_array($9, ',', ''),
+                      string_to_array($10, ',')::bigint[], string_to_array($11, ','),
+                      $12::uuid[], string_to_array($13, ',')::integer[],
+                      $14::text[], string_to_array($15, ',')::boolean[], $16::text[],
+                      string_to_array($17, ',', ''))
                AS d (id, msisdn, purpose, sp_id, service_id, service_code, access_number,
                      price_fen, reasons, subscription_id, rulebook_version, facts, uses_order,
-                     requested_by, reference, expires_at)
+                     requested_by, reference)
     ), spent AS (
-        INSERT INTO month_spend AS k (msisdn, month, by_service, total_fen, turn)
-        SELECT msisdn, $2, by_service::jsonb, total_fen, turn
-          FROM unnest($19::text[], $20::text[], $21::bigint[], $22::bigint[])
-               AS m (msisdn, by_service, total_fen, turn)
+        INSERT INTO month_spend AS k (msisdn, month, epoch, by_service, total_fen, turn)
+        SELECT msisdn, $2, epoch, by_service::jsonb, total_fen, turn
+          FROM unnest(string_to_array($19, ','), $20::text[], string_to_array($21, ',')::bigint[],
+                      string_to_array($22, ',')::bigint[], string_to_array($23, ',')::integer[])
+               AS m (msisdn, by_service, total_fen, turn, epoch)
          ORDER BY msisdn
-        ON CONFLICT (msisdn, month) DO UPDATE
+        ON CONFLICT (msisdn, month, epoch) DO UPDATE
            SET by_service = excluded.by_service, total_fen = excluded.total_fen,
                turn = excluded.turn
          WHERE k.turn = excluded.turn - 1
@@ -236,14 +238,15 @@ ADD = """
     ), held AS (
         INSERT INTO reservation
             (msisdn, id, reserved_at, sp_id, service_id, reference, price_fen, expires_at, state)
-        SELECT msisdn, id, $1, sp_id, service_id, reference, price_fen, expires_at, 'reserved'
-          FROM decided WHERE reference IS NOT NULL AND reasons = ''
+        SELECT msisdn, id, $1, sp_id, service_id, reference, price_fen, $18::timestamptz, 'reserved'
+          FROM decided WHERE reference IS NOT NULL AND reasons = '-'
     ), added AS (
         INSERT INTO authorisation
             (msisdn, decided_at, id, purpose, sp_id, service_id, service_code, access_number,
              price_fen, allowed, reasons, subscription_id, rulebook_version, facts, requested_by)
         SELECT msisdn, $1, id, purpose, sp_id, service_id, service_code, access_number,
-               price_fen, reasons = '', string_to_array(reasons, ','), subscription_id,
+               price_fen, reasons = '-',
+               CASE reasons WHEN '-' THEN '{}' ELSE string_to_array(reasons, ' ') END, subscription_id,
                rulebook_version, facts::jsonb, requested_by
           FROM decided
     )
@@ -276,82 +279,25 @@ async def add(
     written = await tx.fetchval(
         ADD, now, business_month(now),
         [item.decision.id for item in decided],
-        [asked.msisdn for asked in questions],
-        [asked.purpose for asked in questions],
+        ",".join([asked.msisdn for asked in questions]),
+        ",".join([asked.purpose for asked in questions]),
         [item.sp_id for item in decided],
         [None if service is None else service.id for service in services],
-        [asked.service_code for asked in questions],
-        [asked.access_number for asked in questions],
-        [asked.price_fen for asked in questions],
-        [",".join(item.decision.reasons) for item in decided],
+        ",".join([asked.service_code for asked in questions]),
+        ",".join([asked.access_number or "" for asked in questions]),
+        ",".join([str(asked.price_fen) for asked in questions]),
+        ",".join([" ".join(item.decision.reasons) or "-" for item in decided]),
         [item.decision.subscription_id for item in decided],
-        [item.facts.rulebook_version for item in decided],
+        ",".join([str(item.facts.rulebook_version) for item in decided]),
         [msgspec.json.encode(item.facts).decode() for item in decided],
-        [item.uses_order for item in decided],
+        ",".join(["t" if item.uses_order else "f" for item in decided]),
         [item.actor for item in decided],
-        [item.ask.reference for item in decided],
-        [item.expires_at for item in decided],
-        [month.msisdn for month in months],
+        ",".join([item.ask.reference or "" for item in decided]),
+        decided[0].expires_at,
+        ",".join([month.msisdn for month in months]),
         [msgspec.json.encode(month.by_service).decode() for month in months],
-        [sum(month.by_service.values()) for month in months],
-        [month.turn for month in months],
+        ",".join([str(sum(month.by_service.values())) for month in months]),
+        ",".join([str(month.turn) for month in months]),
+        ",".join([str(month.epoch) for month in months]),
     )  # fmt: skip
     return bool(written == len(months))
-
-
-class DecidedRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision as it is stored."""
-
-    msisdn: str
-    epoch: int | None
-    """Of whoever held the number then, as far as was known; None: nobody."""
-    decided_at: datetime
-    id: UUID
-    purpose: Purpose
-    sp_id: UUID
-    service_id: UUID | None
-    service_code: str
-    access_number: str | None
-    price_fen: int
-    allowed: bool
-    reasons: tuple[Reason, ...]
-    subscription_id: UUID | None
-    rulebook_version: int
-
-
-class RecordedRow(DecidedRow, frozen=True, kw_only=True):
-    """A stored decision with its facts."""
-
-    facts: Facts
-
-
-GET = """
-    SELECT msisdn, (facts -> 'number' ->> 'epoch')::integer AS epoch, decided_at, id, purpose,
-           sp_id, service_id, service_code, access_number,
-           price_fen, allowed, reasons, subscription_id, rulebook_version, facts
-      FROM authorisation
-     WHERE id = $1
-"""
-
-
-async def get(read: Connection, authorisation_id: UUID) -> RecordedRow | None:
-    """Load one decision with its facts."""
-    return one(RecordedRow, await read.fetchrow(GET, authorisation_id))
-
-
-PAGE = """
-    SELECT msisdn, (facts -> 'number' ->> 'epoch')::integer AS epoch, decided_at, id, purpose,
-           sp_id, service_id, service_code, access_number,
-           price_fen, allowed, reasons, subscription_id, rulebook_version
-      FROM authorisation
-     WHERE sp_id = $1 AND id < $2
-     ORDER BY id DESC
-     LIMIT $3
-"""
-
-
-async def page(
-    read: Connection, sp_id: UUID, *, before: UUID = NOTHING_LATER, limit: int
-) -> list[DecidedRow]:
-    """Load an SP's decisions, newest first."""
-    return many(DecidedRow, await read.fetch(PAGE, sp_id, before, limit))

@@ -107,13 +107,17 @@ RELEASE = """
     WITH closed AS (
         UPDATE reservation SET state = 'released', closed_at = $3, closed_by = $4
          WHERE msisdn = $1 AND id = $2 AND state = 'reserved' AND expires_at > $3
-        RETURNING msisdn, service_id, price_fen
+        RETURNING msisdn, id, reserved_at, service_id, price_fen
     )
     UPDATE month_spend k
        SET turn = k.turn + 1, total_fen = k.total_fen - c.price_fen,
            by_service = jsonb_set(k.by_service, ARRAY[c.service_id::text],
                to_jsonb((k.by_service ->> c.service_id::text)::bigint - c.price_fen))
-      FROM closed c WHERE k.msisdn = c.msisdn AND k.month = $5
+      FROM closed c
+      JOIN authorisation a
+        ON a.msisdn = c.msisdn AND a.decided_at = c.reserved_at AND a.id = c.id
+     WHERE k.msisdn = c.msisdn AND k.month = $5
+       AND k.epoch = (a.facts -> 'number' ->> 'epoch')::integer
 """
 
 
@@ -128,23 +132,28 @@ async def release(tx: Connection, row: HeldRow, *, actor: str, now: datetime) ->
 # closed: what is due is read under them.
 EXPIRE = """
     WITH due AS (
-        SELECT msisdn, id, service_id, price_fen,
-               date_trunc('month', reserved_at AT TIME ZONE 'Asia/Shanghai')::date AS month
-          FROM reservation WHERE state = 'reserved' AND expires_at <= $1
-         ORDER BY msisdn, id LIMIT $3 FOR UPDATE SKIP LOCKED
+        SELECT r.msisdn, r.id, r.service_id, r.price_fen,
+               (a.facts -> 'number' ->> 'epoch')::integer AS epoch,
+               date_trunc('month', r.reserved_at AT TIME ZONE 'Asia/Shanghai')::date AS month
+          FROM reservation r
+          JOIN authorisation a
+            ON a.msisdn = r.msisdn AND a.decided_at = r.reserved_at AND a.id = r.id
+         WHERE r.state = 'reserved' AND r.expires_at <= $1
+         ORDER BY r.msisdn, r.id LIMIT $3 FOR UPDATE OF r SKIP LOCKED
     ), closed AS (
         UPDATE reservation r SET state = 'expired', closed_at = $1, closed_by = $2
           FROM due WHERE r.msisdn = due.msisdn AND r.id = due.id
         RETURNING r.id
     ), given_back AS (
-        SELECT msisdn, month, sum(fen)::bigint AS fen, jsonb_object_agg(service_id, fen) AS fens
-          FROM (SELECT msisdn, month, service_id, sum(price_fen)::bigint AS fen
-                  FROM due GROUP BY msisdn, month, service_id) s
-         GROUP BY msisdn, month
+        SELECT msisdn, month, epoch, sum(fen)::bigint AS fen,
+               jsonb_object_agg(service_id, fen) AS fens
+          FROM (SELECT msisdn, month, epoch, service_id, sum(price_fen)::bigint AS fen
+                  FROM due GROUP BY msisdn, month, epoch, service_id) s
+         GROUP BY msisdn, month, epoch
     ), taken AS MATERIALIZED (
-        SELECT k.msisdn, k.month FROM month_spend k
-         WHERE (k.msisdn, k.month) IN (SELECT msisdn, month FROM given_back)
-         ORDER BY k.msisdn, k.month FOR UPDATE
+        SELECT k.msisdn, k.month, k.epoch FROM month_spend k
+         WHERE (k.msisdn, k.month, k.epoch) IN (SELECT msisdn, month, epoch FROM given_back)
+         ORDER BY k.msisdn, k.month, k.epoch FOR UPDATE
     ), changed AS (
         UPDATE month_spend k
            SET turn = k.turn + 1, total_fen = k.total_fen - g.fen,
@@ -152,8 +161,8 @@ EXPIRE = """
                                         - COALESCE((g.fens ->> b.key)::bigint, 0))
                                FROM jsonb_each_text(k.by_service) b)
           FROM given_back g, taken t
-         WHERE k.msisdn = g.msisdn AND k.month = g.month
-           AND t.msisdn = k.msisdn AND t.month = k.month
+         WHERE k.msisdn = g.msisdn AND k.month = g.month AND k.epoch = g.epoch
+           AND t.msisdn = k.msisdn AND t.month = k.month AND t.epoch = k.epoch
         RETURNING 1
     )
     SELECT (SELECT count(*) FROM closed) AS closed, (SELECT count(*) FROM changed) AS changed

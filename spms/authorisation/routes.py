@@ -8,19 +8,21 @@ import msgspec
 from litestar import Router, get, post
 
 from spms.authorisation import actions
+from spms.authorisation.explanation_model import Explanation
+from spms.authorisation.hypothetical import Hypothesis, HypotheticalQuestion, suppose
 from spms.authorisation.model import (
     BATCH_MAX,
     Decision,
     DecisionRecord,
     DecisionRequest,
-    Explanation,
 )
 from spms.core.access import Actor, Role, only
 from spms.core.db import Connection
-from spms.core.errors import NotFound
+from spms.core.errors import NotFound, Unprocessable
 from spms.core.http import refusals
 from spms.core.once import IdempotencyKey, KeyReused, once
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page
+from spms.subscribers.model import Language
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,13 +88,32 @@ async def find(
     guards=[only(Role.SP, Role.AGENT, Role.COMPLIANCE)],
     responses=refusals(NotFound),
 )
-async def explanation(authorisation_id: UUID, read: Connection, actor: Actor) -> Explanation:
+async def explanation(
+    authorisation_id: UUID, read: Connection, actor: Actor, lang: Language = Language.EN
+) -> Explanation:
     """Explain a decision: its facts, each check in words, and its replay as of its instant."""
-    return await actions.explain(read, authorisation_id, actor=actor)
+    return await actions.explain(read, authorisation_id, actor=actor, language=lang)
+
+
+@post(
+    "/explanation",
+    status_code=200,
+    guards=[only(Role.AGENT, Role.COMPLIANCE)],
+    responses=refusals(NotFound, Unprocessable),
+)
+async def supposed(
+    data: HypotheticalQuestion,
+    tx: Connection,
+    actor: Actor,
+    now: datetime,
+    lang: Language = Language.EN,
+) -> Hypothesis:
+    """Explain a decision that nobody asked for, as of any instant; the look is put on record."""
+    return await suppose(tx, data, actor=actor, now=now, language=lang)
 
 
 router = Router(
     "/authorisations",
-    route_handlers=[authorise, authorise_batch, find, explanation],
+    route_handlers=[authorise, authorise_batch, find, explanation, supposed],
     tags=["authorisation"],
 )

@@ -15,9 +15,17 @@ What is not judged, and why:
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from spms.authorisation.caps import category_cap_fen, service_cap_fen, total_cap_fen
+from spms.authorisation.message_rules import (
+    Outcome,
+    awake,
+    own_service,
+    says_nothing_forbidden,
+    says_what_was_approved,
+    within_quota,
+    within_rate,
+)
 from spms.authorisation.model import CapRules, Facts, Purpose, Reason, RelationFact
-
-Outcome = bool | None
 
 
 def judge(facts: Facts, rules: CapRules) -> tuple[Reason, ...]:
@@ -67,25 +75,6 @@ def agreed(facts: Facts) -> bool:
     return relation is not None and relation.live and relation.consent_kind is not None
 
 
-def service_cap_fen(facts: Facts, rules: CapRules) -> int:
-    """Return the month's cap for the service: the person's own, or the operator's."""
-    own_fen = facts.own_caps.service_month_fen
-    return rules.service_month_fen if own_fen is None else own_fen
-
-
-def category_cap_fen(facts: Facts, rules: CapRules) -> int | None:
-    """Return the operator's cap on a month over the service's category, if there is one."""
-    if facts.service is None or facts.service.category is None:
-        return None
-    return rules.category_month_fen.get(facts.service.category)
-
-
-def total_cap_fen(facts: Facts, rules: CapRules) -> int:
-    """Return the month's cap over all services: the person's own, or the operator's."""
-    own_fen = facts.own_caps.total_month_fen
-    return rules.total_month_fen if own_fen is None else own_fen
-
-
 def _sp_active(facts: Facts, _: CapRules) -> Outcome:
     return facts.sp_status == "active"
 
@@ -110,7 +99,7 @@ def _service_online(facts: Facts, _: CapRules) -> Outcome:
 
 def _service_not_shielded(facts: Facts, _: CapRules) -> Outcome:
     """A service is shielded alone or with its whole SP; one taken offline alone counts as well."""
-    if not _own_service(facts):
+    if not own_service(facts):
         return None
     return not any(
         held.measure == "shielded" or (held.measure == "offline" and held.service_id is not None)
@@ -128,8 +117,12 @@ def _notice_approved(facts: Facts, _: CapRules) -> Outcome:
 
 
 def _access_number_right(facts: Facts, _: CapRules) -> Outcome:
-    if facts.service is None or facts.access_number is None:
+    if facts.service is None:
         return None
+    if facts.access_number is None:
+        if not own_service(facts):
+            return None
+        return None if facts.service.access_number_sp_id == facts.sp_id else False
     return (
         facts.access_number == facts.service.access_number
         and facts.service.access_number_sp_id == facts.sp_id
@@ -138,7 +131,7 @@ def _access_number_right(facts: Facts, _: CapRules) -> Outcome:
 
 def _price_agreed(facts: Facts, _: CapRules) -> Outcome:
     price_fen = agreed_price(facts)
-    if not _own_service(facts) or price_fen is None:
+    if not own_service(facts) or price_fen is None:
         return None
     consented = facts.relation.consent_price_fen if facts.relation is not None else None
     if facts.purpose == Purpose.CHARGE and consented not in {None, price_fen}:
@@ -173,7 +166,7 @@ def _not_waiting(facts: Facts, _: CapRules) -> Outcome:
 
 def _not_barred(scope: str) -> Callable[[Facts, CapRules], Outcome]:
     def check(facts: Facts, _: CapRules) -> Outcome:
-        if not _own_service(facts) or facts.number is None:
+        if not own_service(facts) or facts.number is None:
             return None
         return all(bar.scope != scope for bar in facts.bars)
 
@@ -204,13 +197,11 @@ def _order_unused(facts: Facts, _: CapRules) -> Outcome:
     return not facts.relation.used
 
 
-def _awake(facts: Facts, _: CapRules) -> Outcome:
-    """What comes with a subscription by itself can wait; an order is answered at any hour."""
-    if facts.purpose != Purpose.MESSAGE or not _own_service(facts):
+def _month_unused(facts: Facts, _: CapRules) -> Outcome:
+    """A month is paid once. What was given back leaves it unpaid again."""
+    if not _owed(facts) or facts.service is None or facts.service.kind != "monthly":
         return None
-    if facts.service is None or facts.service.kind == "on_demand":
-        return None
-    return not facts.quiet
+    return facts.spent_service_fen == 0
 
 
 def _within_service_cap(facts: Facts, rules: CapRules) -> Outcome:
@@ -232,26 +223,21 @@ def _within_total_cap(facts: Facts, rules: CapRules) -> Outcome:
     return facts.spent_total_fen + facts.price_fen <= total_cap_fen(facts, rules)
 
 
-def _own_service(facts: Facts) -> bool:
-    return facts.service is not None and facts.service.sp_id == facts.sp_id
-
-
 def _relation_matters(facts: Facts) -> bool:
     number = facts.number
-    return _own_service(facts) and number is not None and number.state != "terminated"
+    return own_service(facts) and number is not None and number.state != "terminated"
 
 
 def _waiting(facts: Facts) -> bool:
     return facts.relation is not None and not facts.relation.live
 
 
+def _owed(facts: Facts) -> bool:
+    return facts.purpose == Purpose.CHARGE and facts.relation is not None and facts.relation.live
+
+
 def _caps_matter(facts: Facts, rules: CapRules) -> bool:
-    return (
-        facts.purpose == Purpose.CHARGE
-        and facts.relation is not None
-        and facts.relation.live
-        and _price_agreed(facts, rules) is True
-    )
+    return _owed(facts) and _price_agreed(facts, rules) is True
 
 
 CHECKS: Final[dict[Reason, Callable[[Facts, CapRules], Outcome]]] = {
@@ -275,9 +261,14 @@ CHECKS: Final[dict[Reason, Callable[[Facts, CapRules], Outcome]]] = {
     Reason.LEAVE_RECEIVED: _no_leave_received,
     Reason.TRIAL: _trial_over,
     Reason.ORDER_USED: _order_unused,
-    Reason.QUIET_HOURS: _awake,
+    Reason.MONTH_USED: _month_unused,
+    Reason.QUIET_HOURS: awake,
     Reason.CAP_SERVICE: _within_service_cap,
     Reason.CAP_CATEGORY: _within_category_cap,
     Reason.CAP_TOTAL: _within_total_cap,
+    Reason.SP_QUOTA: within_quota,
+    Reason.SP_RATE: within_rate,
+    Reason.CONTENT_FORBIDDEN: says_nothing_forbidden,
+    Reason.CONTENT_NOT_APPROVED: says_what_was_approved,
 }
 """The whole decision on one screen."""

@@ -5,86 +5,31 @@ ahead takes force at its instant without anybody being told.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
 
-from spms.authorisation.model import CapRules, PushRules, RestrictionFact, ServiceFact
+from spms.authorisation.content import ContentRules, Lists, TemplateFact
+from spms.authorisation.model import CapRules, PushRules, QuotaFact, RestrictionFact, ServiceFact
 from spms.authorisation.reservation_model import HoldRules
+from spms.authorisation.standing_rows import (
+    Change,
+    QuotaRow,
+    RulesRow,
+    ServiceRow,
+    SpRow,
+    TemplateRow,
+)
 from spms.core import rulebook
 from spms.subscriptions.model import ConsentRules
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 
-
-class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """A change of status, as its history tells it."""
-
-    at: datetime
-    from_status: str | None = None
-    to_status: str
-
-
-class HeldRow(RestrictionFact, frozen=True, kw_only=True):
-    """A restriction with its time."""
-
-    starts_at: datetime
-    ends_at: datetime | None = None
-
-
-class SpRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An SP with its history, oldest first."""
-
-    id: UUID
-    status: str
-    changes: list[Change] | None
-    restrictions: list[HeldRow] | None
-
-
-class TariffRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of a service's tariff."""
-
-    id: UUID
-    version: int
-    price_fen: int
-    effective_from: datetime
-
-
-class NoticeRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An approved notice."""
-
-    id: UUID
-    version: int
-    tariff_id: UUID
-    decided_at: datetime
-
-
-class ServiceRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A service with its history, its tariffs and its approved notices, oldest first."""
-
-    id: UUID
-    code: str
-    sp_id: UUID
-    kind: str
-    status: str
-    access_number: str
-    category: str
-    access_number_sp_id: UUID | None
-    changes: list[Change] | None
-    tariffs: list[TariffRow] | None
-    notices: list[NoticeRow] | None
-
-
-class RulesRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of the rulebook."""
-
-    version: int
-    effective_from: datetime
-    rules: Mapping[str, Any]
+NO_LISTS = Lists(ContentRules())
 
 
 class SpThen(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +37,15 @@ class SpThen(msgspec.Struct, frozen=True, kw_only=True):
 
     status: str | None = None
     restrictions: tuple[RestrictionFact, ...] = ()
+    quota: QuotaFact | None = None
+
+
+class TextsThen(msgspec.Struct, frozen=True, kw_only=True):
+    """What a service may send, as of an instant."""
+
+    bound: bool = False
+    """A text was approved for it, even if none is in use any more."""
+    templates: tuple[TemplateFact, ...] = ()
 
 
 class RulesThen(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,25 +56,27 @@ class RulesThen(msgspec.Struct, frozen=True, kw_only=True):
     consent: ConsentRules = ConsentRules()
     hold: HoldRules = HoldRules()
     push: PushRules = PushRules()
+    content: Lists = NO_LISTS
 
 
 class Dated(Generic[T]):
     """Something that changes at known instants only, worked out once for each span between them."""
 
     def __init__(self, moments: Iterable[datetime], build: Callable[[datetime], T]) -> None:
-        self._moments = sorted(moments)
+        self.moments = sorted(moments)
         self._build = build
         self._known: dict[int, T] = {}
 
     def at(self, at: datetime) -> T:
         """Return what holds at the instant; a change counts from its own instant on."""
-        span = bisect_right(self._moments, at)
+        span = bisect_right(self.moments, at)
         if span not in self._known:
             self._known[span] = self._build(at)
         return self._known[span]
 
 
 NO_SP = SpThen()
+NO_TEXTS = TextsThen()
 
 
 class Standing:
@@ -137,13 +93,30 @@ class Standing:
         self.mark = mark
         self._sps = {row.id: _dated_sp(row) for row in sps}
         self._services = {row.code: _dated_service(row) for row in services}
+        self._texts = {row.id: _dated_texts(row.templates) for row in services if row.templates}
         self._ids = {row.code: row.id for row in services}
+        self._on_demand = {row.code for row in services if row.kind == "on_demand"}
+        self.quotas = any(row.quotas for row in sps)
+        """Whether any SP ever agreed one."""
         self.categories = {row.id: row.category for row in services}
         self._rules = _dated_rules(rules)
+        dated: list[Dated[Any]] = [self._rules, *self._sps.values(), *self._services.values()]
+        dated += self._texts.values()
+        self._moments = sorted({moment for one in dated for moment in one.moments})
+        self.thens: dict[tuple[int, int], Any] = {}
+        """Kept here by `terms.then`, so that it is forgotten with what it was made of."""
+
+    def span(self, at: datetime) -> int:
+        """Return a number of the span around an instant in which nothing changes."""
+        return bisect_right(self._moments, at)
 
     def service_id(self, code: str) -> UUID | None:
         """Return the id of the service with a code; a code never changes hands."""
         return self._ids.get(code)
+
+    def on_demand(self, code: str) -> bool:
+        """Whether the service with a code is ordered use by use."""
+        return code in self._on_demand
 
     def service(self, code: str, at: datetime) -> ServiceFact | None:
         """Return a service as of an instant, or None when there is none with this code."""
@@ -154,6 +127,11 @@ class Standing:
         """Return an SP's status and the restrictions in force as of an instant."""
         found = self._sps.get(sp_id)
         return NO_SP if found is None else found.at(at)
+
+    def texts(self, service_id: UUID, at: datetime) -> TextsThen:
+        """Return what a service may send as of an instant."""
+        found = self._texts.get(service_id)
+        return NO_TEXTS if found is None else found.at(at)
 
     def rules(self, at: datetime) -> RulesThen:
         """Return the rules in force at an instant."""
@@ -171,7 +149,7 @@ def _status(
 
 
 def _dated_sp(row: SpRow) -> Dated[SpThen]:
-    changes, held = row.changes or [], row.restrictions or []
+    changes, held, quotas = row.changes or [], row.restrictions or [], row.quotas or []
 
     def build(at: datetime) -> SpThen:
         return SpThen(
@@ -184,10 +162,36 @@ def _dated_sp(row: SpRow) -> Dated[SpThen]:
                 for one in held
                 if one.starts_at <= at and (one.ends_at is None or one.ends_at > at)
             ),
+            quota=next(
+                (_quota(one) for one in reversed(quotas) if one.effective_from <= at), None
+            ),
         )  # fmt: skip
 
     moments = {change.at for change in changes} | {one.starts_at for one in held}
+    moments |= {one.effective_from for one in quotas}
     return Dated(moments | {one.ends_at for one in held if one.ends_at is not None}, build)
+
+
+def _quota(row: QuotaRow) -> QuotaFact:
+    return QuotaFact(
+        id=row.id, version=row.version, per_second=row.per_second, per_day=row.per_day,
+        per_month=row.per_month,
+    )  # fmt: skip
+
+
+def _dated_texts(rows: Sequence[TemplateRow]) -> Dated[TextsThen]:
+    def build(at: datetime) -> TextsThen:
+        return TextsThen(
+            bound=any(one.decided_at <= at for one in rows),
+            templates=tuple(
+                TemplateFact(id=one.id, version=one.version, wording=one.wording)
+                for one in rows
+                if one.decided_at <= at and (one.retired_at is None or one.retired_at > at)
+            ),
+        )
+
+    moments = {one.decided_at for one in rows}
+    return Dated(moments | {one.retired_at for one in rows if one.retired_at is not None}, build)
 
 
 def _dated_service(row: ServiceRow) -> Dated[ServiceFact]:
@@ -229,7 +233,7 @@ def _dated_rules(rows: Sequence[RulesRow]) -> Dated[RulesThen]:
 
         return RulesThen(
             version=row.version, cap=section(CapRules), consent=section(ConsentRules),
-            hold=section(HoldRules), push=section(PushRules),
+            hold=section(HoldRules), push=section(PushRules), content=Lists(section(ContentRules)),
         )  # fmt: skip
 
     return Dated({row.effective_from for row in rows}, build)

@@ -5,7 +5,8 @@ from uuid import UUID
 
 import msgspec
 
-from spms.authorisation.standing import RulesRow, ServiceRow, SpRow, Standing
+from spms.authorisation.standing import Standing
+from spms.authorisation.standing_rows import RulesRow, ServiceRow, SpRow
 from spms.core.db import Connection
 
 T = TypeVar("T")
@@ -24,7 +25,12 @@ LOAD = """
                            'cause_kind', r.cause_kind, 'cause_id', r.cause_id,
                            'starts_at', r.starts_at, 'ends_at', r.ends_at)
                        ORDER BY r.starts_at, r.id)
-                  FROM restriction r WHERE r.sp_id = sp.id) AS restrictions
+                  FROM restriction r WHERE r.sp_id = sp.id) AS restrictions,
+               (SELECT json_agg(json_build_object(
+                           'id', q.id, 'version', q.version, 'per_second', q.per_second,
+                           'per_day', q.per_day, 'per_month', q.per_month,
+                           'effective_from', q.effective_from) ORDER BY q.effective_from)
+                  FROM sp_quota q WHERE q.sp_id = sp.id) AS quotas
           FROM sp) x) AS sps,
     (SELECT json_agg(x) FROM (
         SELECT s.id, s.code, s.sp_id, s.kind, s.status, s.access_number, s.category,
@@ -39,7 +45,13 @@ LOAD = """
                (SELECT json_agg(json_build_object(
                            'id', n.id, 'version', n.version, 'tariff_id', n.tariff_id,
                            'decided_at', n.decided_at) ORDER BY n.version)
-                  FROM notice n WHERE n.service_id = s.id AND n.state = 'approved') AS notices
+                  FROM notice n WHERE n.service_id = s.id AND n.state = 'approved') AS notices,
+               (SELECT json_agg(json_build_object(
+                           'id', m.id, 'version', m.version, 'wording', m.wording,
+                           'decided_at', m.decided_at, 'retired_at', m.retired_at)
+                       ORDER BY m.version)
+                  FROM message_template m
+                 WHERE m.service_id = s.id AND m.state = 'approved') AS templates
           FROM service s LEFT JOIN access_number a ON a.number = s.access_number) x) AS services,
     (SELECT json_agg(x) FROM (
         SELECT version, rules,
@@ -72,6 +84,11 @@ async def whole(read: Connection, under: UUID | None = None) -> Standing:
     if clean:
         _remembered[:] = [standing]
     return standing
+
+
+async def current(read: Connection) -> Standing:
+    """Return everything as of the database's mark."""
+    return await whole(read, await mark(read))
 
 
 async def _load(read: Connection) -> tuple[Standing, bool]:

@@ -11,6 +11,7 @@ gets the first answer, so nothing is held twice; docs/authorisation.md has an ex
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from litestar import WebSocket, websocket
 from litestar.exceptions import WebSocketDisconnect
 
 from spms.authorisation import reservations
-from spms.authorisation.engine import Engine
+from spms.authorisation.engine import Engine, Told
 from spms.authorisation.express import bearer, engine_of
 from spms.authorisation.model import Decision, DecisionRequest
 from spms.authorisation.reservation_model import (
@@ -33,7 +34,7 @@ from spms.authorisation.reservation_model import (
 from spms.core import db, tokens
 from spms.core.access import Role
 from spms.core.body import fault
-from spms.core.errors import Forbidden, Invalid, Refused, Unauthenticated
+from spms.core.errors import Forbidden, Invalid, Refused, Unauthenticated, Unavailable
 from spms.core.http import ProblemDetails, problem
 from spms.core.strict import Malformed, scan_json
 
@@ -124,13 +125,16 @@ class Stream:
     def __init__(self, socket: WebSocket[Any, Any, Any], engine: Engine, token: str) -> None:
         self._socket, self._engine, self._token = socket, engine, token
         self._digest = hashlib.sha256(token.encode()).digest()
-        self._room = asyncio.Semaphore(IN_FLIGHT_MAX)
+        self._in_flight = 0
+        self._room = asyncio.Event()
 
     async def run(self) -> None:
         """Answer until the other side goes; what is under way then is still decided."""
         async with asyncio.TaskGroup() as tasks:
             while True:
-                await self._room.acquire()
+                while self._in_flight >= IN_FLIGHT_MAX:
+                    self._room.clear()
+                    await self._room.wait()
                 try:
                     message: Any = await self._socket.receive()
                 except WebSocketDisconnect:
@@ -140,23 +144,22 @@ class Stream:
                 packed = message.get("bytes")
                 frame = message["text"] if packed is None else packed
                 weight = 1 + min(len(frame), FRAME_BYTES_MAX) // QUESTION_BYTES
-                for _ in range(weight - 1):
-                    await self._room.acquire()
+                self._in_flight += weight
                 tasks.create_task(self._answer(frame, weight))
 
     async def _answer(self, frame: str | bytes, weight: int) -> None:
         try:
             asked = read(frame)
             replies: Reply | list[Reply] = (
-                await asyncio.gather(*[self._reply(one) for one in asked])
+                await self._replies(asked)
                 if isinstance(asked, list)
-                else await self._reply(asked)
+                else (await self._replies([asked]))[0]
             )
         except Refused as refusal:
             replies = Reply(id=None, refusal=problem(refusal))
         finally:
-            for _ in range(weight):
-                self._room.release()
+            self._in_flight -= weight
+            self._room.set()
         try:
             if isinstance(frame, bytes):
                 await self._socket.send_data(msgspec.msgpack.encode(replies), mode="binary")
@@ -165,26 +168,35 @@ class Stream:
         except (WebSocketDisconnect, RuntimeError, OSError):
             return  # gone; it asks again on its next stream
 
-    async def _reply(self, asked: Frame) -> Reply:
-        try:
-            return Reply(id=asked.id, answer=await self._do(asked))
-        except Refused as refusal:
-            return Reply(id=asked.id, refusal=problem(refusal))
-        except Exception as error:  # noqa: BLE001 - one question never ends the stream
-            known = isinstance(error, db.NOT_NOW)
-            log.log(30 if known else 40, "stream_frame_failed", kind=type(error).__name__)
-            return Reply(id=asked.id, refusal=FAILED_NOW if known else FAILED)
+    async def _replies(self, asked: list[Frame]) -> list[Reply]:
+        """Answer what came in one frame, in its order."""
+        asks = [_ask(one, self._digest) for one in asked if isinstance(one, Decide | Reserve)]
+        if len(asks) == len(asked):
+            return list(map(_reply, asked, await self._decide(asks)))
+        others = [one for one in asked if isinstance(one, Capture | Release)]
+        deciding = asyncio.ensure_future(self._decide(asks))
+        closings = iter(await asyncio.gather(*[self._closed(one) for one in others]))
+        answers = iter(await deciding)
+        return [
+            _reply(one, next(answers)) if isinstance(one, Decide | Reserve) else next(closings)
+            for one in asked
+        ]
 
-    async def _do(self, asked: Frame) -> Decision | Answer | Reservation:
-        if isinstance(asked, Decide):
-            answer = await self._engine.decide(Ask(request=asked.question, token=self._digest))
-            return answer.decision
-        if isinstance(asked, Reserve):
-            ask = Ask(
-                request=asked.question.question(), token=self._digest,
-                reference=asked.question.reference,
-            )  # fmt: skip
-            return await self._engine.decide(ask)
+    async def _decide(self, asks: list[Ask]) -> Sequence[Told]:
+        if not asks:
+            return []
+        try:
+            return await self._engine.decide_all(asks)
+        except Unavailable as refusal:
+            return [refusal] * len(asks)
+
+    async def _closed(self, asked: Capture | Release) -> Reply:
+        try:
+            return Reply(id=asked.id, answer=await self._close(asked))
+        except Exception as error:  # noqa: BLE001 - one question never ends the stream
+            return _failed(asked, error)
+
+    async def _close(self, asked: Capture | Release) -> Reservation:
         state = (
             ReservationState.CAPTURED if isinstance(asked, Capture) else ReservationState.RELEASED
         )
@@ -194,6 +206,28 @@ class Stream:
             if actor is None:
                 raise Unauthenticated
             return await reservations.close(tx, asked.reservation_id, state, actor=actor, now=now)
+
+
+def _ask(asked: Decide | Reserve, token: bytes) -> Ask:
+    if type(asked) is Decide:
+        return Ask(request=asked.question, token=token)
+    question = asked.question
+    assert isinstance(question, ReservationRequest)  # noqa: S101 - what else there is
+    return Ask(request=question.question(), token=token, reference=question.reference)
+
+
+def _reply(asked: Frame, told: Told) -> Reply:
+    if isinstance(told, Exception):
+        return _failed(asked, told)
+    return Reply(id=asked.id, answer=told.decision if type(asked) is Decide else told)
+
+
+def _failed(asked: Frame, error: Exception) -> Reply:
+    if isinstance(error, Refused):
+        return Reply(id=asked.id, refusal=problem(error))
+    known = isinstance(error, db.NOT_NOW)
+    log.log(30 if known else 40, "stream_frame_failed", kind=type(error).__name__)
+    return Reply(id=asked.id, refusal=FAILED_NOW if known else FAILED)
 
 
 FAILED = ProblemDetails(

@@ -55,3 +55,9 @@ class NoticeMissing(Conflict):
     """No approved notice for the tariff in force."""
 
     code = "notice_missing"
+
+
+class NotInUse(Conflict):
+    """This template is not in use."""
+
+    code = "template_not_in_use"

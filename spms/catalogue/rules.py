@@ -29,6 +29,11 @@ PARTS: Final = (
 )  # fmt: skip
 """A word around one of these is an answer, or our own prompt sent back."""
 
+PLACE: Final = "{}"
+"""In a template: up to `PLACE_MAX` characters that differ from person to person."""
+PLACE_MAX: Final = 30
+PLACES_MAX: Final = 10
+
 _CODE: Final = re.compile("[0-9]{4}$")
 
 
@@ -54,3 +59,13 @@ def period_of(kind: ServiceKind) -> Period:
 def leave_command(code: str) -> str:
     """Return how a person leaves a service: the same everywhere."""
     return f"TD {code}"
+
+
+def wording_allowed(wording: str) -> bool:
+    """Whether a template says something itself: more than places for whatever an SP likes."""
+    parts = wording.split(PLACE)
+    return (
+        len(parts) - 1 <= PLACES_MAX
+        and all(part.strip() for part in parts[1:-1])
+        and any(part.strip() for part in parts)
+    )

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from spms.cli import jobs, link, tools, trunk
 from spms.cli.bench import bench
+from spms.cli.explain import explain
 from spms.cli.ingest import ingest
 from spms.cli.invariants import invariants
 from spms.cli.loop import run as run_on_loop
@@ -32,7 +33,7 @@ def _say(words: str) -> None:
 
 
 app.command()(bench)
-app.command()(tools.explain)
+app.command()(explain)
 app.command()(ingest)
 app.command()(tools.staff)
 app.command()(tools.doctor)

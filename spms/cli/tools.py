@@ -1,4 +1,4 @@
-"""Commands for the people who run SPMS: explain a decision, send a file, look for trouble.
+"""Commands for the people who run SPMS: who may sign in, and looking for trouble.
 
 Each imports the rooms that it needs when it runs, so that `spms --help` is quick.
 """
@@ -7,7 +7,6 @@ import secrets
 import sys
 from pathlib import Path
 from typing import Annotated
-from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -20,7 +19,6 @@ from spms.cli.process import StartError, base, settings_from_environment
 from spms.core import access, audit, db, migrate
 from spms.core.access import ActorKind, Role, job_actor
 from spms.core.clock import SystemClock
-from spms.core.errors import NotFound
 from spms.core.settings import Settings
 
 SKEW_SECONDS_MAX = 2.0
@@ -28,36 +26,6 @@ SKEW_SECONDS_MAX = 2.0
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 
 console = Console()
-
-
-def explain(
-    authorisation_id: Annotated[UUID, typer.Argument(help="Id of the decision")],
-    json: Annotated[Path | None, typer.Option(help="Also write the whole of it here")] = None,
-) -> None:
-    """Show why a decision came out as it did, and make it again as of its instant.
-
-    Example: spms explain 0197f3c2-5b1e-7c40-9d6a-2f1f6f0c7a11
-    """
-    from spms.authorisation import actions as authorisation  # noqa: PLC0415
-
-    async def work() -> None:
-        async with base(settings_from_environment()) as ground, db.snapshot(ground.pool) as read:
-            try:
-                told = await authorisation.explain(
-                    read, authorisation_id, actor=job_actor("explain")
-                )
-            except NotFound as error:
-                raise StartError("there is no decision with that id") from error
-        table = Table("check", "result", title=f"allowed: {told.decision.allowed}")
-        for check in told.checks:
-            table.add_row(check.sentence, check.verdict)
-        console.print(table)
-        words = "agrees" if told.agrees else f"differs in {', '.join(told.differences)}"
-        console.print(f"made again as of {told.decision.decided_at:%F %T%z}: {words}")
-        if json is not None:
-            json.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2))
-
-    run(work())
 
 
 def staff(

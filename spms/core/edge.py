@@ -30,6 +30,8 @@ OWN_TYPES: Mapping[str, tuple[str, ...]] = {
 
 STREAMED = frozenset({"/charge-files"})
 
+JSON = b"application/json"
+
 Headers = Mapping[bytes, bytes]
 Shortcut = Callable[[Headers, bytes], Awaitable[bytes | None]]
 """Answers a POST from its headers and body with JSON, or None where the usual way has to."""
@@ -58,15 +60,17 @@ class Edge:
         if scope["method"] == HttpMethod.HEAD:
             scope, send = {**scope, "method": HttpMethod.GET}, _without_body(send)
         try:
-            receive = await self._checked(scope, receive)
-            if _plain_post(scope) and scope["path"] in self.shortcuts:
-                message: Any = await receive()
-                body: bytes = message.get("body", b"")
-                answer = await self.shortcuts[scope["path"]](_headers(scope), body)
+            shortcut = self.shortcuts.get(scope["path"])
+            if shortcut is not None and _plain_post(scope):
+                headers = _headers(scope)
+                body = await self._read(scope["path"], receive, headers)
+                answer = await shortcut(headers, body)
                 if answer is not None:
                     await _send_json(send, answer)
                     return
                 receive = _replay(body, receive)
+            else:
+                receive = await self._checked(scope, receive)
         except Malformed as error:
             await _refuse(send, Invalid(error.detail, code=error.code))
         except Refused as refusal:
@@ -84,22 +88,26 @@ class Edge:
             if path in STREAMED and scope["method"] in WITH_BODY:
                 _check_type(path, headers)
             return receive
+        return _replay(await self._read(path, receive, headers), receive)
+
+    async def _read(self, path: str, receive: Receive, headers: Headers) -> bytes:
         if headers.get(b"content-encoding", b"identity") != b"identity":
             raise UnsupportedMedia("send the body without Content-Encoding")
         body = await self._body(receive, headers)
-        if body:
-            media_type = _check_type(path, headers)
-            if media_type == "application/json":
-                scan_json(body)
-        return _replay(body, receive)
+        if body and _check_type(path, headers) == "application/json":
+            scan_json(body)
+        return body
 
     async def _body(self, receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
         announced = headers.get(b"content-length", b"0")
         if announced.isdigit() and int(announced) > self.body_limit:
             raise TooLarge(f"a JSON body has at most {self.body_limit} bytes")
+        message: Any = await receive()
+        whole: bytes = message.get("body", b"")
+        if not message.get("more_body", False) and len(whole) <= self.body_limit:
+            return whole if message["type"] == "http.request" else b""
         chunks, size = [], 0
         while True:
-            message: Any = await receive()
             if message["type"] != "http.request":
                 break
             chunks.append(message.get("body", b""))
@@ -108,6 +116,7 @@ class Edge:
                 raise TooLarge(f"a JSON body has at most {self.body_limit} bytes")
             if not message.get("more_body", False):
                 break
+            message = await receive()
         return b"".join(chunks)
 
 
@@ -132,6 +141,8 @@ def _headers(scope: Any) -> dict[bytes, bytes]:
 
 def _check_type(path: str, headers: Mapping[bytes, bytes]) -> str:
     allowed = OWN_TYPES.get(path, ("application/json",))
+    if headers.get(b"content-type") == JSON and "application/json" in allowed:
+        return "application/json"
     value = headers.get(b"content-type", b"").decode("latin-1").lower()
     media_type, _, parameters = value.partition(";")
     media_type = media_type.strip()
@@ -179,9 +190,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 async def _send_json(send: Send, body: bytes) -> None:
-    headers = [
-        (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()),
-    ]  # fmt: skip
+    headers = [(b"content-type", JSON), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from spms.core.clock import business_month, next_month
 from spms.core.db import Connection
 
-PARTITIONED = ("message_in", "message_out", "authorisation", "charge_record")
+PARTITIONED = ("message_in", "message_out", "authorisation", "decision_pack", "charge_record")
 BACK_DAYS = 40
 AHEAD_MONTHS = 3
 

@@ -74,11 +74,20 @@ ADVANCED = """
 """
 
 MESSAGES = """
-    SELECT a.sp_id, 'mt' AS kind, count(*) AS records, 0::bigint AS amount_fen
-      FROM authorisation a
-     WHERE a.decided_at >= $1 AND a.decided_at < $2 AND a.purpose = 'message' AND a.allowed
-       AND ($5::uuid IS NULL OR a.sp_id = $5)
-     GROUP BY a.sp_id
+    SELECT sp_id, 'mt' AS kind, sum(records)::bigint AS records, 0::bigint AS amount_fen
+      FROM (SELECT a.sp_id, count(*) AS records
+              FROM authorisation a
+             WHERE a.decided_at >= $1 AND a.decided_at < $2 AND a.purpose = 'message' AND a.allowed
+               AND ($5::uuid IS NULL OR a.sp_id = $5)
+             GROUP BY a.sp_id
+            UNION ALL
+            SELECT p.sp_id, sum(p.decisions - cardinality(p.denied))
+              FROM decision_pack p
+             WHERE p.decided_at >= $1 AND p.decided_at < $2
+               AND p.decisions > cardinality(p.denied)
+               AND ($5::uuid IS NULL OR p.sp_id = $5)
+             GROUP BY p.sp_id) mt
+     GROUP BY sp_id
     UNION ALL
     SELECT n.sp_id, 'mo', count(*), 0::bigint
       FROM message_in m JOIN access_number n ON n.number = m.called
@@ -155,7 +164,14 @@ SILENT = """
             WHERE m.received_at >= $1 AND m.received_at < $2
            UNION
            SELECT sp_id, msisdn FROM authorisation
-            WHERE decided_at >= $1 AND decided_at < $2 AND purpose = 'message' AND allowed) u
+            WHERE decided_at >= $1 AND decided_at < $2 AND purpose = 'message' AND allowed
+           UNION
+           SELECT p.sp_id, asked.msisdn
+             FROM decision_pack p
+            CROSS JOIN LATERAL unnest(string_to_array(p.numbers, ','))
+                  WITH ORDINALITY AS asked (msisdn, place)
+            WHERE p.decided_at >= $1 AND p.decided_at < $2
+              AND asked.place <> ALL (p.denied)) u
         ON u.sp_id = p.sp_id AND u.msisdn = p.msisdn
      GROUP BY p.sp_id
 """

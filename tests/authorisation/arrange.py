@@ -15,6 +15,7 @@ from tests import make
 SignIn = Callable[[Actor], Awaitable[dict[str, str]]]
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)
 
 
 class World:
@@ -25,7 +26,8 @@ class World:
         self.sp_id = self.service_id = self.subscription_id = uuid4()
         self.code = self.msisdn = self.access_number = ""
 
-    async def build(self, **service: Any) -> "World":
+    async def build(self, *, orders: int = 1, **service: Any) -> "World":
+        """`orders` of an on-demand service: each licenses one charge."""
         since, terms = self.now - DAY, {}
         if service.get("kind") == "on_demand":  # an order is live at once: there is no prompt
             since, terms = self.now - HOUR, dict.fromkeys(("prompt_text", "confirm_by"))
@@ -38,7 +40,13 @@ class World:
         self.subscription_id = await make.subscription(
             self.tx, since, self.msisdn, self.service_id, **terms
         )
+        await self.order(self.msisdn, orders - 1)
         return self
+
+    async def order(self, msisdn: str, times: int) -> None:
+        for n in range(times):
+            since = self.now - HOUR + (n + 1) * SECOND
+            await make.subscription(self.tx, since, msisdn, self.service_id)
 
     def question(self, **values: Any) -> DecisionRequest:
         usual: dict[str, Any] = {
@@ -63,6 +71,17 @@ class World:
         (decision,) = await self.decide(self.question(**values), at=at)
         assert decision.allowed == (not decision.reasons)
         return [str(reason) for reason in decision.reasons]
+
+
+ON_RECORD = """
+    SELECT (SELECT count(*) FROM authorisation)
+         + (SELECT COALESCE(sum(decisions), 0) FROM decision_pack)
+"""
+
+
+async def on_record(owner: Connection) -> int:
+    """Count the decisions on record, charges and messages."""
+    return int(await owner.fetchval(ON_RECORD))
 
 
 Cause = Callable[[World, Connection], Awaitable[None]]

@@ -18,3 +18,9 @@ async def world(pool: Pool, owner: Connection, now: datetime) -> World:
 async def orders(pool: Pool, owner: Connection, now: datetime) -> World:
     """Return an SP's on-demand service at 8 yuan and a number that ordered it an hour ago."""
     return await World(pool, owner, now).build(kind="on_demand")
+
+
+@pytest.fixture
+async def uses(pool: Pool, owner: Connection, now: datetime) -> World:
+    """Return the same with five orders: what may be charged again and again, up to the cap of 30."""
+    return await World(pool, owner, now).build(kind="on_demand", orders=5)

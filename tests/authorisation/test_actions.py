@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from spms.authorisation import actions
+from spms.authorisation import actions, recorded
 from spms.authorisation.model import BATCH_MAX, Decision, Purpose, Reason
 from spms.core import db
 from spms.core.db import Connection
@@ -112,8 +112,11 @@ async def _nothing(_world: World, _owner: Connection) -> None:
 
 
 async def _spent_here(world: World, _owner: Connection) -> None:
-    for _ in range(3):
-        assert await world.ask() == []
+    assert await world.ask() == []
+
+
+async def _capped_here(world: World, owner: Connection) -> None:
+    await _rules(world, owner, cap={"service_month_fen": 799})
 
 
 async def _spent_elsewhere(world: World, owner: Connection) -> None:
@@ -181,6 +184,35 @@ async def _quiet_at_noon(world: World, owner: Connection) -> None:
     await _rules(world, owner, push={"quiet_from_hour": 12, "quiet_to_hour": 13})
 
 
+async def _quota(world: World, owner: Connection, **values: Any) -> None:
+    await arrange.insert(
+        owner, "sp_quota", id=uuid4(), sp_id=world.sp_id, version=1, reason="test",
+        effective_from=world.now - HOUR, created_at=world.now - DAY, created_by="test", **values,
+    )  # fmt: skip
+
+
+async def _quota_used_up(world: World, owner: Connection) -> None:
+    await _quota(world, owner, per_month=1)
+    assert await world.ask(purpose=Purpose.MESSAGE, price_fen=0) == []
+
+
+async def _too_fast(world: World, owner: Connection) -> None:
+    await _quota(world, owner, per_second=1)
+    assert await world.ask(purpose=Purpose.MESSAGE, price_fen=0) == []
+
+
+async def _word_forbidden(world: World, owner: Connection) -> None:
+    await _rules(world, owner, content={"forbidden_words": {"lottery": "六合彩"}})
+
+
+async def _text_approved(world: World, owner: Connection) -> None:
+    await arrange.insert(
+        owner, "message_template", id=uuid4(), service_id=world.service_id, version=1,
+        wording="【天气】{}", state="approved", drafted_at=world.now - DAY, drafted_by="sp:test",
+        decided_at=world.now - HOUR, decided_by="staff:officer",
+    )  # fmt: skip
+
+
 async def _category_capped(world: World, owner: Connection) -> None:
     """Another SP's service of the same category has used the cap but for 7.99 yuan."""
     await _rules(world, owner, cap={"category_month_fen": {"information": 1_599}})
@@ -192,7 +224,16 @@ async def _category_capped(world: World, owner: Connection) -> None:
     assert decision.allowed
 
 
+PUSH: dict[str, Any] = {"purpose": Purpose.MESSAGE, "price_fen": 0}
 CAUSES = [
+    (["sp_quota"], _quota_used_up, PUSH),
+    ([], _quota_used_up, {}),
+    (["sp_rate"], _too_fast, PUSH),
+    (["content_forbidden"], _word_forbidden, PUSH | {"content": "六-合-彩"}),
+    ([], _word_forbidden, PUSH),
+    (["content_not_approved"], _text_approved, PUSH | {"content": "气温22度"}),
+    (["content_not_approved"], _text_approved, PUSH),
+    ([], _text_approved, PUSH | {"content": "【天气】晴"}),
     (["quiet_hours"], _quiet_at_noon, {"purpose": Purpose.MESSAGE, "price_fen": 0}),
     ([], _quiet_at_noon, {}),
     (["cap_category"], _category_capped, {}),
@@ -226,7 +267,8 @@ CAUSES = [
     ([], _in_trial, {"purpose": Purpose.MESSAGE, "price_fen": 0}),
     (["trial"], _in_free_trial_of_the_sp, {}),
     (["no_consent"], _free_trial_over, {}),
-    (["cap_service"], _spent_here, {}),
+    (["month_used"], _spent_here, {}),
+    (["cap_service"], _capped_here, {}),
     (["cap_total"], _spent_elsewhere, {}),
     (["number_suspended"], _suspended, {"purpose": Purpose.MESSAGE, "price_fen": 0}),
     (["price_mismatch"], _nothing, {"purpose": Purpose.MESSAGE, "price_fen": 800}),
@@ -261,63 +303,68 @@ async def test_another_sps_service_is_denied_whatever_the_person_has(
 async def test_an_access_number_that_moved_to_another_sp_is_wrong(
     world: World, owner: Connection
 ) -> None:
-    assert await world.ask(access_number=world.access_number) == []
+    asked: dict[str, Any] = {"purpose": Purpose.MESSAGE, "price_fen": 0}
+    asked["access_number"] = world.access_number
+    assert await world.ask(**asked) == []
     other = await make.sp(owner, world.now)
     await owner.execute(
         "UPDATE access_number SET sp_id = $2 WHERE number = $1", world.access_number, other
     )
-    assert await world.ask(access_number=world.access_number) == ["access_number_wrong"]
+    assert await world.ask(**asked) == ["access_number_wrong"]
 
 
 async def test_the_next_decision_obeys_a_restriction_and_its_end(
-    world: World, owner: Connection
+    uses: World, owner: Connection
 ) -> None:
-    assert await world.ask() == []
-    await arrange.restriction(owner, world.sp_id, "offline", world.now)
-    assert await world.ask() == ["sp_offline"]
-    lifted = world.now + HOUR
+    assert await uses.ask() == []
+    await arrange.restriction(owner, uses.sp_id, "offline", uses.now)
+    assert await uses.ask() == ["sp_offline"]
+    lifted = uses.now + HOUR
     await owner.execute("UPDATE restriction SET ends_at = $1", lifted)
-    assert await world.ask(at=lifted - SECOND) == ["sp_offline"]
-    assert await world.ask(at=lifted) == []
+    assert await uses.ask(at=lifted - SECOND) == ["sp_offline"]
+    assert await uses.ask(at=lifted) == []
 
 
 async def test_a_tariff_takes_over_at_its_instant_and_the_agreed_price_stays(
-    world: World, owner: Connection
+    uses: World, owner: Connection
 ) -> None:
-    change = world.now + HOUR
-    tariff_id = await arrange.tariff(owner, world.service_id, 1000, change)
-    assert await world.ask(at=change - SECOND) == []
-    assert await world.ask(at=change) == []
-    assert await world.ask(at=change, price_fen=1000) == ["price_mismatch"]
-    await arrange.notice(owner, world.service_id, tariff_id, change + SECOND)
-    assert await world.ask(at=change + SECOND) == []
-    assert await world.ask(at=change + SECOND, price_fen=1000) == ["price_mismatch"]
+    change = uses.now + HOUR
+    tariff_id = await arrange.tariff(owner, uses.service_id, 1000, change)
+    assert await uses.ask(at=change - SECOND) == []
+    assert await uses.ask(at=change) == []
+    assert await uses.ask(at=change, price_fen=1000) == ["price_mismatch"]
+    await arrange.notice(owner, uses.service_id, tariff_id, change + SECOND)
+    assert await uses.ask(at=change + SECOND) == []
+    assert await uses.ask(at=change + SECOND, price_fen=1000) == ["price_mismatch"]
 
 
-async def test_an_unsubscribe_stops_charging_at_its_instant(
+async def test_an_unsubscribe_is_obeyed_by_the_very_next_decision(
     world: World, owner: Connection
 ) -> None:
+    """Also where the clock of the machine that ended it is ahead."""
+    for purpose, price_fen in ((Purpose.MESSAGE, 0), (Purpose.CHARGE, 800)):
+        assert await world.ask(purpose=purpose, price_fen=price_fen) == []
     await owner.execute("UPDATE subscription SET status = 'ended', ended_at = $1", world.now + HOUR)
-    assert await world.ask(at=world.now + HOUR - SECOND) == []
-    assert await world.ask(at=world.now + HOUR) == ["no_consent"]
+    for purpose, price_fen in ((Purpose.MESSAGE, 0), (Purpose.CHARGE, 800)):
+        assert await world.ask(purpose=purpose, price_fen=price_fen) == ["no_consent"]
 
 
 async def test_a_large_mixed_batch_is_answered_in_order_and_recorded_whole(
-    world: World, owner: Connection
+    uses: World, owner: Connection
 ) -> None:
-    suspended = await make.number(owner, world.now)
-    await arrange.number_event(owner, suspended, "suspended", "suspended", world.now - HOUR)
-    await make.subscription(owner, world.now - DAY, suspended, world.service_id)
+    suspended = await make.number(owner, uses.now)
+    await arrange.number_event(owner, suspended, "suspended", "suspended", uses.now - HOUR)
+    await uses.order(suspended, 1)
     kinds = [
-        (world.question(purpose=Purpose.MESSAGE, price_fen=0), ()),
-        (world.question(service_code="99999999"), ("service_unknown",)),
-        (world.question(msisdn=suspended), ("number_suspended",)),
-        (world.question(msisdn="8613700000000"), ("number_unknown",)),
-        (world.question(price_fen=1), ("price_mismatch",)),
-        (world.question(), None),
+        (uses.question(purpose=Purpose.MESSAGE, price_fen=0), ()),
+        (uses.question(service_code="99999999"), ("service_unknown",)),
+        (uses.question(msisdn=suspended), ("number_suspended",)),
+        (uses.question(msisdn="8613700000000"), ("number_unknown",)),
+        (uses.question(price_fen=1), ("price_mismatch",)),
+        (uses.question(), None),
     ]
     batch = [kinds[n % len(kinds)] for n in range(BATCH_MAX)]
-    decisions = await world.decide(*[asked for asked, _ in batch])
+    decisions = await uses.decide(*[asked for asked, _ in batch])
     charges = []
     for (asked, reasons), decision in zip(batch, decisions, strict=True):
         if reasons is None:
@@ -325,10 +372,9 @@ async def test_a_large_mixed_batch_is_answered_in_order_and_recorded_whole(
         else:
             assert decision.reasons == reasons, asked.purpose
     assert charges == [()] * 3 + [("cap_service",)] * (len(charges) - 3)
-    rows = await owner.fetch("SELECT id, reasons FROM authorisation ORDER BY id")
-    assert [(row["id"], tuple(row["reasons"])) for row in rows] == [
-        (decision.id, decision.reasons) for decision in decisions
-    ]
+    rows = await recorded.page(owner, uses.sp_id, limit=BATCH_MAX + 1)
+    assert [row.id for row in rows] == sorted([one.id for one in decisions], reverse=True)
+    assert {row.id: row.reasons for row in rows} == {one.id: one.reasons for one in decisions}
 
 
 async def test_a_batch_has_a_limit_and_may_be_empty(world: World) -> None:
@@ -366,7 +412,12 @@ async def test_the_record_names_the_versions_it_rests_on_and_no_number(
 
 async def test_the_application_cannot_rewrite_a_decision(world: World, tx: Connection) -> None:
     await world.decide()
-    for statement in ("UPDATE authorisation SET allowed = false", "DELETE FROM authorisation",
-                      "DELETE FROM order_use"):  # fmt: skip
+    await world.decide(world.question(purpose=Purpose.MESSAGE, price_fen=0))
+    for statement in (
+        "UPDATE authorisation SET allowed = false", "DELETE FROM authorisation",
+        "DELETE FROM order_use", "UPDATE decision_pack SET denied = '{1}'",
+        "DELETE FROM decision_pack", "UPDATE number_standing SET body = '[[],[],[],[]]'",
+        "INSERT INTO number_standing VALUES ('8613800000000', '')", "DELETE FROM number_standing",
+    ):  # fmt: skip
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await tx.execute(statement)

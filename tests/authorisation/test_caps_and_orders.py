@@ -2,6 +2,7 @@
 
 from asyncio import gather
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -17,9 +18,9 @@ SECOND = timedelta(seconds=1)
 
 
 async def test_parallel_charges_of_one_number_never_exceed_the_cap(
-    world: World, owner: Connection
+    uses: World, owner: Connection
 ) -> None:
-    answers = await gather(*[world.ask() for _ in range(32)])
+    answers = await gather(*[uses.ask() for _ in range(32)])
     assert answers.count([]) == 3
     assert answers.count(["cap_service"]) == 29
     spent = await owner.fetchval("SELECT sum(price_fen) FROM authorisation WHERE allowed")
@@ -27,15 +28,15 @@ async def test_parallel_charges_of_one_number_never_exceed_the_cap(
 
 
 async def test_parallel_batches_over_the_same_numbers_neither_exceed_the_cap_nor_deadlock(
-    world: World, owner: Connection
+    uses: World, owner: Connection
 ) -> None:
-    numbers = [world.msisdn]
+    numbers = [uses.msisdn]
     for _ in range(7):
-        numbers.append(await make.number(owner, world.now))
-        await make.subscription(owner, world.now - DAY, numbers[-1], world.service_id)
-    up = [world.question(msisdn=number) for number in numbers]
+        numbers.append(await make.number(owner, uses.now))
+        await uses.order(numbers[-1], 4)
+    up = [uses.question(msisdn=number) for number in numbers]
     batches = [up if n % 2 else up[::-1] for n in range(8)]
-    await gather(*[world.decide(*batch) for batch in batches])
+    await gather(*[uses.decide(*batch) for batch in batches])
     rows = await owner.fetch(
         "SELECT msisdn, count(*) FILTER (WHERE allowed) AS allowed, count(*) AS asked"
         " FROM authorisation GROUP BY msisdn"
@@ -63,9 +64,8 @@ async def test_the_cap_over_all_sps_holds_for_charges_of_different_sps_at_once(
 
 async def test_a_new_month_begins_at_midnight_in_shanghai(world: World) -> None:
     midnight = world.now.replace(month=4, day=1, hour=0) - 8 * HOUR
-    for _ in range(3):
-        assert await world.ask() == []
-    assert await world.ask(at=midnight - SECOND) == ["cap_service"]
+    assert await world.ask() == []
+    assert await world.ask(at=midnight - SECOND) == ["month_used"]
     assert await world.ask(at=midnight) == []
 
 
@@ -147,7 +147,11 @@ async def test_the_database_itself_refuses_a_second_charge_for_one_order(
 async def test_a_consent_counts_from_when_its_message_was_handled(
     orders: World, owner: Connection
 ) -> None:
-    """The order came in an hour ago and lay there until now."""
-    await owner.execute("UPDATE message_in SET handled_at = $1", orders.now)
-    assert await orders.ask(at=orders.now - SECOND) == ["no_consent"]
-    assert await orders.ask() == []
+    """The order came in an hour ago and lay there until now; until then nobody saw a consent."""
+    late = await make.number(owner, orders.now)
+    question: dict[str, Any] = {"msisdn": late, "price_fen": 800}
+    assert await orders.ask(at=orders.now - SECOND, **question) == ["no_consent"]
+    await make.subscription(
+        owner, orders.now - HOUR, late, orders.service_id, prompt_text=None, confirm_by=None
+    )
+    assert await orders.ask(**question) == []

@@ -17,6 +17,7 @@ from spms.core.edge import Edge
 from spms.core.errors import Unavailable
 from spms.core.settings import Settings
 from tests import make
+from tests.authorisation import arrange
 from tests.authorisation.arrange import SignIn, World
 
 JSON = (b"Content-Type", b"application/json")
@@ -135,7 +136,7 @@ async def test_who_may_not_ask_is_refused_in_the_usual_words(
         assert await both(token) == 200
         await owner.execute(spoil, later)
         assert await both(token) == 401
-    assert await owner.fetchval("SELECT count(*) FROM authorisation") == 8
+    assert await arrange.on_record(owner) == 8
 
 
 async def test_when_no_answer_can_be_had_both_ways_say_so_alike(

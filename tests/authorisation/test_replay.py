@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from spms.authorisation import actions
-from spms.authorisation.model import Decision, Explanation, Reason, Verdict
+from spms.authorisation.explanation_model import Explanation, Verdict
+from spms.authorisation.model import Decision, Purpose, Reason
 from spms.core import db
 from spms.core.access import Actor
 from spms.core.db import Connection
@@ -81,9 +82,7 @@ async def _sp_closed(world: World, owner: Connection) -> None:
 
 
 async def _spent(world: World, _owner: Connection) -> None:
-    assert await world.ask(at=world.now + HOUR) == []
-    assert await world.ask(at=world.now + HOUR) == []
-    assert await world.ask(at=world.now + HOUR) == ["cap_service"]
+    assert await world.ask(at=world.now + HOUR) == ["month_used"]
 
 
 async def _caps_lowered(world: World, owner: Connection) -> None:
@@ -116,21 +115,21 @@ async def test_what_happens_later_changes_the_next_answer_and_not_the_past_one(
 
 
 async def test_a_restriction_under_way_when_it_was_made_is_not_held_against_a_decision(
-    world: World, owner: Connection
+    uses: World, owner: Connection
 ) -> None:
     """It is dated by its request, and nobody sees it before that has committed."""
-    decision = await decided(world)
-    late = await arrange.restriction(owner, world.sp_id, "offline", world.now - SECOND)
-    told = await explain(world, decision)
+    decision = await decided(uses)
+    late = await arrange.restriction(owner, uses.sp_id, "offline", uses.now - SECOND)
+    told = await explain(uses, decision)
     assert told.replay.allowed
     assert told.agrees
     # Lifted by a request that was under way as well: it held for who could not see that.
-    (held,) = await world.decide(at=world.now + HOUR)
+    (held,) = await uses.decide(at=uses.now + HOUR)
     await owner.execute(
         "UPDATE restriction SET ends_at = $1, lifted_by = 'x' WHERE id = $2",
-        world.now + HOUR - SECOND, late,
+        uses.now + HOUR - SECOND, late,
     )  # fmt: skip
-    told = await explain(world, held)
+    told = await explain(uses, held)
     assert told.replay.reasons == held.reasons == (Reason.SP_OFFLINE,)
     assert told.agrees
 
@@ -155,24 +154,24 @@ async def _told(world: World, kind: str, reason: str, at: datetime, *, known: da
 
 
 async def test_a_charge_under_way_when_it_was_made_is_not_held_against_a_denial(
-    world: World, orders: World
+    uses: World, orders: World
 ) -> None:
     """A denial adds nothing to the month and waits for nobody who does."""
-    await world.decide(world.question(), world.question())
-    async with db.transaction(world.pool) as tx:
+    await uses.decide(uses.question(), uses.question())
+    async with db.transaction(uses.pool) as tx:
         await actions.decide(
-            tx, [world.question()], sp_id=world.sp_id, actor=make.sp_actor(world.sp_id),
-            now=world.now,
+            tx, [uses.question()], sp_id=uses.sp_id, actor=make.sp_actor(uses.sp_id),
+            now=uses.now,
         )  # fmt: skip
-        (denied,) = await world.decide(world.question(access_number="10699999"))
-    told = await explain(world, denied)
+        (denied,) = await uses.decide(uses.question(access_number="10699999"))
+    told = await explain(uses, denied)
     assert told.replay.reasons == denied.reasons == (Reason.ACCESS_NUMBER_WRONG,)
     assert told.agrees
-    (later,) = await world.decide(world.question(access_number="10699999"))
+    (later,) = await uses.decide(uses.question(access_number="10699999"))
     assert later.reasons == (Reason.ACCESS_NUMBER_WRONG, Reason.CAP_SERVICE)
-    assert (await explain(world, later)).agrees
+    assert (await explain(uses, later)).agrees
     # An order that a charge under way uses is still free to whoever is denied meanwhile.
-    async with db.transaction(world.pool) as tx:
+    async with db.transaction(uses.pool) as tx:
         await actions.decide(
             tx, [orders.question()], sp_id=orders.sp_id, actor=make.sp_actor(orders.sp_id),
             now=orders.now,
@@ -203,26 +202,26 @@ async def test_a_number_event_that_arrives_late_corrects_no_past_decision(
 
 
 async def test_a_new_tariff_changes_neither_the_past_answer_nor_the_next(
-    world: World, owner: Connection
+    uses: World, owner: Connection
 ) -> None:
-    decision = await decided(world)
-    await _tariff(world, owner)
-    told = await explain(world, decision)
+    decision = await decided(uses)
+    await _tariff(uses, owner)
+    told = await explain(uses, decision)
     assert told.agrees
     assert told.replay.facts == told.facts
-    (next_one,) = await world.decide(at=world.now + 2 * DAY)
+    (next_one,) = await uses.decide(at=uses.now + HOUR)
     assert next_one.allowed, "the old price goes on, though nobody approved the new one's notice"
-    words = [check.sentence for check in (await explain(world, next_one)).checks]
+    words = [check.sentence for check in (await explain(uses, next_one)).checks]
     assert any("a later tariff changes nothing" in sentence for sentence in words)
 
 
 async def test_each_decision_of_a_batch_is_replayed_after_those_before_it(
-    world: World, orders: World
+    uses: World, orders: World
 ) -> None:
-    decisions = await world.decide(*[world.question()] * 5)
+    decisions = await uses.decide(*[uses.question()] * 5)
     assert [d.allowed for d in decisions] == [True, True, True, False, False]
     used = await orders.decide(*[orders.question()] * 2)
-    for asked_in, decision in [(world, d) for d in decisions] + [(orders, d) for d in used]:
+    for asked_in, decision in [(uses, d) for d in decisions] + [(orders, d) for d in used]:
         told = await explain(asked_in, decision)
         assert told.agrees
         assert told.replay.facts == told.facts
@@ -231,10 +230,57 @@ async def test_each_decision_of_a_batch_is_replayed_after_those_before_it(
 async def test_an_order_handled_after_the_question_is_not_known_to_the_replay_either(
     orders: World, owner: Connection
 ) -> None:
-    await owner.execute("UPDATE message_in SET handled_at = $1", orders.now + HOUR)
-    told = await explain(orders, await decided(orders))
+    late = await make.number(owner, orders.now)
+    decision = await decided(orders, msisdn=late)
+    assert decision.reasons == (Reason.NO_CONSENT,)
+    await make.subscription(
+        owner, orders.now - HOUR, late, orders.service_id, prompt_text=None, confirm_by=None
+    )
+    await owner.execute(
+        "UPDATE message_in SET handled_at = $1 WHERE msisdn = $2", orders.now + HOUR, late
+    )
+    told = await explain(orders, decision)
     assert told.replay.reasons == (Reason.NO_CONSENT,)
     assert told.agrees
+
+
+AHEAD = timedelta(seconds=20)
+
+
+async def _ended(world: World, owner: Connection) -> None:
+    await owner.execute(
+        "UPDATE subscription SET status = 'ended', ended_at = $1", world.now + AHEAD
+    )
+
+
+async def _confirmed(world: World, owner: Connection) -> None:
+    await owner.execute("UPDATE message_in SET handled_at = $1", world.now + AHEAD)
+
+
+async def _bar_lifted(world: World, owner: Connection) -> None:
+    await arrange.insert(
+        owner, "number_bar", msisdn=world.msisdn, id=uuid4(), epoch=1, scope="all", target="",
+        starts_at=world.now - HOUR, ends_at=world.now + AHEAD, set_by="subscriber:x",
+        lifted_by="subscriber:x",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("done", "reasons"),
+    [(_ended, (Reason.NO_CONSENT,)), (_confirmed, ()), (_bar_lifted, ())],
+)
+@pytest.mark.parametrize("purpose", Purpose)
+async def test_what_was_done_by_a_clock_that_is_ahead_is_not_held_against_a_decision(
+    world: World, owner: Connection, done: Cause, reasons: tuple[Reason, ...], purpose: Purpose
+) -> None:
+    """It was committed before the decision, which has seen it, and is dated after it."""
+    await done(world, owner)
+    price_fen = 800 if purpose is Purpose.CHARGE else 0
+    decision = await decided(world, purpose=purpose, price_fen=price_fen)
+    assert decision.reasons == reasons
+    told = await explain(world, decision)
+    assert told.agrees
+    assert told.replay.facts == told.facts
 
 
 async def test_an_unsubscribe_received_before_and_handled_after_shows_as_a_difference(

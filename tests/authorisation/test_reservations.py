@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobs import expire_reservations
-from spms.authorisation import actions, reservations
+from spms.authorisation import actions, reservation_queries, reservations
 from spms.authorisation.deciding import ReferenceReused
 from spms.authorisation.model import Reason
 from spms.authorisation.reservation_model import Answer, Ask, Reservation, ReservationState
@@ -26,6 +26,7 @@ from spms.subscribers.limit_model import BarIn, BarScope
 from spms.subscribers.model import NumberEventIn, NumberEventKind, NumberReason
 from spms.subscriptions import actions as subscriptions
 from tests import make
+from tests.authorisation import arrange
 from tests.authorisation.arrange import World
 
 MINUTE = timedelta(minutes=1)
@@ -57,20 +58,20 @@ async def close(
 
 
 async def test_parallel_reservations_of_one_number_never_exceed_the_cap(
-    world: World, owner: Connection
+    uses: World, owner: Connection
 ) -> None:
-    answers = await gather(*[reserve(world, f"r{n}") for n in range(24)])
+    answers = await gather(*[reserve(uses, f"r{n}") for n in range(24)])
     allowed = [answer for answer in answers if answer.decision.allowed]
     assert len(allowed) == 3
     assert all((answer.reservation is not None) == answer.decision.allowed for answer in answers)
     assert await owner.fetchval(SPENT) == await owner.fetchval(COUNTED) == 2400
     # What is released makes room again, for exactly as much.
-    await gather(*[close(world, allowed[0], ReservationState.RELEASED) for _ in range(4)])
+    await gather(*[close(uses, allowed[0], ReservationState.RELEASED) for _ in range(4)])
     assert await owner.fetchval(SPENT) == await owner.fetchval(COUNTED) == 1600
-    again = await gather(*[reserve(world, f"s{n}", after=MINUTE) for n in range(8)])
+    again = await gather(*[reserve(uses, f"s{n}", after=MINUTE) for n in range(8)])
     assert [answer.decision.allowed for answer in again].count(True) == 1
     assert await owner.fetchval(SPENT) == await owner.fetchval(COUNTED) == 2400
-    async with db.snapshot(world.pool) as read:
+    async with db.snapshot(uses.pool) as read:
         for answer in answers + again:
             assert (await actions.explain(read, answer.decision.id, actor=make.OFFICER)).agrees
 
@@ -93,24 +94,24 @@ async def test_the_same_reference_is_the_same_reservation_whoever_is_first(
     assert await owner.fetchval(SPENT) == 800
 
 
-async def test_what_is_not_captured_in_time_is_given_back(world: World, owner: Connection) -> None:
-    held, late = await reserve(world, "a"), await reserve(world, "b")
-    denied = await reserve(world, "c", price_fen=900)
+async def test_what_is_not_captured_in_time_is_given_back(uses: World, owner: Connection) -> None:
+    held, late = await reserve(uses, "a"), await reserve(uses, "b")
+    denied = await reserve(uses, "c", price_fen=900)
     assert denied.decision.reasons == (Reason.PRICE_MISMATCH,)
     assert denied.reservation is None
-    await close(world, held, ReservationState.CAPTURED)
+    await close(uses, held, ReservationState.CAPTURED)
     with pytest.raises(ReservationClosed):
-        await close(world, late, ReservationState.CAPTURED, at=15 * MINUTE)
-    after = world.now + 15 * MINUTE
+        await close(uses, late, ReservationState.CAPTURED, at=15 * MINUTE)
+    after = uses.now + 15 * MINUTE
     for expected in ("1 given back", "0 given back"):
-        async with db.transaction(world.pool) as tx:
+        async with db.transaction(uses.pool) as tx:
             told = await expire_reservations.work(tx, actor=job_actor("test"), now=after)
         assert told == expected
     assert await owner.fetchval(SPENT) == await owner.fetchval(COUNTED) == 800
     with pytest.raises(NotFound):
-        async with db.transaction(world.pool) as tx:
+        async with db.transaction(uses.pool) as tx:
             await reservations.get(
-                tx, held.decision.id, actor=make.sp_actor(await make.sp(owner, world.now))
+                tx, held.decision.id, actor=make.sp_actor(await make.sp(owner, uses.now))
             )
 
 
@@ -168,3 +169,79 @@ async def test_what_is_held_is_not_captured_once_charging_has_stopped(
     assert await close(world, before, ReservationState.CAPTURED) == taken, "it was made before"
     assert (await close(world, held, ReservationState.RELEASED)).state is ReservationState.RELEASED
     assert await owner.fetchval(SPENT) == await owner.fetchval(COUNTED) == 800
+
+
+async def test_a_month_is_held_once_whoever_asks_at_once_and_again_when_it_was_given_back(
+    world: World, owner: Connection
+) -> None:
+    answers = await gather(*[reserve(world, f"r{n}") for n in range(16)])
+    (held,) = [answer for answer in answers if answer.decision.allowed]
+    denied = [answer.decision.reasons for answer in answers if not answer.decision.allowed]
+    assert denied == [(Reason.MONTH_USED,)] * 15
+    assert await owner.fetchval(SPENT) == await owner.fetchval(COUNTED) == 800
+    await close(world, held, ReservationState.RELEASED)
+    again = await gather(*[reserve(world, f"s{n}", after=MINUTE) for n in range(8)])
+    (second,) = [answer for answer in again if answer.decision.allowed]
+    # What nobody captures is given back as well, and what was captured stays.
+    async with db.transaction(world.pool) as tx:
+        await reservations.expire(tx, actor=job_actor("test"), now=world.now + 16 * MINUTE)
+    third = await reserve(world, "t", after=16 * MINUTE)
+    assert third.decision.allowed
+    await close(world, third, ReservationState.CAPTURED, at=17 * MINUTE)
+    late = await reserve(world, "u", after=60 * MINUTE)
+    assert late.decision.reasons == (Reason.MONTH_USED,)
+    async with db.snapshot(world.pool) as read:
+        for answer in (*answers, *again, second, third, late):
+            assert (await actions.explain(read, answer.decision.id, actor=make.OFFICER)).agrees
+
+
+async def test_a_numbers_next_holder_begins_her_month_with_nothing(
+    world: World, owner: Connection
+) -> None:
+    held = await reserve(world, "former", after=-2 * MINUTE)
+    assert held.decision.allowed
+    await arrange.number_event(
+        owner, world.msisdn, "transferred", "active", world.now - MINUTE, epoch_after=2
+    )
+    await owner.execute("UPDATE subscription SET status = 'ended', ended_at = $1", world.now)
+    await make.subscription(owner, world.now, world.msisdn, world.service_id, epoch=2)
+    hers = await reserve(world, "hers")
+    assert hers.decision.allowed
+    assert (await reserve(world, "again")).decision.reasons == (Reason.MONTH_USED,)
+    # What is given back to the former holder is none of hers.
+    await close(world, held, ReservationState.RELEASED)
+    assert (await reserve(world, "again")).decision.reasons == (Reason.MONTH_USED,)
+    rows = await owner.fetch("SELECT epoch, total_fen FROM month_spend ORDER BY epoch")
+    sums = {row["epoch"]: row["total_fen"] for row in rows}
+    assert sums == {1: 0, 2: 800}
+    async with db.transaction(world.pool) as tx:
+        await reservations.expire(tx, actor=job_actor("test"), now=world.now + 16 * MINUTE)
+    assert (await reserve(world, "later", after=16 * MINUTE)).decision.allowed
+    async with db.snapshot(world.pool) as read:
+        for answer in (held, hers):
+            told = await actions.explain(read, answer.decision.id, actor=make.OFFICER)
+            assert told.agrees
+            assert told.replay.facts == told.facts
+
+
+async def test_a_reference_that_is_being_held_elsewhere_gets_the_first_answer_in_the_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway asks again on its next stream while its first question is still under way.
+
+    Between the two looks of the second, at names and at facts, the first is committed.
+    """
+    first: list[Answer] = []
+    kept = reservation_queries.kept
+
+    async def meanwhile(*asked: Any) -> Any:
+        found = await kept(*asked)
+        if not first:
+            monkeypatch.undo()
+            first.append(await reserve(world, "order-1"))
+        return found
+
+    monkeypatch.setattr(reservation_queries, "kept", meanwhile)
+    second = await reserve(world, "order-1")
+    assert second.decision.allowed
+    assert second == first[0]

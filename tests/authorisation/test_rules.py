@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spms.authorisation.content import ContentFact
 from spms.authorisation.explanation import checks, differences, for_sp
+from spms.authorisation.explanation_model import Verdict
 from spms.authorisation.model import (
     BarFact,
     CapRules,
@@ -18,13 +20,15 @@ from spms.authorisation.model import (
     OwnCaps,
     Purpose,
     PushRules,
+    QuotaFact,
     Reason,
     RelationFact,
     RestrictionFact,
+    SentFact,
     ServiceFact,
-    Verdict,
 )
 from spms.authorisation.rules import CHECKS, choose, judge, outcomes
+from spms.subscribers.model import Language
 
 CAPS = CapRules()
 SP, OTHER = uuid4(), uuid4()
@@ -71,6 +75,8 @@ def held(measure: str, service_id: UUID | None = None) -> tuple[RestrictionFact,
     return (fact,)
 
 
+QUOTA = QuotaFact(id=uuid4(), version=1, per_second=5, per_day=50, per_month=900)
+PUSH: dict[str, Any] = {"purpose": Purpose.MESSAGE, "price_fen": 0, "quota": QUOTA}
 CATEGORY_CAP = CapRules(category_month_fen={"information": 10_000})
 ALLOWED = {
     "the last fen under the category's cap": {"caps": CATEGORY_CAP, "spent_category_fen": 9200},
@@ -78,6 +84,19 @@ ALLOWED = {
         "caps": CapRules(category_month_fen={"games": 1}), "spent_category_fen": 9201,
     },
     "a charge in quiet hours": {"quiet": True},
+    "the last message of the second, the day and the month": PUSH | {
+        "sent": SentFact(second=4, day=49, month=899),
+    },
+    "as many as come": PUSH | {
+        "quota": QuotaFact(id=uuid4(), version=1), "sent": SentFact(second=9, day=9, month=9),
+    },
+    "a charge of an SP that has sent all it may": {
+        "quota": QUOTA, "sent": SentFact(second=9, day=99, month=999),
+    },
+    "an approved text": PUSH | {
+        "content": ContentFact(bound=True, template_id=uuid4(), template_version=1),
+    },
+    "no text where none is needed": PUSH | {"content": ContentFact(given=False)},
     "an answer to an order in quiet hours": {
         "service": ON_DEMAND, "relation": ORDER, "purpose": Purpose.MESSAGE, "price_fen": 0,
         "quiet": True,
@@ -103,9 +122,14 @@ ALLOWED = {
     "the agreed price while the new tariff has no notice": {
         "service": service(tariff_price_fen=1000, notice_id=None, notice_version=None),
     },
-    "the last fen under the service cap": {"spent_service_fen": 2200, "spent_total_fen": 2200},
+    "the last fen under the service cap": {
+        "service": ON_DEMAND, "relation": ORDER, "spent_service_fen": 2200,
+        "spent_total_fen": 2200,
+    },
+    "a month of which other services were charged": {"spent_total_fen": 2200},
     "the last fen under the total cap": {"spent_total_fen": 9200},
     "above the operator's caps, within her own": {
+        "service": ON_DEMAND, "relation": ORDER,
         "spent_service_fen": 2201, "spent_total_fen": 9201,
         "own_caps": OwnCaps(service_month_fen=3001, total_month_fen=10_001),
     },
@@ -147,6 +171,7 @@ ALONE = [
         "access_number_wrong",
         {"access_number": "106900", "service": service(access_number_sp_id=OTHER)},
     ),
+    ("access_number_wrong", {"service": service(access_number_sp_id=OTHER)}),
     ("trial", {"relation": relation(free=True, charge_from=SINCE)}),
     ("price_mismatch", {"price_fen": 801}),
     ("price_mismatch", {"price_fen": 799}),
@@ -177,8 +202,24 @@ ALONE = [
     ("cap_category", {"caps": CATEGORY_CAP, "spent_category_fen": 9201}),
     ("cap_service", {"own_caps": OwnCaps(service_month_fen=799)}),
     ("cap_total", {"own_caps": OwnCaps(total_month_fen=0)}),
-    ("cap_service", {"spent_service_fen": 2201, "spent_total_fen": 2201}),
+    (
+        "cap_service",
+        {
+            "service": ON_DEMAND,
+            "relation": ORDER,
+            "spent_service_fen": 2201,
+            "spent_total_fen": 2201,
+        },
+    ),
+    ("month_used", {"spent_service_fen": 1, "spent_total_fen": 1}),
+    ("month_used", {"spent_service_fen": 800, "spent_total_fen": 800}),
     ("cap_total", {"spent_total_fen": 9201}),
+    ("sp_quota", PUSH | {"sent": SentFact(second=0, day=50, month=50)}),
+    ("sp_quota", PUSH | {"sent": SentFact(second=0, day=0, month=900)}),
+    ("sp_rate", PUSH | {"sent": SentFact(second=5, day=5, month=5)}),
+    ("content_forbidden", PUSH | {"content": ContentFact(forbidden=("lottery",))}),
+    ("content_not_approved", PUSH | {"content": ContentFact(bound=True)}),
+    ("content_not_approved", PUSH | {"content": ContentFact(given=False, bound=True)}),
 ]
 
 
@@ -220,12 +261,23 @@ TOGETHER = [
             "relation": None,
         },
     ),
-    (["cap_service", "cap_total"], {"spent_service_fen": 3000, "spent_total_fen": 10_000}),
+    (
+        ["month_used", "cap_service", "cap_total"],
+        {"spent_service_fen": 3000, "spent_total_fen": 10_000},
+    ),
+    (["leave_received", "month_used"], {"leave_received_at": SINCE, "spent_service_fen": 800}),
     (
         ["order_used", "cap_service"],
         {
             "service": ON_DEMAND, "relation": msgspec.structs.replace(ORDER, used=True),
             "spent_service_fen": 3000, "spent_total_fen": 3000,
+        },
+    ),
+    (
+        ["quiet_hours", "sp_quota", "sp_rate", "content_forbidden", "content_not_approved"],
+        PUSH | {
+            "quiet": True, "sent": SentFact(second=5, day=50, month=50),
+            "content": ContentFact(forbidden=("loan", "lottery"), bound=True),
         },
     ),
     (
@@ -243,7 +295,10 @@ def test_everything_that_is_wrong_is_named_in_order(
 
 
 def test_prices_cannot_be_tried_to_learn_what_a_person_spends() -> None:
-    facts = some_facts(price_fen=900, spent_service_fen=3000, spent_total_fen=10_000)
+    facts = some_facts(
+        service=ON_DEMAND, relation=ORDER, price_fen=900, spent_service_fen=3000,
+        spent_total_fen=10_000,
+    )  # fmt: skip
     assert judge(facts, CAPS) == ("price_mismatch",)
 
 
@@ -253,7 +308,9 @@ def test_nothing_is_told_about_relations_with_another_sp() -> None:
 
 
 def test_the_rules_in_force_decide_about_caps() -> None:
-    facts = some_facts(spent_service_fen=200, spent_total_fen=200)
+    facts = some_facts(
+        service=ON_DEMAND, relation=ORDER, spent_service_fen=200, spent_total_fen=200
+    )
     assert judge(facts, CapRules(service_month_fen=1000)) == ()
     assert judge(facts, CapRules(service_month_fen=999)) == ("cap_service",)
 
@@ -298,6 +355,12 @@ FACTS = st.builds(
         relation(free=True, charge_from=SINCE)]),
     spent_service_fen=st.integers(0, 4000),
     spent_total_fen=st.integers(0, 11_000),
+    quota=st.sampled_from([None, QUOTA, QuotaFact(id=uuid4(), version=2)]),
+    sent=st.sampled_from([None, SentFact(second=0, day=0, month=0),
+        SentFact(second=9, day=99, month=999)]),
+    content=st.sampled_from([None, ContentFact(), ContentFact(forbidden=("loan",)),
+        ContentFact(given=False, bound=True), ContentFact(bound=True, template_id=uuid4(),
+        template_version=3)]),
 )  # fmt: skip
 
 
@@ -314,16 +377,33 @@ def test_an_allowed_charge_has_a_consent_a_notice_and_an_agreed_price(facts: Fac
 
 @given(FACTS)
 def test_every_decision_can_be_told_in_sentences_that_match_its_answer(facts: Facts) -> None:
-    told = checks(facts, show_total=True)
-    assert [check.reason for check in told] == list(Reason)
-    assert all(check.sentence.endswith(".") for check in told)
-    failed = tuple(check.reason for check in told if check.verdict is Verdict.FAILED)
-    assert failed == judge(facts, facts.caps)
+    for language, end in ((Language.EN, "."), (Language.ZH, "。")):
+        for show_total in (True, False):
+            told = checks(facts, show_total=show_total, language=language)
+            assert [check.reason for check in told] == list(Reason)
+            assert all(check.sentence.endswith(end) for check in told)
+            failed = tuple(check.reason for check in told if check.verdict is Verdict.FAILED)
+            assert failed == judge(facts, facts.caps)
 
 
 @given(FACTS)
 def test_recorded_facts_are_read_back_as_they_were(facts: Facts) -> None:
     assert msgspec.json.decode(msgspec.json.encode(facts), type=Facts) == facts
+
+
+def test_every_cause_of_a_restriction_in_force_is_named() -> None:
+    causes = [("breach", "b-1", None), ("officer", "o-2", None), ("breach", "b-3", SERVICE.id)]
+    facts = some_facts(restrictions=tuple(
+        RestrictionFact(id=uuid4(), measure="offline", cause_kind=kind, cause_id=cause, service_id=of)
+        for kind, cause, of in causes
+    ))  # fmt: skip
+    for language in Language:
+        told = {
+            one.reason: one.sentence for one in checks(facts, show_total=True, language=language)
+        }
+        assert all(cause in told[Reason.SP_OFFLINE] for cause in ("b-1", "o-2"))
+        assert "b-3" in told[Reason.SERVICE_SHIELDED]
+    assert judge(facts, CAPS) == ("sp_offline", "service_shielded")
 
 
 def test_an_sp_is_not_told_what_the_person_spends_elsewhere() -> None:
@@ -338,8 +418,8 @@ def test_differences_name_the_checks_that_came_out_otherwise() -> None:
     before, after = some_facts(), some_facts(relation=None, sp_status="closed")
     assert differences(before, before) == ()
     assert set(differences(before, after)) == {
-        Reason.SP_NOT_ACTIVE, Reason.NO_CONSENT, Reason.TRIAL, Reason.CAP_SERVICE,
-        Reason.CAP_TOTAL,
+        Reason.SP_NOT_ACTIVE, Reason.NO_CONSENT, Reason.TRIAL, Reason.MONTH_USED,
+        Reason.CAP_SERVICE, Reason.CAP_TOTAL,
     }  # fmt: skip
 
 

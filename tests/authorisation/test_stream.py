@@ -69,26 +69,26 @@ def held(world: World, reference: str) -> dict[str, Any]:
 
 
 async def test_many_in_flight_and_a_drop_without_a_second_reservation(
-    world: World, app: Edge, owner: Connection, sign_in: SignIn
+    uses: World, app: Edge, owner: Connection, sign_in: SignIn
 ) -> None:
-    headers = await sign_in(make.sp_actor(world.sp_id))
+    headers = await sign_in(make.sp_actor(uses.sp_id))
     line = Line(app, headers)
     assert await line.opened() == "websocket.accept"
-    message = {"purpose": "message", "msisdn": world.msisdn, "service_code": world.code}
+    message = {"purpose": "message", "msisdn": uses.msisdn, "service_code": uses.code}
     for n in range(50):
         line.ask(op="decide", id=n, question=message)
     replies = [await line.reply() for _ in range(50)]
     assert sorted(reply["id"] for reply in replies) == list(range(50))
     assert all(reply["answer"]["allowed"] for reply in replies)
 
-    line.ask_packed(op="reserve", id=50, question=held(world, "order-1"))
+    line.ask_packed(op="reserve", id=50, question=held(uses, "order-1"))
     first = (await line.reply())["answer"]["reservation"]
-    line.ask(op="reserve", id=51, question=held(world, "order-2"))
+    line.ask(op="reserve", id=51, question=held(uses, "order-2"))
     await line.drop()  # before the answer
     line = Line(app, headers)
     await line.opened()
     for n, reference in enumerate(("order-1", "order-2")):
-        line.ask(op="reserve", id=n, question=held(world, reference))
+        line.ask(op="reserve", id=n, question=held(uses, reference))
     again = sorted([await line.reply() for _ in range(2)], key=lambda reply: reply["id"])
     assert again[0]["answer"]["reservation"]["id"] == first["id"]
     assert await owner.fetchval("SELECT count(*) FROM reservation") == 2
@@ -104,20 +104,20 @@ async def test_many_in_flight_and_a_drop_without_a_second_reservation(
     wrong = await line.reply()
     assert wrong["refusal"]["code"] == "invalid"
     assert "13800138000" not in str(wrong)
-    await owner.execute("UPDATE credential SET revoked_at = $1, revoked_by = 'test'", world.now)
+    await owner.execute("UPDATE credential SET revoked_at = $1, revoked_by = 'test'", uses.now)
     line.ask(op="decide", id=11, question=message)
     assert (await line.reply())["refusal"]["status"] == 401
     await line.drop()
 
 
 async def test_a_stream_reads_no_more_than_it_has_room_for(
-    world: World, app: Edge, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+    uses: World, app: Edge, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "IN_FLIGHT_MAX", 3)
-    line = Line(app, await sign_in(make.sp_actor(world.sp_id)))
+    line = Line(app, await sign_in(make.sp_actor(uses.sp_id)))
     await line.opened()
     for n in range(20):
-        line.ask(op="reserve", id=n, question=held(world, f"r{n}"))
+        line.ask(op="reserve", id=n, question=held(uses, f"r{n}"))
     for _ in range(20):
         await asyncio.sleep(0)
     assert line.sent.qsize() >= 16
@@ -135,15 +135,15 @@ async def test_only_an_sp_opens_a_stream(app: Edge, sign_in: SignIn, who: str) -
 
 
 async def test_a_frame_may_hold_many_questions_and_one_of_them_spoils_none(
-    world: World, app: Edge, owner: Connection, sign_in: SignIn
+    uses: World, app: Edge, owner: Connection, sign_in: SignIn
 ) -> None:
-    line = Line(app, await sign_in(make.sp_actor(world.sp_id)))
+    line = Line(app, await sign_in(make.sp_actor(uses.sp_id)))
     await line.opened()
     together = [
-        {"op": "reserve", "id": 1, "question": held(world, "order-1")},
+        {"op": "reserve", "id": 1, "question": held(uses, "order-1")},
         {"op": "release", "id": 2, "reservation_id": str(uuid4())},
-        {"op": "reserve", "id": 3, "question": held(world, "order-1")},
-        {"op": "reserve", "id": 4, "question": held(world, "order-2")},
+        {"op": "reserve", "id": 3, "question": held(uses, "order-1")},
+        {"op": "reserve", "id": 4, "question": held(uses, "order-2")},
     ]
     for packed in (True, False):
         text = msgspec.json.encode(together).decode()

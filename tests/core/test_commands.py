@@ -97,6 +97,25 @@ def test_explain_tells_each_check_and_that_the_replay_agrees(spms, world, tmp_pa
     assert world.names["msisdn"] not in told.output
 
 
+def test_explain_of_a_decision_that_nobody_asked_for_reads_the_number_from_its_input(
+    spms, world, tmp_path
+):
+    names = world.names
+    words = ["explain", "--sp", names["sp_code"], "--service", names["service_code"],
+             "--price", "800", "--lang", "zh", "--json", str(tmp_path / "told.json")]  # fmt: skip
+    told = CliRunner().invoke(app, words, input=names["msisdn"] + "\n")
+    assert told.exit_code == 0, told.output
+    assert names["msisdn"] not in told.output
+    whole = json.loads((tmp_path / "told.json").read_bytes())
+    assert len(whole["checks"]) > 20
+    assert all(check["sentence"].endswith("。") for check in whole["checks"])
+    for wrong in (["--at", "yesterday"], ["--sp", "0"], ["--at", "1999-01-01T00:00:00Z"]):
+        told = CliRunner().invoke(app, [*words, *wrong], input=names["msisdn"] + "\n")
+        assert told.exit_code != 0
+        assert names["msisdn"] not in told.output
+    assert spms("explain").exit_code != 0
+
+
 def test_explain_of_no_decision_is_one_line(spms):
     told = spms("explain", uuid4())
     assert str(told.exception) == "there is no decision with that id"

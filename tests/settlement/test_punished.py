@@ -95,7 +95,7 @@ async def test_what_an_old_statement_carried_without_booking_it_is_booked_by_the
     assert await _failing(tx) == []
 
 
-class Unbooked(dict):
+class Unbooked(dict[str, object]):
     """A step's inputs as they were before there was `to_book_fen`."""
 
     def __setitem__(self, key, value):

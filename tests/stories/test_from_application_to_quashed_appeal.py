@@ -177,7 +177,7 @@ async def the_ladder_shields_the_service(world: World, sale: Sale, breach_id: st
     assert {r["measure"] for r in held["items"]} == {"no_new_services", "shielded"}
     assert all(breach_id in r["cause_id"] and r["ends_at"] is None for r in held["items"])
     decision = await ask(sale)
-    assert decision["reasons"] == ["service_shielded"]
+    assert decision["reasons"] == ["service_shielded", "month_used"]
     await sale.li.text(sale.shop.access_number, sale.shop.keyword)
     assert "未能受理" in await sale.li.newest()
     await world.later(hours=1)
@@ -189,7 +189,8 @@ async def the_appeal_is_quashed_by_another_officer(
 ) -> None:
     words = {"statement": "号码由运营商调整，非我公司擅自变更"}
     appeal = await sale.company.api.post(f"/breaches/{breach_id}/appeal", words, status=201)
-    assert (await ask(sale))["reasons"] == ["service_shielded"], "measures hold until decided"
+    reasons = (await ask(sale))["reasons"]
+    assert reasons == ["service_shielded", "month_used"], "measures hold until decided"
     decision = {"uphold": False, "reason": "核实：号段割接"}
     decided = await world.officer2.post(f"/appeals/{appeal['id']}/decision", decision)
     assert decided["decision"] == "quashed"
@@ -199,15 +200,16 @@ async def the_appeal_is_quashed_by_another_officer(
     held = await sale.company.api.get(f"/sps/{sale.company.id}/restrictions")
     assert all(r["ends_at"] for r in held["items"])
     await world.later(minutes=1)
-    assert (await ask(sale))["allowed"]
+    assert (await ask(sale))["reasons"] == ["month_used"], "nothing but that the month is paid"
 
 
 async def the_refusal_still_explains_itself(sale: Sale, refused: str, breach_id: str) -> None:
     told = await sale.company.api.get(f"/authorisations/{refused}/explanation")
     assert told["agrees"], told["differences"]
-    assert told["replay"]["reasons"] == told["decision"]["reasons"] == ["service_shielded"]
+    reasons = ["service_shielded", "month_used"]
+    assert told["replay"]["reasons"] == told["decision"]["reasons"] == reasons
     failed = [check for check in told["checks"] if check["verdict"] == "failed"]
-    assert [check["reason"] for check in failed] == ["service_shielded"]
+    assert [check["reason"] for check in failed] == reasons
     assert breach_id in failed[0]["sentence"]
 
 

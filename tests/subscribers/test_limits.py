@@ -121,7 +121,7 @@ async def test_a_bar_of_an_sp_or_a_category_names_its_own_reason_and_spares_othe
     world: World,
 ) -> None:
     await world.bar("category", category="horoscopes")
-    assert await world.ask() == []
+    assert await world.ask(Purpose.MESSAGE, 0) == []
     barred = await world.bar("category", category="games", actor=make.AGENT)
     await world.bar("sp", sp_code=world.sp_code)
     assert await world.ask() == ["barred_sp", "barred_category"]
@@ -168,11 +168,23 @@ async def test_a_cap_is_raised_and_lowered_and_holds_from_then_on(world: World) 
     assert {(cap.scope, cap.limit_fen) for cap in now_in_force.caps} == {
         ("total", 20_000), ("each_service", 5000)
     }  # fmt: skip
-    assert [await world.ask() for _ in range(6)] == [[]] * 6  # 48 yuan of one service: above 30
-    assert await world.ask() == ["cap_service"]
+    assert await world.ask() == []
+    assert await world.ask() == ["month_used"]
     # What was charged before she lowered it was due by the operator's cap.
     assert (await world.landed(lowered))[0] >= {Finding.DUPLICATE}
     assert (await world.landed(before))[0] == {Finding.DUPLICATE}
+
+
+async def test_a_cap_of_her_own_above_the_operators_holds(world: World) -> None:
+    row = ({"cap": {"service_month_fen": 700}}, world.clock.now())
+    await world.pool.execute(
+        "INSERT INTO rulebook (version, effective_from, rules, reason, created_at, created_by)"
+        " VALUES (2, $2, $1, 'test', $2, 'test')", *row,
+    )  # fmt: skip
+    assert await world.ask() == ["cap_service"]
+    world.clock.move(MINUTE)
+    await world.cap("each_service", 800)
+    assert await world.ask() == []
 
 
 async def test_one_charge_is_judged_by_the_cap_at_its_time(world: World) -> None:
