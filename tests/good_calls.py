@@ -452,7 +452,7 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     ),
     "POST /services": lambda w: Call(role="sp", body=new_service(w)),
     "POST /authorisations/explanation": lambda w: Call(
-        role="agent", body=question(w) | WHY | {"sp_code": w.names["sp_code"]}
+        role="compliance", body=question(w) | WHY | {"sp_code": w.names["sp_code"]}
     ),
     f"POST {SP_ID}/quotas": lambda _: Call(
         role="compliance", body={"per_second": 50, "per_day": 100_000, **WHY}
