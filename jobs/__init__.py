@@ -29,6 +29,7 @@ from jobs import (
     make_partitions,
     pay_out,
     publish_register,
+    push_bills,
     reaudit_charges,
     refund_findings,
     remind_renewals,
@@ -67,6 +68,13 @@ TIMETABLE: Final[Sequence[Job]] = (
         work=seal_months.work,
     ),
     PumpJob(name="tell_charges", pump=tell_charges.pump),
+    # 10:00 in Shanghai, when people are awake; the month is sealed by then.
+    ChunkJob(
+        name="push_bills",
+        every=timedelta(days=1),
+        offset=timedelta(hours=2),
+        work=push_bills.work,
+    ),
     PumpJob(name="refund_findings", pump=refund_findings.pump),
     PumpJob(name="settle_claims", pump=settle_claims.pump),
     PumpJob(name="correct_prices", pump=correct_prices.pump),

@@ -13,6 +13,7 @@ from spms.authorisation import routes as authorisation
 from spms.authorisation.express import Express
 from spms.authorisation.stream import stream
 from spms.catalogue import routes as catalogue
+from spms.charging import bill_file_routes as bill_files
 from spms.charging import bill_routes as bills
 from spms.charging import evidence_routes as charging_evidence
 from spms.charging import file_routes as charge_files
@@ -69,6 +70,7 @@ def routers(*, sandbox: bool) -> list[Router]:
         charging.router,
         charge_files.router,
         bills.router,
+        bill_files.router,
         charge_suspicions.router,
         charging_evidence.router,
         compensation.router,

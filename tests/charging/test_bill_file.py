@@ -92,6 +92,11 @@ async def test_a_cursor_of_one_filter_is_none_of_another(http, person, charges):
     assert (answer.status_code, answer.json()["code"]) == (400, "cursor_invalid")
 
 
+async def exported(http, person, form, **wanted):
+    params = {"month": MONTH, "form": form} | wanted
+    return await http.get("/my/bill/file", params=params, headers=person)
+
+
 @pytest.mark.parametrize(
     ("lang", "words"),
     [("zh", ("代收费", "退费", "赔付")), ("en", ("代收费", "refund", "compensation"))],
@@ -100,7 +105,7 @@ async def test_a_bill_as_csv_has_each_line_with_its_corrections_below(
     http, person, owner, world, charges, lang, words
 ):
     await owner.execute("UPDATE service SET name = '=HYPERLINK(1)' WHERE id = $1", world.game_id)
-    answer = await http.get("/my/bill/csv", params={"month": MONTH, "lang": lang}, headers=person)
+    answer = await exported(http, person, "csv", lang=lang)
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "no-store"
     assert answer.content.startswith(b"\xef\xbb\xbf")
@@ -117,7 +122,7 @@ async def test_a_bill_as_csv_has_each_line_with_its_corrections_below(
 
 
 async def test_a_bill_as_a_spreadsheet_holds_no_formula(http, person, charges):
-    answer = await http.get("/my/bill/xlsx", params={"month": MONTH}, headers=person)
+    answer = await exported(http, person, "xlsx")
     with zipfile.ZipFile(io.BytesIO(answer.content)) as book:
         sheet = book.read("xl/worksheets/sheet1.xml").decode()
         strings = book.read("xl/sharedStrings.xml").decode()
