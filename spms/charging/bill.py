@@ -23,8 +23,6 @@ from spms.subscribers import actions as subscribers
 from spms.subscribers.model import Number
 
 LAST_ID = UUID(int=2**128 - 1)
-WHOLE_MAX = 10_000
-"""Lines of a bill as a file; more says so by its last line."""
 
 
 async def own_bill(
@@ -43,11 +41,13 @@ async def own_bill(
     )
 
 
-async def whole(read: Connection, month: str, wanted: BillFilter, *, actor: Actor) -> Bill:
-    """Return the signed-in subscriber's whole bill of a month, up to `WHOLE_MAX` lines."""
+async def whole(
+    read: Connection, month: str, wanted: BillFilter, *, limit: int, actor: Actor
+) -> Bill:
+    """Return the signed-in subscriber's whole bill of a month, up to so many lines."""
     number = await subscribers.held(read, actor)
     return await _bill(
-        read, number, number.msisdn, month, wanted, actor=actor, cursor=None, limit=WHOLE_MAX
+        read, number, number.msisdn, month, wanted, actor=actor, cursor=None, limit=limit
     )
 
 
@@ -58,10 +58,11 @@ async def searched_whole(
     wanted: BillFilter,
     *,
     reason: str,
+    limit: int,
     actor: Actor,
     now: datetime,
 ) -> Bill:
-    """Return a number's whole bill to an agent, up to `WHOLE_MAX` lines: one look, recorded first.
+    """Return a number's whole bill to an agent, up to so many lines: one look, recorded first.
 
     Raises `LooksUsedUp`.
     """
@@ -69,7 +70,7 @@ async def searched_whole(
     await _note(tx, "bill.exported", msisdn, month, reason=reason, actor=actor, now=now)
     number = await subscribers.get(tx, msisdn)
     return await _bill(
-        tx, number, msisdn, month, wanted, actor=actor, cursor=None, limit=WHOLE_MAX
+        tx, number, msisdn, month, wanted, actor=actor, cursor=None, limit=limit
     )  # fmt: skip
 
 

@@ -28,9 +28,12 @@ MEDIA_TYPES: Final = {
     FileKind.PDF: "application/pdf",
 }
 
+LINES_MAX: Final = {FileKind.CSV: 10_000, FileKind.XLSX: 10_000, FileKind.PDF: 2_000}
+"""Charges in one file; more says so by its last line. Two thousand are a hundred pages of paper."""
+
 
 async def written(sheet: Sheet, form: FileKind) -> bytes:
-    """Write a sheet in a thread of its own: ten thousand lines of PDF take seconds."""
+    """Write a sheet in a thread of its own: a long one takes seconds."""
     return await asyncio.to_thread(write, sheet, form)
 
 

@@ -10,7 +10,7 @@ from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from litestar.params import Parameter
 
 from spms.charging import bill, bill_file, bill_sheet
-from spms.charging.bill_file import MEDIA_TYPES, FileKind
+from spms.charging.bill_file import LINES_MAX, MEDIA_TYPES, FileKind
 from spms.charging.bill_model import BillFilter
 from spms.charging.bill_routes import (
     MONTH,
@@ -87,7 +87,7 @@ async def my_bill_file(
 ) -> Response[bytes]:  # fmt: skip
     """Give the signed-in subscriber her bill of a month as CSV, XLSX or PDF."""
     wanted = BillFilter(sp_code=sp_code, service_code=service_code, kind=kind, refunded=refunded)
-    found = await bill.whole(read, month, wanted, actor=actor)
+    found = await bill.whole(read, month, wanted, limit=LINES_MAX[form], actor=actor)
     return await answered(bill_sheet.of_bill(found, lang), f"bill-{month}", form)
 
 
@@ -104,7 +104,14 @@ async def searched_file(
         refunded=data.refunded,
     )  # fmt: skip
     found = await bill.searched_whole(
-        tx, data.msisdn, data.month, wanted, reason=data.reason, actor=actor, now=now
+        tx,
+        data.msisdn,
+        data.month,
+        wanted,
+        reason=data.reason,
+        limit=LINES_MAX[data.form],
+        actor=actor,
+        now=now,
     )
     return await answered(bill_sheet.of_bill(found, data.lang), f"bill-{data.month}", data.form)
 

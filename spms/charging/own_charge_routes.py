@@ -8,7 +8,7 @@ from litestar.params import Parameter
 from litestar.response import Stream
 
 from spms.charging import own_charges
-from spms.charging.bill_file import MEDIA_TYPES, FileKind
+from spms.charging.bill_file import LINES_MAX, MEDIA_TYPES, FileKind
 from spms.charging.bill_file_routes import FileOperation, FormAsked, answered, headers
 from spms.charging.bill_model import BillTotals
 from spms.charging.bill_routes import MONTH, CodeAsked, KindAsked, Month, RefundedAsked
@@ -64,5 +64,5 @@ async def own_file(
         pieces = own_charges.csv_pieces(state.pool, month, wanted, lang, actor=actor)
         name = f"charges-{month}"
         return Stream(pieces, media_type=MEDIA_TYPES[form], headers=headers(name, form))
-    sheet = await own_charges.sheet(read, month, wanted, lang, actor=actor)
+    sheet = await own_charges.sheet(read, month, wanted, lang, limit=LINES_MAX[form], actor=actor)
     return await answered(sheet, f"charges-{month}", form)

@@ -25,8 +25,6 @@ LAST_ID = UUID(int=2**128 - 1)
 ALWAYS = (datetime(2000, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 PIECE = 1_000
 """Lines of a CSV read at one time: a file of any length takes no more memory than that."""
-WHOLE_MAX = 10_000
-"""Lines of a spreadsheet or a PDF; more says so by its last line."""
 
 
 class MonthNeeded(Unprocessable):
@@ -101,20 +99,20 @@ async def csv_pieces(
 
 
 async def sheet(
-    read: Connection, month: str, wanted: OwnFilter, lang: Lang, *, actor: Actor
+    read: Connection, month: str, wanted: OwnFilter, lang: Lang, *, limit: int, actor: Actor
 ) -> Sheet:
-    """Lay out an SP's month, up to `WHOLE_MAX` lines, with the totals of the whole month."""
+    """Lay out an SP's month, up to so many lines, with the totals of the whole month."""
     period, words = period_of(month), WORDS[lang]
     rows = await own_charge_queries.of_sp(
-        read, actor.sp_id, period, wanted, before=(period[1], LAST_ID), limit=WHOLE_MAX + 1
+        read, actor.sp_id, period, wanted, before=(period[1], LAST_ID), limit=limit + 1
     )
-    lines = await _lines(read, rows[:WHOLE_MAX], actor)
+    lines = await _lines(read, rows[:limit], actor)
     sums = await own_charge_queries.totals(read, actor.sp_id, period, wanted)
     return Sheet(
         title=words["charges"],
         about=(f"{words['sp']} {actor.name}", f"{words['month']} {month}"),
         rows=[*rows_of(lines, lang)],
-        totals=totals_of(sums, lang, more=len(rows) > WHOLE_MAX),
+        totals=totals_of(sums, lang, more=len(rows) > limit),
         lang=lang,
     )
 

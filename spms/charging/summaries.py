@@ -6,7 +6,7 @@ nobody anything.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Final
 
 import msgspec
@@ -58,6 +58,14 @@ GIVEN: Final = {
 }
 
 
+def month_due(now: datetime, rules: SummaryRules) -> date | None:
+    """Return the month that is told at an instant: the one before, on its days."""
+    day = business_day(now).day
+    if rules.link is None or not rules.first_day <= day < rules.first_day + DAYS:
+        return None
+    return (business_month(now) - timedelta(days=1)).replace(day=1)
+
+
 async def push(
     tx: Connection, position: str | None, *, now: datetime
 ) -> tuple[str | None, int]:  # fmt: skip
@@ -67,10 +75,9 @@ async def push(
     often the numbers are gone through and by however many workers.
     """
     rules = await rulebook.section(tx, SummaryRules, at=now)
-    day = business_day(now).day
-    if rules.link is None or not rules.first_day <= day < rules.first_day + DAYS:
+    month = month_due(now, rules)
+    if month is None or rules.link is None:
         return None, 0
-    month = (business_month(now) - timedelta(days=1)).replace(day=1)
     found = await summary_queries.summed(tx, position or "", month_range(month), limit=CHUNK)
     told = await _tell(tx, found, f"{month:%Y-%m}", rules.link, now=now)
     return (found[-1].msisdn if len(found) == CHUNK else None), told
