@@ -18,7 +18,12 @@ import uvloop
 from benchmarks.figures import Figure, Ground, Result
 from spms.core.embedded import Embedded
 
-MODULES = ("benchmarks.decision", "benchmarks.ingest", "benchmarks.smpp")
+MODULES = (
+    "benchmarks.decision",
+    "benchmarks.ingest",
+    "benchmarks.smpp",
+    "benchmarks.bill",
+)
 """Add a module of figures here; the contract is in `benchmarks/figures.py`."""
 PAIRS = 5
 PAIRS_FULL = 7
