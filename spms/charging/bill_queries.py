@@ -56,8 +56,9 @@ _BESIDE = """span AS (
                COALESCE(sum(amount_fen) FILTER (WHERE kind = 'compensation'), 0)
                    AS compensation_fen
           FROM refund
-         WHERE (SELECT EXISTS (SELECT FROM refund
-                                WHERE hashtextextended(msisdn, 0) = hashtextextended($1, 0)))
+         WHERE (SELECT EXISTS (SELECT FROM claim
+                                WHERE bill_key(msisdn, charged_at) = bill_key($1, $2)
+                                  AND state = 'refunded'))
            AND msisdn = $1 AND charge_id >= (SELECT low FROM span)
            AND charge_id <= (SELECT high FROM span)
          GROUP BY charge_id
