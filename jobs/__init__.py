@@ -66,6 +66,7 @@ TIMETABLE: Final[Sequence[Job]] = (
         every=timedelta(days=1),
         offset=timedelta(hours=21),
         work=seal_months.work,
+        longest=timedelta(hours=1),
     ),
     PumpJob(name="tell_charges", pump=tell_charges.pump),
     # 10:00 in Shanghai, when people are awake; the month is sealed by then.

@@ -1,5 +1,6 @@
 """HTTP about bills as files, for the subscriber and for agents."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -33,6 +34,7 @@ from spms.core.phone import Msisdn
 FormAsked = Annotated[FileKind, Parameter(description="As which kind of file")]
 
 
+@dataclass
 class FileOperation(Operation):
     """An operation that answers with one of several kinds of file."""
 
