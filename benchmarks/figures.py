@@ -3,7 +3,9 @@
 A module has `FIGURES`, a tuple of `Figure`, and `async def measure(ground, wanted)`, which takes
 `ground.pairs` samples of every figure whose id is in `wanted` and hands each to `ground.note`. Both
 sides of a sample are taken one right after the other, so that what else goes on meets both.
-A module is entered in `benchmarks/run.py`.
+A module is entered in `benchmarks/run.py`. It takes smaller data where `ground.short` says so: all
+modules together have three minutes then, what they arrange included. Whatever it raises is said
+beside the figures; what it noted before counts, and the other modules go on.
 """
 
 import statistics
@@ -71,6 +73,8 @@ class Ground:
         """Take the URL of a role that may create databases and roles, on a durable server."""
         self.url, self.short, self.pairs, self.say = url, short, pairs, say
         self.directory = directory
+        self.sample_seconds = 0.8 if short else 4.0
+        """How long one side of a pair is let run, where a figure is a rate."""
         self._samples: dict[str, list[tuple[float, float | None]]] = {}
 
     def note(self, figure_id: str, ours: float, beside: float | None = None) -> None:

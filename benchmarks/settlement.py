@@ -1,6 +1,6 @@
-"""L1 and L2: what settling a month costs, beside one sequential scan of the same charges.
+"""T1 and T2: what settling a month costs, beside one sequential scan of the same charges.
 
-In the registry (`spms bench --only L1,L2`), and by itself for ten million charges:
+In the registry (`spms bench --only T1,T2`), and by itself for ten million charges:
 
     SPMS_TEST_DATABASE_URL=postgresql://owner:secret@127.0.0.1/postgres \
         python -m benchmarks.settlement --charges 10000000 --sps 300
@@ -37,17 +37,17 @@ from tests import make
 
 FIGURES = (
     Figure(
-        id="L1", title="settling a month of 300 SPs beside one scan that sums by SP and number",
+        id="T1", title="settling a month of 300 SPs beside one scan that sums by SP and number",
         ours="s", beside="s of the scan", must=3, aim=2, at_most=True,
     ),
     Figure(
-        id="L2", title="the month again, its connection killed before each COMMIT: byte-equal",
+        id="T2", title="the month again, its connection killed before each COMMIT: byte-equal",
         ours="1 is equal", must=1, aim=1,
     ),
 )  # fmt: skip
 SPS = 300
 CHARGES, CHARGES_SHORT = 10_000_000, 150_000
-"""Drawing 300 statements costs the same for any number of charges: in short mode L1 is far from its
+"""Drawing 300 statements costs the same for any number of charges: in short mode T1 is far from its
 full value, and shows only whether it changes."""
 PAIRS_FULL = 3
 START = datetime(2026, 1, 1, 4, tzinfo=UTC)
@@ -206,10 +206,10 @@ async def again(url: str, name: str, ground: Ground, wanted: frozenset[str]) -> 
     """Settle the same month once for each pair."""
     for _ in range(ground.pairs if ground.short else PAIRS_FULL):
         found = await measured(url, name)
-        if "L1" in wanted:
-            ground.note("L1", found["month_s"], found["scan_s"])
-        if "L2" in wanted:
-            ground.note("L2", found["killed_equal"])
+        if "T1" in wanted:
+            ground.note("T1", found["month_s"], found["scan_s"])
+        if "T2" in wanted:
+            ground.note("T2", found["killed_equal"])
 
 
 def named(url: str, name: str) -> str:

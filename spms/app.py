@@ -14,6 +14,7 @@ from spms.authorisation.express import Express
 from spms.authorisation.stream import stream
 from spms.catalogue import routes as catalogue
 from spms.catalogue import template_routes
+from spms.charging import bill_file_routes as bill_files
 from spms.charging import bill_routes as bills
 from spms.charging import evidence_routes as charging_evidence
 from spms.charging import file_routes as charge_files
@@ -72,6 +73,7 @@ def routers(*, sandbox: bool) -> list[Router]:
         charging.router,
         charge_files.router,
         bills.router,
+        bill_files.router,
         charge_suspicions.router,
         charging_evidence.router,
         compensation.router,

@@ -539,8 +539,17 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     "POST /bills/lines/search": lambda w: Call(
         role="agent", body=of_person(w, charge_id=str(w.names["charge_id"]), **WHY)
     ),
-    "GET /my/bill/csv": lambda _: Call(role="subscriber", query={"month": "2026-03"}),
-    "GET /my/bill/xlsx": lambda _: Call(role="subscriber", query={"month": "2026-03"}),
+    "GET /my/bill/file": lambda _: Call(
+        role="subscriber", query={"month": "2026-03", "form": "pdf"}
+    ),
+    "POST /bills/file": lambda w: Call(
+        role="agent", body=of_person(w, month="2026-03", form="csv", **WHY)
+    ),
+    "GET /charge-records/totals": lambda _: Call(role="sp", query={"month": "2026-03"}),
+    "GET /charge-records/file": lambda _: Call(
+        role="sp", query={"month": "2026-03", "form": "csv"}
+    ),
+    "POST /my/bill/summary": lambda _: Call(role="subscriber", body={"wanted": False}),
     "POST /canary-numbers": lambda w: Call(
         role="compliance", body={"msisdn": w.names["msisdn"]}
     ),

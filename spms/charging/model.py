@@ -193,23 +193,6 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     rulebook_version: int
 
 
-class OwnCharge(msgspec.Struct, frozen=True, kw_only=True):
-    """A charge as its SP sees it: the person is a pseudonym."""
-
-    id: UUID
-    record_id: str
-    pseudonym: str
-    service_code: str
-    kind: Kind
-    charged_at: datetime
-    received_at: datetime
-    price_fen: int
-    due_fen: int
-    delivery: Delivery
-    findings: list[Finding]
-    file_id: UUID | None
-
-
 class RecordIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One charge record. A value that breaks its form is quarantined, the others land."""
 
