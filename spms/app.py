@@ -12,6 +12,7 @@ from spms.authorisation import reservation_routes
 from spms.authorisation import routes as authorisation
 from spms.authorisation.express import Express
 from spms.authorisation.stream import stream
+from spms.catalogue import promotion_routes as promotions
 from spms.catalogue import routes as catalogue
 from spms.charging import bill_routes as bills
 from spms.charging import evidence_routes as charging_evidence
@@ -58,6 +59,7 @@ def routers(*, sandbox: bool) -> list[Router]:
         bad_credit_routes.router,
         webhooks.router,
         catalogue.router,
+        promotions.router,
         subscribers.router,
         messaging.router,
         stray_routes.router,

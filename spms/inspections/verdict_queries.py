@@ -10,6 +10,9 @@ from spms.inspections.model import ItemKind, Objection, Start, Verdict, Why
 from spms.inspections.queries import IN_FORCE
 from spms.inspections.verdict import Attempt
 
+MANY_OPEN = 100
+"""So many open items of a plan say that none of the verdicts under way is its last."""
+
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """An item to be judged, and what speaks for its SP."""
@@ -116,6 +119,10 @@ async def cure(tx: Connection, found: Found, at: datetime) -> None:
     await tx.execute(CURE, found.sp_id, found.hotline, at, found.drawn_at)
 
 
+OPEN_LEFT = """
+    SELECT count(*) FROM (
+           SELECT FROM inspection_item WHERE plan_id = $1 AND state = 'open' LIMIT $2) AS seen
+"""
 LOCK_PLAN = "SELECT id FROM inspection_plan WHERE id = $1 FOR UPDATE"
 FINISH = """
     UPDATE inspection_plan SET finished_at = $2
@@ -125,9 +132,28 @@ FINISH = """
 
 
 async def finish(tx: Connection, plan_id: UUID, at: datetime) -> None:
-    """Finish a plan if none of its items is open; of two last verdicts, one sees the other."""
+    """Finish a plan if none of its items is open.
+
+    While many are seen open the plan is not held: its verdicts would wait for each other's commits.
+    More last verdicts at one time than `MANY_OPEN`, each seeing the others' items open, would leave
+    it to `finish_over`.
+    """
+    if await tx.fetchval(OPEN_LEFT, plan_id, MANY_OPEN) == MANY_OPEN:
+        return
     await tx.execute(LOCK_PLAN, plan_id)
     await tx.execute(FINISH, plan_id, at)
+
+
+FINISH_OVER = """
+    UPDATE inspection_plan p SET finished_at = $1
+     WHERE p.finished_at IS NULL
+       AND NOT EXISTS (SELECT FROM inspection_item i WHERE i.plan_id = p.id AND i.state = 'open')
+"""
+
+
+async def finish_over(tx: Connection, at: datetime) -> int:
+    """Finish the plans that have no open item; return how many."""
+    return changed(await tx.execute(FINISH_OVER, at))
 
 
 ADD_OBJECTION = """

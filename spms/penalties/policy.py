@@ -137,7 +137,8 @@ class PenaltyRules(msgspec.Struct, frozen=True, kw_only=True):
             Rank(name="C", at_least=60, new_services=False, high_price=False, promotion=False),
         ]
     )
-    """From the best; with fewer points than the last asks for, an SP may apply for nothing."""
+    """From the best; with fewer points than the last asks for, an SP may apply for nothing. What a
+    rank may not apply for is refused by a measure that the breach brings which lost the right."""
     appeal_working_days: Annotated[int, msgspec.Meta(ge=1, le=250)] = 5
     statement_working_days: Days = 5
     """How long the SP may speak before a breach is decided without it (domain K9, L10)."""
