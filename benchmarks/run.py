@@ -21,16 +21,14 @@ from spms.core.embedded import Embedded
 MODULES = (
     "benchmarks.decision",
     "benchmarks.ingest",
-MODULES = (
-    "benchmarks.city_month",
-    "benchmarks.correction",
-    "benchmarks.inspections",
-    "benchmarks.journal",
-    "benchmarks.month_audit",
-    "benchmarks.settlement",
     "benchmarks.smpp",
+    "benchmarks.journal",
+    "benchmarks.correction",
+    "benchmarks.settlement",
+    "benchmarks.month_audit",
+    "benchmarks.city_month",
+    "benchmarks.inspections",
     "benchmarks.verdicts",
-)
 )
 """Add a module of figures here; the contract is in `benchmarks/figures.py`."""
 PAIRS = 5

@@ -49,7 +49,6 @@ from spms.penalties.refusals import (
 from spms.penalties.reporting import (
     follow_inspections,
     follow_leavings,
-    follow_wrong_charges,
     report,
 )
 from spms.penalties.rules import TRANSITIONS, rank_of
@@ -57,8 +56,7 @@ from spms.penalties.rules import TRANSITIONS, rank_of
 __all__ = [
     "AnsweredAlready", "AppealTooLate", "Decided", "NotHeard", "NotMilder", "SamePerson",
     "WrongSource", "answer", "appeal", "balance", "decide", "decide_appeal", "follow_inspections",
-    "follow_leavings",
-    "follow_wrong_charges", "get", "propose", "report",
+    "follow_leavings", "get", "propose", "report",
 ]  # fmt: skip
 
 

@@ -6,15 +6,16 @@ from uuid import uuid4
 
 import pytest
 
+from jobs import TIMETABLE
 from spms.charging.model import Finding as ChargeFinding
 from spms.core.errors import NotAllowed
 from spms.core.machine import advance
 from spms.partners.model import Measure
 from spms.partners.rules import company_key
 from spms.penalties.catalogue import CATALOGUE, terms
+from spms.penalties.detectors import FOUND_BY, FROM_ERROR, REPORTED_BY_PEOPLE
 from spms.penalties.model import BreachKind, Grade, PenaltyRules, Remedy, RemedyAction, Source
 from spms.penalties.register_queries import Past
-from spms.penalties.reporting import FROM_ERROR
 from spms.penalties.rules import REMEDIES, WORSE, escalation_points, rank_of
 from spms.penalties.what_if import compare, months_before
 from tests import make
@@ -22,6 +23,7 @@ from tests import make
 NOON = datetime(2026, 3, 2, 4, tzinfo=UTC)
 RULES = PenaltyRules()
 DOC = (Path(__file__).parents[2] / "docs" / "penalties.md").read_text("utf-8")
+LINES = DOC.splitlines()
 
 
 def test_every_kind_has_one_line_with_a_source_a_name_and_a_reporter_and_stands_in_the_manual():
@@ -33,9 +35,23 @@ def test_every_kind_has_one_line_with_a_source_a_name_and_a_reporter_and_stands_
         assert f"| {offence.kind} | {offence.name} | {offence.grade} |" in DOC
     for kind, source in FROM_ERROR.values():
         assert source in CATALOGUE[kind].causes
-    assert set(FROM_ERROR) == {f.value for f in ChargeFinding}
+    prices = {"price_raised", "price_not_filed"}  # wrong prices, seen closer
+    assert set(FROM_ERROR) == {f.value for f in ChargeFinding} | prices
     reported = {cause for o in CATALOGUE.values() for cause in o.causes}
     assert reported == set(Source) - {Source.ESCALATION, Source.LINKAGE}
+
+
+def test_of_every_kind_the_manual_says_which_job_finds_it_or_why_people_report_it():
+    assert set(FOUND_BY).isdisjoint(REPORTED_BY_PEOPLE)
+    assert set(FOUND_BY) | set(REPORTED_BY_PEOPLE) == set(BreachKind)
+    jobs = {job.name for job in TIMETABLE}
+    for kind, job in FOUND_BY.items():
+        assert job in jobs
+        assert any(
+            f"| {kind} |" in line and f"| [{job}](jobs/{job}.md) |" in line for line in LINES
+        )
+    for kind, why in REPORTED_BY_PEOPLE.items():
+        assert any(f"| {kind} |" in line and f"| {why} |" in line for line in LINES)
 
 
 @pytest.mark.parametrize(
