@@ -182,7 +182,7 @@ async def _ours(pool: db.Pool, load: Load, folder: str) -> tuple[float, float]:
     """Return our calls per second, and this process's processor seconds."""
     port = free_port()
     prober = SipProber(Settings(
-        sip_host="127.0.0.1", sip_port=port, sip_simultaneous=load.simultaneous,
+        sip_host="127.0.0.1", sip_port=port, sip_caller="10010,10011", sip_simultaneous=load.simultaneous,
         sip_calls_per_second=1000,
     ))  # fmt: skip
     prober.hold_seconds = load.hold
