@@ -68,6 +68,17 @@ async def add_report(
     await tx.execute(ADD_REPORT, found.source, found.source_id, found.kind, breach_id, at, actor)
 
 
+HAS_REPORTED = """
+    SELECT EXISTS (SELECT FROM breach_report WHERE breach_id = $1 AND reported_by = $2)
+"""
+
+
+async def has_reported(read: Connection, breach_id: UUID, actor: str) -> bool:
+    """Whether somebody is among those who reported what is one breach."""
+    found: bool = await read.fetchval(HAS_REPORTED, breach_id, actor)
+    return found
+
+
 PAGE = (
     BREACH
     + """

@@ -239,3 +239,25 @@ async def test_what_an_officer_reported_is_the_same_breach_when_the_audit_finds_
         "SELECT source_kind FROM breach_report WHERE breach_id = $1", mine.id
     )
     assert {row["source_kind"] for row in reports} == {"officer", "consent_audit"}
+
+
+async def test_who_reported_what_a_job_had_found_does_not_decide_it(case, tx, owner, low):
+    for _ in range(2):
+        await wrong(case, tx, owner, "no_consent")
+    await case.later(days=1)
+    [breach] = (await found(case)).values()
+    data = NewBreach(
+        sp_id=case.sp_id, kind=breach.kind, reference="a call", subject=breach.subject,
+        statement="seen",
+    )  # fmt: skip
+    assert (await case.do(actions.propose, data, actor=make.OFFICER)).id == breach.id
+    sure = {"confirm": True, "reason": "so"}
+    await case.do(actions.answer, breach.id, "no", actor=make.sp_actor(case.sp_id))
+    with pytest.raises(actions.SamePerson):
+        await case.do(actions.decide, breach.id, **sure, actor=make.OFFICER)
+    await case.do(actions.decide, breach.id, **sure, actor=make.OFFICER_2)
+    appeal = await case.appeal(breach)
+    with pytest.raises(actions.SamePerson):
+        await case.do(
+            actions.decide_appeal, appeal.id, uphold=True, reason="so", actor=make.OFFICER
+        )
