@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from spms.core.db import Connection, changed, many, one
-from spms.inspections.model import ItemKind, Objection, Start, Verdict, Why
+from spms.inspections.model import ItemKind, NewObjection, Objection, Start, Verdict, Why
 from spms.inspections.queries import IN_FORCE
 from spms.inspections.verdict import Attempt
 
@@ -157,28 +157,47 @@ async def finish_over(tx: Connection, at: datetime) -> int:
 
 
 ADD_OBJECTION = """
-    INSERT INTO inspection_objection (item_id, sp_id, statement, opened_at, opened_by)
-    VALUES ($1, $2, $3, $4, $5) ON CONFLICT (item_id) DO NOTHING
+    INSERT INTO inspection_objection (item_id, sp_id, statement, opened_at, opened_by, documents)
+    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (item_id) DO NOTHING
 """
 
 
 async def add_objection(
-    tx: Connection, item_id: UUID, sp_id: UUID, statement: str, *, at: datetime, by: str
+    tx: Connection, item_id: UUID, sp_id: UUID, new: NewObjection, *, at: datetime, by: str
 ) -> bool:
     """Store an objection; False when the item has one."""
-    return changed(await tx.execute(ADD_OBJECTION, item_id, sp_id, statement, at, by)) == 1
+    handed = msgspec.to_builtins(new.documents)
+    tag = await tx.execute(ADD_OBJECTION, item_id, sp_id, new.statement, at, by, handed)
+    return changed(tag) == 1
 
 
 OBJECTION = """
-    SELECT item_id, sp_id, statement, opened_at, opened_by, sustained, decided_at, decided_by,
-           reason
-      FROM inspection_objection WHERE item_id = $1
+    SELECT item_id, sp_id, statement, documents, opened_at, opened_by, sustained, decided_at,
+           decided_by, reason
+      FROM inspection_objection
 """
+OBJECTION_TO = OBJECTION + " WHERE item_id = $1"
 
 
 async def objection(read: Connection, item_id: UUID) -> Objection | None:
     """Load the objection to an item."""
-    return one(Objection, await read.fetchrow(OBJECTION, item_id))
+    return one(Objection, await read.fetchrow(OBJECTION_TO, item_id))
+
+
+WAITING = (
+    OBJECTION
+    + """
+     WHERE decided_at IS NULL AND ($1::timestamptz IS NULL OR (opened_at, item_id) > ($1, $2))
+     ORDER BY opened_at, item_id LIMIT $3
+"""
+)
+
+
+async def waiting_objections(
+    read: Connection, after: tuple[datetime, UUID] | None, limit: int
+) -> list[Objection]:
+    """List the objections that wait for a decision, oldest first."""
+    return many(Objection, await read.fetch(WAITING, *(after or (None, None)), limit))
 
 
 DRAWN_BY = """
