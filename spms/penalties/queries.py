@@ -84,17 +84,23 @@ PAGE = (
     + """
      WHERE ($1::uuid IS NULL OR sp_id = $1)
        AND ($2::timestamptz IS NULL OR (found_at, id) < ($2, $3))
+       AND ($5::text IS NULL OR state = $5)
      ORDER BY found_at DESC, id DESC LIMIT $4
 """
 )
 
 
 async def page(
-    read: Connection, sp_id: UUID | None, after: tuple[datetime, UUID] | None, limit: int
+    read: Connection,
+    sp_id: UUID | None,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+    *,
+    state: str | None = None,
 ) -> list[Breach]:
-    """List breaches, newest first, of one SP or of all."""
+    """List breaches, newest first, of one SP or of all, in one state or in any."""
     at, last = after or (None, None)
-    return many(Breach, await read.fetch(PAGE, sp_id, at, last, limit))
+    return many(Breach, await read.fetch(PAGE, sp_id, at, last, limit, state))
 
 
 STANDING = (

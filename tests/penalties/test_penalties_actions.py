@@ -232,6 +232,10 @@ async def test_over_http_an_sp_sees_and_appeals_its_own_breaches_only(
         str(breach.id)
     ]
     assert (await http.get("/breaches", headers=theirs)).json()["items"] == []
+    for status, count in (("effective", 1), ("proposed", 0)):
+        listed = await http.get(f"/breaches?status={status}", headers=mine)
+        assert len(listed.json()["items"]) == count
+    assert (await http.get("/breaches?status=x", headers=mine)).status_code == 400
     foreign = await http.get(f"/breaches/{breach.id}", headers=theirs)
     missing = await http.get(f"/breaches/{uuid4()}", headers=theirs)
     assert (foreign.status_code, foreign.content) == (404, missing.content)
