@@ -40,6 +40,7 @@ GOES_ON = {
     "message_in_stray": "a counter",
     "message_in_unproven": "a time to wait until",
     "message_out": "receipts of the network come at any time, and in any order",
+    "message_out_part": "receipts of the network come at any time",
     "message_receipt": "matched once its message is known",
     "month_spend": "a running sum",
     "number": "a number's present state; its events are the record",
