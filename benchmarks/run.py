@@ -29,6 +29,8 @@ MODULES = (
     "benchmarks.month_audit",
     "benchmarks.city_month",
     "benchmarks.bill",
+    "benchmarks.inspections",
+    "benchmarks.verdicts",
 )
 """Add a module of figures here; the contract is in `benchmarks/figures.py`."""
 PAIRS = 5

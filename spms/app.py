@@ -12,6 +12,7 @@ from spms.authorisation import reservation_routes
 from spms.authorisation import routes as authorisation
 from spms.authorisation.express import Express
 from spms.authorisation.stream import stream
+from spms.catalogue import promotion_routes as promotions
 from spms.catalogue import routes as catalogue
 from spms.catalogue import template_routes
 from spms.charging import bill_file_routes as bill_files
@@ -62,6 +63,7 @@ def routers(*, sandbox: bool) -> list[Router]:
         webhooks.router,
         catalogue.router,
         template_routes.router,
+        promotions.router,
         subscribers.router,
         messaging.router,
         stray_routes.router,

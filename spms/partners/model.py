@@ -181,6 +181,10 @@ class Measure(StrEnum):
     """What a restriction takes away."""
 
     NO_NEW_SERVICES = "no_new_services"
+    NO_HIGH_PRICES = "no_high_prices"
+    """No new tariff over the rulebook's ordinary prices."""
+    NO_PROMOTION = "no_promotion"
+    """No joint promotion with the operator."""
     NO_NEW_SUBSCRIPTIONS = "no_new_subscriptions"
     SHIELDED = "shielded"
     """屏蔽: no new relations and no charges."""
