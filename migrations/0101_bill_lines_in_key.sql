@@ -37,7 +37,8 @@ DECLARE
         AT TIME ZONE 'Asia/Shanghai';
     child text := parent || '_' || to_char(month, 'YYYYMM');
 BEGIN
-    IF parent NOT IN ('message_in', 'message_out', 'authorisation', 'charge_record') THEN
+    IF parent NOT IN ('message_in', 'message_out', 'authorisation', 'decision_pack',
+                      'charge_record') THEN
         RAISE EXCEPTION 'not a table with month partitions: %', parent;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('make_month_partition'));
