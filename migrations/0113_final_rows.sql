@@ -2,7 +2,7 @@
 -- columns that it may write are writable once. A trigger, and not row security, because SELECT … FOR
 -- UPDATE of such a row must go on to find it. The WHEN clause is looked at first: a row that is not
 -- final costs no call. The table's owner, who could drop the trigger as well, is not held by it; what
--- such a hand changes is for the hash chains to show.
+-- such a hand changes is for the hash chains to show. Relations and leavings have theirs (0085).
 
 CREATE FUNCTION refuse_final() RETURNS trigger LANGUAGE plpgsql SET search_path = public AS $$
 BEGIN
@@ -32,8 +32,6 @@ BEGIN
         ('inspection_objection', 'OLD.decided_at IS NOT NULL', NULL),
         ('inspection_plan', 'OLD.finished_at IS NOT NULL', NULL),
         ('job_slot', 'OLD.state = ''done''', NULL),
-        ('leave_wish', 'OLD.settled_at IS NOT NULL', NULL),
-        ('leaving_duty', 'OLD.met_at IS NOT NULL', 'met_at, met_by'),
         ('message_in', 'OLD.handled_at IS NOT NULL', 'handled_at, reading, outcome'),
         ('notice', 'OLD.state <> ''drafted''', NULL),
         ('one_time_code', 'OLD.used_at IS NOT NULL', NULL),
@@ -46,8 +44,6 @@ BEGIN
         ('settlement_hold', 'OLD.cleared_at IS NOT NULL', NULL),
         ('settlement_objection', 'OLD.decision IS NOT NULL', NULL),
         ('sp_hotline', 'OLD.valid_to IS NOT NULL', NULL),
-        ('subscription', 'OLD.status IN (''ended'', ''refused'', ''expired'')',
-         'status, active_from, ended_at, end_reason, charge_from, charge_rule'),
         ('verification', 'OLD.state IN (''doubled'', ''single'', ''declined'')', NULL)
     ) AS t (name, final, stays) LOOP
         EXECUTE format(
