@@ -85,3 +85,9 @@ CREATE TRIGGER row_is_final BEFORE UPDATE ON settlement_payout FOR EACH ROW
            AND (OLD.approved_at, OLD.approved_by) IS DISTINCT FROM (NEW.approved_at, NEW.approved_by))
        OR (OLD.to_finance_at IS NOT NULL AND OLD.to_finance_at IS DISTINCT FROM NEW.to_finance_at))
     EXECUTE FUNCTION refuse_final();
+CREATE TRIGGER row_is_final BEFORE UPDATE ON message_template FOR EACH ROW
+    WHEN ((OLD.state <> 'drafted' AND (OLD.state, OLD.decided_at, OLD.decided_by)
+           IS DISTINCT FROM (NEW.state, NEW.decided_at, NEW.decided_by))
+       OR (OLD.retired_at IS NOT NULL
+           AND (OLD.retired_at, OLD.retired_by) IS DISTINCT FROM (NEW.retired_at, NEW.retired_by)))
+    EXECUTE FUNCTION refuse_final();
