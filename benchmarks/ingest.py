@@ -55,7 +55,13 @@ async def arrange(url: str, numbers: int, now: datetime) -> tuple[UUID, list[tup
     await migrate.migrate(owner)
     await owner.execute("SET statement_timeout = 0")
     for month in {(now - timedelta(days=3)).date().replace(day=1), now.date().replace(day=1)}:
-        for table in ("message_in", "message_out", "authorisation", "decision_pack", "charge_record"):
+        for table in (
+            "message_in",
+            "message_out",
+            "authorisation",
+            "decision_pack",
+            "charge_record",
+        ):
             await owner.execute("SELECT make_month_partition($1, $2)", table, month)
     sp_id = await make.sp(owner, now)
     service_ids = [await make.service(owner, now, sp_id) for _ in range(SERVICES)]

@@ -229,7 +229,13 @@ async def measure(url: str, entries: int, charges: int) -> dict[str, float]:
     pool = await db.open_pool(app_url, Settings(pool_size=5, command_timeout_seconds=600))
     try:
         for month in (1, 2, 3):
-            for table in ("message_in", "message_out", "authorisation", "decision_pack", "charge_record"):
+            for table in (
+                "message_in",
+                "message_out",
+                "authorisation",
+                "decision_pack",
+                "charge_record",
+            ):
                 await owner.execute(
                     "SELECT make_month_partition($1, $2)", table, date(2026, month, 1)
                 )

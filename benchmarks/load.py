@@ -12,6 +12,8 @@ import os
 import random
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +28,17 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What to send."""
 
     port: int
-    clients: int
+    clients: int = 0
     seconds: float
-    messages: list[bytes]
+    messages: list[bytes] = []
     mark: bytes = b""
     """What an answer has once for every question that it answers as wished."""
-    token: str = ""
-    """Not empty: open a WebSocket with it, and keep `in_flight` messages under way on each."""
+    streams: list[tuple[str, list[bytes]]] = []
+    """Instead of clients and messages: a token for each WebSocket, and what is sent on it, once."""
     in_flight: int = 1
+    """Messages under way on each WebSocket."""
+    pause: float = 0
+    """Seconds that a client of HTTP waits between an answer and the next question."""
 
 
 class Counted:
@@ -47,9 +52,9 @@ class Counted:
         self.run = f"{os.getpid():07d}"[-7:].encode()
         self.serial = 0
 
-    def message(self, n: int) -> bytes:
+    def message(self, messages: list[bytes], n: int) -> bytes:
         """Return the n-th message, made unique where it asks for it."""
-        found = self.job.messages[n % len(self.job.messages)]
+        found = messages[n % len(messages)]
         if UNIQUE not in found:
             return found
         self.serial += 1
@@ -72,7 +77,7 @@ class Http(asyncio.Protocol):
         """Send the next message."""
         self.n += 1
         self.begun = time.perf_counter()
-        self.transport.write(self.counted.message(self.n))
+        self.transport.write(self.counted.message(self.counted.job.messages, self.n))
 
     def data_received(self, data: bytes) -> None:
         """Take an answer; ask again once it is whole."""
@@ -88,15 +93,18 @@ class Http(asyncio.Protocol):
         self.counted.took.append(time.perf_counter() - self.begun)
         self.counted.marks += buffer.count(self.counted.job.mark)
         self.buffer = b""
-        self.ask()
+        if self.counted.job.pause:
+            asyncio.get_running_loop().call_later(self.counted.job.pause, self.ask)
+        else:
+            self.ask()
 
 
 class Socket(asyncio.Protocol):
     """Keeps so many messages under way on one WebSocket (RFC 6455); the mask is zeros."""
 
-    def __init__(self, counted: Counted) -> None:
-        self.counted, self.buffer, self.open = counted, b"", False
-        self.n = random.randrange(len(counted.job.messages))  # noqa: S311
+    def __init__(self, counted: Counted, token: str, messages: list[bytes]) -> None:
+        self.counted, self.token, self.messages = counted, token, messages
+        self.buffer, self.open, self.n = b"", False, -1
 
     def connection_made(self, transport: Any) -> None:
         """Shake hands."""
@@ -105,13 +113,13 @@ class Socket(asyncio.Protocol):
         transport.write(
             f"GET /authorisations/stream HTTP/1.1\r\nHost: spms\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
-            f"Authorization: Bearer {self.counted.job.token}\r\n\r\n".encode()
+            f"Authorization: Bearer {self.token}\r\n\r\n".encode()
         )
 
     def ask(self) -> None:
         """Send the next message as one binary frame."""
         self.n += 1
-        body = self.counted.message(self.n)
+        body = self.counted.message(self.messages, self.n)
         size = len(body)
         if size < 126:  # noqa: PLR2004 - RFC 6455, 5.2
             head = bytes((0x82, 0x80 | size))
@@ -159,12 +167,10 @@ class Socket(asyncio.Protocol):
 async def load(job: Job) -> dict[str, Any]:
     """Keep the clients asking; say how many were answered, and how long answers took."""
     counted = Counted(job)
-    kind = Socket if job.token else Http
     loop = asyncio.get_running_loop()
-    made = [
-        await loop.create_connection(lambda: kind(counted), "127.0.0.1", job.port)
-        for _ in range(job.clients)
-    ]
+    kinds: list[Callable[[], asyncio.Protocol]] = [partial(Http, counted)] * job.clients
+    kinds += [partial(Socket, counted, token, messages) for token, messages in job.streams]
+    made = [await loop.create_connection(kind, "127.0.0.1", job.port) for kind in kinds]
     begun, marks, answers = time.perf_counter(), counted.marks, len(counted.took)
     await asyncio.sleep(job.seconds)
     lasted = time.perf_counter() - begun

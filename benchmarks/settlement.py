@@ -172,7 +172,13 @@ async def prepare(url: str, name: str, sps: int, charges: int) -> None:
     await migrate.migrate(owner)
     await roles.ensure_login(owner, named(url, name))
     for month in (1, 2):
-        for table in ("message_in", "message_out", "authorisation", "decision_pack", "charge_record"):
+        for table in (
+            "message_in",
+            "message_out",
+            "authorisation",
+            "decision_pack",
+            "charge_record",
+        ):
             await owner.execute("SELECT make_month_partition($1, $2)", table, date(2026, month, 1))
     await fill(owner, sps, charges, max(1000, charges // 5))
     await owner.close()

@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from spms.authorisation.invariant_queries import INVARIANTS as AUTHORISATION
 from spms.compensation.invariant_queries import INVARIANTS as MONEY
 from spms.core import invariants
 from spms.core.access import Actor
@@ -17,7 +18,7 @@ from spms.core.db import Connection
 from spms.core.invariants import Invariant
 from spms.settlement.invariant_queries import INVARIANTS as SETTLEMENT
 
-INVARIANTS: Final[Sequence[Invariant]] = (*MONEY, *SETTLEMENT)
+INVARIANTS: Final[Sequence[Invariant]] = (*AUTHORISATION, *MONEY, *SETTLEMENT)
 """All rooms' invariants: a room that has some is added here."""
 
 log = structlog.get_logger()

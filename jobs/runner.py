@@ -18,7 +18,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from jobs.timetable import ChunkJob, House, Job, PumpJob, SlotJob
 from spms.core import db, slots
 from spms.core.access import job_actor
-from spms.core.clock import Clock, machine_now
+from spms.core.clock import Clock, follows_database, machine_now
 from spms.core.errors import Refused
 
 TICK_SECONDS = 1.0
@@ -37,7 +37,7 @@ async def run_due_slots(house: House, job: SlotJob | ChunkJob, owner: str) -> in
     """Open the slots that are due and run those that fall to this worker; return how many."""
     async with db.transaction(house.pool) as tx:
         latest, at = await slots.latest(tx, job.name)
-        skew = skew_of(at)
+        skew = timedelta() if follows_database(house.clock) else skew_of(at)
         due = job.slots(latest, house.clock.now() + skew)
         if due:
             await slots.open_slots(tx, job.name, due)

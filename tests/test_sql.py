@@ -19,7 +19,7 @@ VERB = re.compile(
 
 APPEND_ONLY = {
     "audit_log", "number_correction", "sp_event", "service_event", "tariff", "subscription_event",
-    "consent", "authorisation", "order_use", "charge_quarantine", "charge_key", "charge_record",
+    "consent", "authorisation", "decision_pack", "order_use", "charge_quarantine", "charge_key", "charge_record",
     "charge_finding", "claim", "refund", "posting", "breach_event", "point_entry", "rulebook",
     "chain_start", "chain_entry", "signing_key", "anchor", "anchor_leaf", "anchor_signature",
     "journal_entry", "balance_snapshot",

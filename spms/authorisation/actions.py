@@ -19,6 +19,7 @@ from spms.authorisation.model import (
     DecisionRequest,
     Facts,
 )
+from spms.authorisation.recorded_queries import NEWEST, DecidedRow, RecordedRow
 from spms.authorisation.reservation_model import Ask
 from spms.authorisation.round import orders_since
 from spms.authorisation.rules import judge
@@ -99,9 +100,7 @@ async def explain(
     )
 
 
-async def _again(
-    read: Connection, recorded: on_record.RecordedRow, asked: DecisionRequest
-) -> Facts:
+async def _again(read: Connection, recorded: RecordedRow, asked: DecisionRequest) -> Facts:
     """Gather the facts of a past decision once more, as it could know them at its instant."""
     at, before = recorded.decided_at, recorded.id
     standing = await standing_queries.current(read)
@@ -143,7 +142,7 @@ async def of_sp(
 ) -> Page[DecisionRecord]:
     """List an SP's decisions, newest first. Raises `CursorInvalid` on another list's cursor."""
     place = await paging.read_cursor(read, actor, LIST, cursor, Place)
-    before = on_record.NEWEST if place is None else place.id
+    before = NEWEST if place is None else place.id
     rows = await on_record.page(read, sp_id, before=before, limit=limit + 1)
     more = len(rows) > limit
     secret = await instance_secret(read)
@@ -152,13 +151,13 @@ async def of_sp(
     return Page(items=items, next=following)
 
 
-async def _record(read: Connection, row: on_record.DecidedRow, *, actor: Actor) -> DecisionRecord:
+async def _record(read: Connection, row: DecidedRow, *, actor: Actor) -> DecisionRecord:
     if actor.kind is not ActorKind.SP:
         return _shown(row, mask(row.msisdn))
     return _shown(row, pseudonym(await instance_secret(read), row.sp_id, row.msisdn))
 
 
-def _shown(row: on_record.DecidedRow, subscriber: str) -> DecisionRecord:
+def _shown(row: DecidedRow, subscriber: str) -> DecisionRecord:
     return DecisionRecord(
         id=row.id,
         decided_at=row.decided_at,

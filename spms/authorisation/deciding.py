@@ -5,7 +5,7 @@ it has read. If somebody else was faster, nothing of this is written, the rows a
 and everything is decided again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
@@ -60,7 +60,7 @@ async def decide_all(tx: Connection, asks: Sequence[Ask], *, now: datetime) -> l
     charged = {ask.request.msisdn for ask in asks if ask.request.purpose is Purpose.CHARGE}
     if not charged and not quota.metered(asks, await standing_queries.whole(tx), now):
         with suppress(Raced):  # a quota was agreed just now; nothing is written yet
-            return await _decide(tx, asks, now, set())
+            return await _decide(tx, asks, now, set(), look=False)
     for attempt in range(TRIES):
         sps = quota.metered(asks, await standing_queries.whole(tx), now)
         try:
@@ -68,7 +68,7 @@ async def decide_all(tx: Connection, asks: Sequence[Ask], *, now: datetime) -> l
                 # Months before quotas, for everybody: so nobody waits for each other crosswise.
                 if charged and (attempt or sps):
                     await queries.hold_months(tx, charged, at=now)
-                return await _decide(tx, asks, now, sps)
+                return await _decide(tx, asks, now, sps, look=attempt > 0)
         except (Raced, asyncpg.UniqueViolationError):
             continue
     raise Unavailable("others decide about the same numbers all the time", headers=RETRY)
@@ -76,23 +76,41 @@ async def decide_all(tx: Connection, asks: Sequence[Ask], *, now: datetime) -> l
 
 def given(outcome: Outcome) -> Answer:
     """Return the answer; raise the refusal."""
-    if type(outcome) is Answer:
-        return outcome
-    raise outcome
+    if isinstance(outcome, Refused):
+        raise outcome
+    return outcome
 
 
 async def _decide(
-    tx: Connection, asks: Sequence[Ask], now: datetime, sps: set[UUID]
+    tx: Connection, asks: Sequence[Ask], now: datetime, sps: set[UUID], *, look: bool
 ) -> list[Outcome]:
     meters = await quota.hold(tx, sps, now)
     made, actors = await _gather(tx, asks, now, meters)
     # Not before the facts: a reservation that these already count must be found under its name.
-    kept = await reservation_queries.kept(
-        tx, [(ask.request.msisdn, ask.reference) for ask in asks if ask.reference is not None]
-    )
+    # At first nobody looks: a name that came before is refused by its key, and then they do.
+    kept = await _kept(tx, asks) if look else {}
     if not quota.metered(asks, made.standing, now) <= sps:
         raise Raced
+    outcomes, denied = _answers(made, asks, actors, kept)
+    if denied and not look:
+        await _first_answers(tx, made, denied, outcomes)
+    if made.decided and not await queries.add(tx, made.decided, made.charged(), now=now):
+        raise Raced
+    if not await quota.write(tx, meters, now):
+        raise Raced
+    packs = made.packs()
+    if packs:
+        await pack_queries.keep(tx, packs, now=now)
+    return outcomes
+
+
+def _answers(
+    made: Round, asks: Sequence[Ask], actors: Mapping[bytes, round_queries.ActorRow],
+    kept: dict[Key, Answer],
+) -> tuple[list[Outcome], dict[int, queries.Decided]]:  # fmt: skip
+    """Decide one after another; tell by their places which were denied what they have a name for."""
     outcomes: list[Outcome] = []
+    denied: dict[int, queries.Decided] = {}
     askers: dict[bytes | tuple[UUID | None, str], Asker | Refused] = {}
     last: Ask | None = None
     asker: Asker | Refused = Forbidden()
@@ -103,20 +121,37 @@ async def _decide(
         ):  # fmt: skip
             last, who = ask, ask.token or (ask.sp_id, ask.actor)
             asker = askers.get(who) or askers.setdefault(who, _asker(made, ask, actors))
-        if type(asker) is not Asker:
+        if isinstance(asker, Refused):
             outcomes.append(asker)
         elif ask.reference is None:
             outcomes.append(Answer(decision=made.decide(ask, asker)))
         else:
-            outcomes.append(_held(made, ask, asker, kept))
-    if made.decided and not await queries.add(tx, made.decided, made.charged(), now=now):
-        raise Raced
-    if not await quota.write(tx, meters, now):
-        raise Raced
-    packs = made.packs()
-    if packs:
-        await pack_queries.keep(tx, packs, now=now)
-    return outcomes
+            outcome = _held(made, ask, asker, kept)
+            if isinstance(outcome, Answer) and outcome.reservation is None:
+                denied[len(outcomes)] = made.decided[-1]
+            outcomes.append(outcome)
+    return outcomes, denied
+
+
+async def _kept(tx: Connection, asks: Iterable[Ask]) -> dict[Key, Answer]:
+    named = [(ask.request.msisdn, ask.reference) for ask in asks if ask.reference is not None]
+    return await reservation_queries.kept(tx, named)
+
+
+async def _first_answers(
+    tx: Connection, made: Round, denied: Mapping[int, queries.Decided], outcomes: list[Outcome]
+) -> None:
+    """Give their first answers to those who were denied what they hold already.
+
+    A denial changes nothing for the questions after it, so it can be taken back alone. What was
+    allowed is stored under its name, and the name's key finds what is stored already.
+    """
+    kept = await _kept(tx, [one.ask for one in denied.values()])
+    for place, one in denied.items():
+        first = kept.get((one.ask.request.msisdn, one.sp_id, one.ask.reference or ""))
+        if first is not None:
+            made.decided[:] = [other for other in made.decided if other is not one]
+            outcomes[place] = _again(one.ask, first)
 
 
 def _asker(

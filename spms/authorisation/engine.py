@@ -94,10 +94,9 @@ class Engine:
         `Unavailable` when too many wait or the database cannot answer now.
         """
         (told,) = await self._wait((ask,))
-        if type(told) is Answer:
-            return told
-        assert isinstance(told, Exception)  # noqa: S101 - what else there is
-        raise told
+        if isinstance(told, Exception):
+            raise told
+        return told
 
     async def decide_all(self, asks: Sequence[Ask]) -> list[Told]:
         """Answer questions of one asker that came together, each for itself, in their order.

@@ -89,11 +89,14 @@ async def days(read: Connection, sp_id: UUID, month: date) -> list[int] | None:
 
 
 COUNTED = """
-    SELECT COALESCE(sum(decisions - cardinality(denied)) FILTER (WHERE decided_at >= $3), 0)
-               AS second,
-           COALESCE(sum(decisions - cardinality(denied)), 0) AS day
-      FROM decision_pack
-     WHERE sp_id = $1 AND decided_at >= $2 AND decided_at < $4
+    SELECT COALESCE(sum(allowed) FILTER (WHERE decided_at >= $3), 0)::bigint AS second,
+           COALESCE(sum(allowed), 0)::bigint AS day
+      FROM (SELECT decided_at, 1 AS allowed FROM authorisation
+             WHERE sp_id = $1 AND decided_at >= $2 AND decided_at < $4
+               AND allowed AND purpose = 'message'
+            UNION ALL
+            SELECT decided_at, decisions - cardinality(denied) FROM decision_pack
+             WHERE sp_id = $1 AND decided_at >= $2 AND decided_at < $4) messages
 """
 
 

@@ -174,10 +174,9 @@ class Stream:
         if len(asks) == len(asked):
             return list(map(_reply, asked, await self._decide(asks)))
         others = [one for one in asked if isinstance(one, Capture | Release)]
-        told, *closed = await asyncio.gather(
-            self._decide(asks), *[self._closed(one) for one in others]
-        )
-        answers, closings = iter(told), iter(closed)
+        deciding = asyncio.ensure_future(self._decide(asks))
+        closings = iter(await asyncio.gather(*[self._closed(one) for one in others]))
+        answers = iter(await deciding)
         return [
             _reply(one, next(answers)) if isinstance(one, Decide | Reserve) else next(closings)
             for one in asked
@@ -218,8 +217,7 @@ def _ask(asked: Decide | Reserve, token: bytes) -> Ask:
 
 
 def _reply(asked: Frame, told: Told) -> Reply:
-    if type(told) is not Answer:
-        assert isinstance(told, Exception)  # noqa: S101 - what else there is
+    if isinstance(told, Exception):
         return _failed(asked, told)
     return Reply(id=asked.id, answer=told.decision if type(asked) is Decide else told)
 

@@ -64,7 +64,8 @@ def orphans(
 
     async def work() -> None:
         async with base(settings_from_environment()) as ground, db.acquired(ground.pool) as read:
-            found = await actions.orphan_receipts(read, before=ground.clock.now(), limit=limit)
+            before = ground.clock.now() - link_check.WAITING
+            found = await actions.orphan_receipts(read, before=before, limit=limit)
         table = Table("link", "the network's id", "its word", "received")
         for each in found:
             at = f"{each.received_at:%F %T%z}"

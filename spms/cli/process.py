@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import asyncpg
 import msgspec
 
-from spms.core import db, migrate, roles, sandbox_clock
-from spms.core.clock import Clock, MovableClock, SystemClock
+from spms.core import database_clock, db, migrate, roles, sandbox_clock
+from spms.core.clock import Clock, DatabaseClock, MovableClock
 from spms.core.embedded import Embedded, EmbeddedError
 from spms.core.partitions import make_partitions
 from spms.core.settings import Settings, load, unknown_names
@@ -107,10 +107,12 @@ async def base(
         app_url, migrated = await prepare(owner_url, settings)
         pool = await _open_pool(app_url, settings)
         try:
-            clock: Clock = SystemClock()
-            if settings.sandbox:
-                async with db.acquired(pool) as read:
-                    clock = MovableClock(await sandbox_clock.read_offset(read))
+            told = DatabaseClock()
+            clock: Clock = told
+            async with db.acquired(pool) as read:
+                await database_clock.read(read, told, first=True)
+                if settings.sandbox:
+                    clock = MovableClock(await sandbox_clock.read_offset(read), under=told)
             async with db.transaction(pool) as tx:
                 await make_partitions(tx, now=clock.now())
             yield Base(

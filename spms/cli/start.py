@@ -8,8 +8,8 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from spms.cli.process import Base, Say, StartError, base
-from spms.core import db, sandbox_clock
-from spms.core.clock import MovableClock
+from spms.core import database_clock, db, sandbox_clock
+from spms.core.clock import DatabaseClock, MovableClock
 from spms.core.settings import Settings
 
 T = TypeVar("T")
@@ -60,8 +60,12 @@ async def run(settings: Settings, say: Say, *, http: bool, work: bool, demo: boo
         tasks = []
         if ground.embedded is not None:
             tasks.append(asyncio.create_task(ground.embedded.watch(), name="postgres"))
-        if isinstance(ground.clock, MovableClock):
-            tasks.append(asyncio.create_task(sandbox_clock.follow(ground.pool, ground.clock)))
+        under = ground.clock
+        if isinstance(under, MovableClock):
+            tasks.append(asyncio.create_task(sandbox_clock.follow(ground.pool, under)))
+            under = under.under
+        if isinstance(under, DatabaseClock):
+            tasks.append(asyncio.create_task(database_clock.follow(ground.pool, under)))
         try:
             await _credentials(ground, say, demo=demo)
             if sock is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -31,6 +32,17 @@ class Server(uvicorn.Server):
         yield
 
 
+def settle_memory() -> None:
+    """Let the collector pass over what was made for the start and stays, and come less often.
+
+    A round makes some ten thousand things and lets them all go; to look for rings among them, and
+    among the hundred thousand of the application, took longer than to decide.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
 @asynccontextmanager
 async def serving(ground: Base, sock: socket.socket) -> AsyncIterator[Server]:
     """Serve HTTP on the socket until the block ends, then let requests under way finish."""
@@ -46,6 +58,7 @@ async def serving(ground: Base, sock: socket.socket) -> AsyncIterator[Server]:
     try:
         while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event
             await asyncio.sleep(0.01)
+        settle_memory()
         yield server
     finally:
         server.should_exit = True

@@ -3,11 +3,14 @@
 Business days and months are those of Asia/Shanghai; ranges are half-open.
 """
 
+import time as machine
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
+STEP: Final = timedelta(seconds=1)
+"""A clock set back by more than this was set back; by less, two readings of it differed."""
 
 
 class Clock(Protocol):
@@ -30,19 +33,60 @@ class SystemClock:
         return machine_now()
 
 
+def steady_seconds() -> float:
+    """Return what a counter says that nobody sets: only the difference of two readings means anything."""
+    boot = getattr(machine, "CLOCK_BOOTTIME", None)  # goes on while the machine sleeps
+    return machine.monotonic() if boot is None else machine.clock_gettime(boot)
+
+
+class DatabaseClock:
+    """The clock of the one database that all processes share, so that they agree on an order.
+
+    Between two readings (`spms.core.database_clock`) the machine's counter tells it on; what this
+    machine takes for the time of day plays no part. It does not go back, unless the database's own
+    clock was set back.
+    """
+
+    def __init__(self) -> None:
+        """Start at the machine's time, until the first reading."""
+        self._at, self._read_at = machine_now(), steady_seconds()
+        self._told = self._at
+
+    def now(self) -> datetime:
+        """Return the present instant, aware, in UTC."""
+        self._told = max(self._told, self._reckoned())
+        return self._told
+
+    def set(self, at: datetime, read_at: float) -> timedelta:
+        """Take a reading: the database's time when the counter stood at `read_at`.
+
+        Returns how much later it is than was reckoned.
+        """
+        reckoned = self._reckoned()
+        self._at, self._read_at = at, read_at
+        now = self._reckoned()
+        if self._told - now > STEP:
+            self._told = now
+        return now - reckoned
+
+    def _reckoned(self) -> datetime:
+        return self._at + timedelta(seconds=steady_seconds() - self._read_at)
+
+
 class MovableClock:
-    """The machine's clock plus an offset that can be moved: for the sandbox and for stories.
+    """A clock plus an offset that can be moved: for the sandbox and for stories.
 
     A production instance never has one: `SPMS_SANDBOX` decides when the process starts.
     """
 
-    def __init__(self, offset: timedelta = timedelta()) -> None:
-        """Start `offset` away from the machine's clock."""
+    def __init__(self, offset: timedelta = timedelta(), under: Clock | None = None) -> None:
+        """Start `offset` away from the clock `under` it, which is the machine's unless given."""
         self.offset = offset
+        self.under = under or SystemClock()
 
     def now(self) -> datetime:
         """Return the moved instant, aware, in UTC."""
-        return machine_now() + self.offset
+        return self.under.now() + self.offset
 
     def move(self, step: timedelta) -> None:
         """Move the clock forward (or back, in a test that means it)."""
@@ -63,6 +107,11 @@ class FixedClock:
     def move(self, step: timedelta) -> None:
         """Move the clock."""
         self.at += step
+
+
+def follows_database(clock: Clock) -> bool:
+    """Whether a clock goes by the database's, so that this machine's cannot put it wrong."""
+    return isinstance(clock.under if isinstance(clock, MovableClock) else clock, DatabaseClock)
 
 
 def business_day(at: datetime) -> date:

@@ -91,7 +91,21 @@ def _open(entries: list[dict[str, Any]]) -> Iterator[Row]:
             )
             if key in facts
         ]  # fmt: skip
-        if raw := msgspec.json.decode(entry.get("private", "{}")).get("raw"):
-            words.append(f"原始数据 raw PDU: {raw}")
+        if "private" in entry and "message_link" in facts:
+            private = msgspec.json.decode(entry["private"])
+            words += [f"原文字节 octets of the text: {raw}" for raw in [private.get("raw")] if raw]
+            words += [f"原始PDU raw PDU: {pdu}" for pdu in _pdus(private.get("pdu"))]
         kind = body["kind"]
         yield Row(f"{seq}. {KINDS.get(kind, '')}", kind, "\n".join(words))
+
+
+def _pdus(told: str | None) -> Sequence[str]:
+    """Cut PDUs that stand one after another; each begins with its own length."""
+    if told is None:
+        return ["无 none: this link has no PDUs"]
+    octets, found = bytes.fromhex(told), []
+    while octets:
+        length = max(int.from_bytes(octets[:4]), 1)
+        found.append(octets[:length].hex())
+        octets = octets[length:]
+    return found

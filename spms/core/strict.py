@@ -10,6 +10,7 @@ not refuse well. No detail repeats a value, because a value may be a subscriber'
 """
 
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -217,6 +218,7 @@ def _is_plain(body: bytes, skeleton: bytes) -> bool:
 
 def _keys(value: object, depth: int) -> int:
     """Count the keys in all objects of a decoded body; hopelessly few where it is too deep."""
+    inside: Iterable[object]
     if type(value) is dict:
         found, inside = len(value), value.values()
     elif type(value) is list:

@@ -1,16 +1,14 @@
-"""The verbs about messages and codes. Each runs inside the caller's transaction, never ends it."""
+"""The verbs about messages and codes. Each runs inside the caller's transaction, never ends it.
 
-import hashlib
+How a message from a subscriber is kept stands in `receiving`.
+"""
+
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-import msgspec
-
-from spms.core import audit
-from spms.core.access import Actor, ActorKind
 from spms.core.db import Connection
 from spms.core.ids import new_id
 from spms.core.rulebook import section
@@ -25,7 +23,6 @@ from spms.messaging import (
     stray_queries,
 )
 from spms.messaging.model import (
-    IncomingSms,
     MessageIn,
     MessageKind,
     MessageOut,
@@ -34,13 +31,16 @@ from spms.messaging.model import (
     Outgoing,
     Sent,
 )
-from spms.messaging.reading import leaves
+from spms.messaging.receiving import receive
+
+__all__ = [
+    "count_sent", "forget", "mark_all_submitted", "mark_failed", "mark_handled", "mark_submitted",
+    "mark_unknown", "orphan_receipts", "put_back", "receive", "record_receipt", "send",
+    "send_many", "still_wanted", "take_due", "take_pending",
+]  # fmt: skip
 
 LEASE: Final = timedelta(seconds=30)
 """How long a courier has a message for itself; it must be done with it well before."""
-
-REPEATS: Final = timedelta(minutes=10)
-"""How long a wish to leave under a used name is a repetition, where the link's settings say nothing."""
 
 TEXT_MAX: Final = 1000
 """Characters: about fifteen parts of a long SMS. A longer text is a mistake of ours."""
@@ -118,6 +118,11 @@ async def take_due(tx: Connection, *, now: datetime, limit: int = 50) -> list[Me
     return await out_queries.take_due(tx, now=now, limit=limit, validity=validity, lease=LEASE)
 
 
+async def still_wanted(read: Connection, message: MessageOut) -> bool:
+    """Whether a message that was taken has not been taken back since."""
+    return await out_queries.still_wanted(read, message)
+
+
 async def mark_submitted(
     tx: Connection, message: MessageOut, *, link: str, link_message_id: str, now: datetime
 ) -> None:
@@ -132,7 +137,7 @@ async def mark_all_submitted(tx: Connection, sent: Sequence[Sent], *, now: datet
     for each in sent:
         by_link[each.link].append(each)
     for link, group in sorted(by_link.items()):
-        names = [each.link_message_id for each in group]
+        names = sorted({n for each in group for n in (each.link_message_id, *each.parts)})
         await delivery_queries.lock_numbers(tx, link, [each.message.msisdn for each in group])
         await receipt_queries.lock_link_messages(tx, link, names)
         await out_queries.submitted(tx, link, group, now=now)
@@ -183,75 +188,6 @@ async def orphan_receipts(
     return await receipt_queries.orphans(read, before=before, limit=limit)
 
 
-async def receive(tx: Connection, sms: IncomingSms, *, now: datetime) -> MessageIn | None:
-    """Store a message from a subscriber; None when the link delivered it before.
-
-    The link may be told that we have it only after this transaction has committed. Another
-    content under a name that is taken is another message: it is kept under a name of its own,
-    and the audit log says so, because a link that names two messages alike needs mending. So is
-    a wish to leave that comes again later than repetitions do.
-    """
-    kept = await _keep(tx, sms, message_id=new_id(), now=now)
-    return kept or await keep_if_other(tx, sms, message_id=new_id(), now=now)
-
-
-async def keep_if_other(
-    tx: Connection, sms: IncomingSms, *, message_id: UUID,
-    window: timedelta = REPEATS, now: datetime,
-) -> MessageIn | None:  # fmt: skip
-    """Keep a message under a name of its own when its link's name for it is another message's.
-
-    Word for word the same is another message only if it is a wish to leave and the name was used
-    longer than `window` ago. `message_id` is its place among messages of the same instant.
-    """
-    known = await in_queries.known(tx, sms)
-    if known is None:
-        return None
-    if not known[1]:
-        other = told_apart(sms)
-        if kept := await _keep_apart(tx, other, message_id, "other content", now):
-            return kept
-        known = await in_queries.known(tx, other)
-    if known is None or known[0] + window > now or not leaves(sms.text):
-        return None
-    later = told_apart(sms, at=now)
-    return await _keep_apart(tx, later, message_id, "a later wish to leave", now)
-
-
-async def _keep_apart(
-    tx: Connection, sms: IncomingSms, message_id: UUID, what: str, now: datetime
-) -> MessageIn | None:  # fmt: skip
-    kept = await _keep(tx, sms, message_id=message_id, now=now)
-    if kept is not None:
-        actor = Actor(kind=ActorKind.NETWORK, name=sms.link)
-        await audit.note(
-            tx, "message.name_reused", "message_in", kept.id, actor=actor, now=now,
-            reason=f"{what} under a name that the link had used",
-        )  # fmt: skip
-    return kept
-
-
-def told_apart(sms: IncomingSms, *, at: datetime | None = None) -> IncomingSms:
-    """Return the message under a name that its content, and when it came if given, is part of."""
-    came = "" if at is None else f"\x1f{at.timestamp()}"
-    content = f"{sms.msisdn}\x1f{sms.called}\x1f{sms.raw.hex()}{came}"
-    name = f"{sms.link_message_id}#{hashlib.sha256(content.encode()).hexdigest()[:16]}"
-    return msgspec.structs.replace(sms, link_message_id=name)
-
-
-async def _keep(
-    tx: Connection, sms: IncomingSms, *, message_id: UUID, now: datetime
-) -> MessageIn | None:  # fmt: skip
-    message = MessageIn(
-        msisdn=sms.msisdn, received_at=now, id=message_id, called=sms.called, text=sms.text,
-        link=sms.link, link_message_id=sms.link_message_id,
-    )  # fmt: skip
-    if not await in_queries.claim_key(tx, sms, message_id=message.id, now=now):
-        return None
-    await in_queries.store(tx, message, sms.raw)
-    return message
-
-
 async def forget(tx: Connection, *, now: datetime) -> int:
     """Drop what the rulebook does not keep any longer, and return how many rows that were.
 
@@ -261,6 +197,7 @@ async def forget(tx: Connection, *, now: datetime) -> int:
     kept = now - timedelta(days=rules.keep_days)
     applied = now - timedelta(days=rules.keep_receipts_days)
     dropped = await receipt_queries.forget_receipts(tx, matched=applied, orphans=kept)
+    dropped += await receipt_queries.forget_parts(tx, applied)
     dropped += await code_queries.forget_requests(tx, now - 2 * codes.WINDOW)
     dropped += await delivery_queries.forget_names(tx, kept)
     dropped += await stray_queries.forget(tx, kept)

@@ -21,6 +21,9 @@ from spms.messaging.model import MessageOut, Sent
 SUBMIT_SECONDS: Final = 20.0
 """For everything one round took: well inside the lease, so that nobody else takes it meanwhile."""
 
+RECHECK_SECONDS: Final = 0.5
+"""What waited so long for its turn may have been taken back meanwhile, and is looked at again."""
+
 log = structlog.get_logger()
 
 
@@ -63,6 +66,7 @@ class _Round:
         self._link = link
         self._clock = clock
         self._deadline = deadline
+        self._recheck_at = asyncio.get_running_loop().time() + RECHECK_SECONDS
         self._sent: list[Sent] = []
         self._book = asyncio.Lock()
 
@@ -80,8 +84,11 @@ class _Round:
 
     async def _send(self, message: MessageOut) -> float | None:
         """Submit one message and record what is known then; seconds to wait if it was not sent."""
-        if asyncio.get_running_loop().time() >= self._deadline:
+        now = asyncio.get_running_loop().time()
+        if now >= self._deadline:
             return 0.0
+        if now >= self._recheck_at and not await self._still_wanted(message):
+            return None
         try:
             async with asyncio.timeout_at(self._deadline):
                 submitted = await self._link.submit(message)
@@ -100,10 +107,19 @@ class _Round:
         await self._record(
             Sent(
                 message=message, link=submitted.link or self._link.name,
-                link_message_id=submitted.link_message_id,
+                link_message_id=submitted.link_message_id, pdu=submitted.pdu,
+                parts=submitted.parts,
             )
         )  # fmt: skip
         return None
+
+    async def _still_wanted(self, message: MessageOut) -> bool:
+        """Whether nobody has taken the message back; if somebody has, it ends here."""
+        async with db.transaction(self._pool) as tx:
+            wanted = await actions.still_wanted(tx, message)
+            if not wanted:
+                await actions.put_back(tx, message, error="", not_before=self._clock.now())
+        return wanted
 
     async def _record(self, sent: Sent) -> None:
         """Record that a message is out, together with all that waited for the same moment."""

@@ -22,11 +22,11 @@ import msgspec
 from spms.core.db import Connection
 from spms.core.ids import new_id
 from spms.messaging import delivery_queries, in_queries, receipt_queries, receipts, texts
-from spms.messaging.actions import keep_if_other
 from spms.messaging.delivery_queries import Part
 from spms.messaging.model import IncomingSms, MessageIn
 from spms.messaging.reading import leaves
 from spms.messaging.receipt_queries import ReceiptRow
+from spms.messaging.receiving import instants, keep_if_other
 from spms.messaging.texts import Encoding, Header
 
 ASSEMBLY: Final = timedelta(minutes=5)
@@ -43,6 +43,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """The link's name for it."""
     raw: bytes
     """Its text as it came, without a user data header."""
+    pdu: bytes
+    """The whole deliver_sm as it came."""
     data_coding: int
     readable: bool = True
     """False: the header before the text is broken, so the text means nothing."""
@@ -84,32 +86,36 @@ async def take(
         await _report(tx, link, reports, now)
     if not deliveries:
         return 0
+    at = await instants(tx, numbers, now=now)
     fresh = deliveries if named else await _fresh(tx, link, deliveries, how, now)
     messages: list[MessageIn] = []
     raws: list[bytes] = []
+    pdus: list[bytes] = []
     for each in fresh:
-        parts = await _parts(tx, link, each, now)
+        parts = await _parts(tx, link, each, now, known_since=now - window if named else None)
         if parts is None:
             continue
         messages.append(
             MessageIn(
-                msisdn=each.msisdn, received_at=now, id=new_id(), called=each.called,
+                msisdn=each.msisdn, received_at=at[each.msisdn], id=new_id(), called=each.called,
                 text=_text(parts, how) if each.readable else None, link=link,
-                link_message_id=each.name,
+                link_message_id=parts[0].name or each.name,
             )
         )  # fmt: skip
         raws.append(b"".join(part.raw for part in parts))
+        pdus.append(b"".join(part.pdu for part in parts))
         if each.header is not None:
             since = now - ASSEMBLY
             await delivery_queries.close_parts(tx, link, parts[0], since, messages[-1].id)
     if not messages:
         return 0
-    new = await in_queries.store_many(tx, link, messages, raws, now)
+    new = await in_queries.store_many(tx, link, messages, raws, pdus)
     kept = len(new)
-    for message, raw in zip(messages, raws, strict=True):
+    for message, raw, pdu in zip(messages, raws, pdus, strict=True):
         if message.id not in new and await keep_if_other(
-            tx, _sms(message, raw), message_id=message.id, window=window, now=now
-        ):
+            tx, _sms(message, raw, pdu), message_id=message.id, window=window,
+            now=message.received_at,
+        ):  # fmt: skip
             kept += 1
     return kept
 
@@ -134,15 +140,26 @@ def _leaves(each: Delivery, how: Encoding) -> bool:
     return each.readable and whole and leaves(texts.decode(each.raw, each.data_coding, how))
 
 
-async def _parts(tx: Connection, link: str, each: Delivery, now: datetime) -> list[Part] | None:
-    """Return the parts of the message that is whole with this one; None while some are missing."""
+async def _parts(
+    tx: Connection, link: str, each: Delivery, now: datetime, *, known_since: datetime | None
+) -> list[Part] | None:
+    """Return the parts of the message that is whole with this one; None while some are missing.
+
+    Where parts have names of the network's own, one that became part of a message since
+    `known_since` is a repetition, and waits for no others.
+    """
     header = each.header or Header(reference=0, total=1, number=1)
     part = Part(
         msisdn=each.msisdn, id=each.id, called=each.called, reference=header.reference,
         total=header.total, number=header.number, data_coding=each.data_coding, raw=each.raw,
+        name=each.name, pdu=each.pdu,
     )  # fmt: skip
     if each.header is None:
         return [part]
+    if known_since is not None and await delivery_queries.is_part_of_a_message(
+        tx, link, part, known_since
+    ):
+        return None
     await delivery_queries.add_part(tx, link, part, now)
     waiting = await delivery_queries.open_parts(tx, link, part, now - ASSEMBLY)
     return waiting if len(waiting) == header.total else None
@@ -157,10 +174,10 @@ def _text(parts: Sequence[Part], how: Encoding) -> str | None:
     return None if None in read else "".join(text for text in read if text is not None)
 
 
-def _sms(message: MessageIn, raw: bytes) -> IncomingSms:
+def _sms(message: MessageIn, raw: bytes, pdu: bytes) -> IncomingSms:
     return IncomingSms(
         msisdn=message.msisdn, called=message.called, text=message.text, raw=raw,
-        link=message.link, link_message_id=message.link_message_id,
+        link=message.link, link_message_id=message.link_message_id, pdu=pdu,
     )  # fmt: skip
 
 

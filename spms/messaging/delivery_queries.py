@@ -82,12 +82,16 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     data_coding: int
     raw: bytes
+    name: str
+    """The link's."""
+    pdu: bytes
 
 
 ADD_PART = """
     INSERT INTO message_in_part
-        (msisdn, id, link, called, reference, total, number, data_coding, raw, received_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        (msisdn, id, link, called, reference, total, number, data_coding, raw, received_at, name,
+         pdu)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 """
 
 
@@ -95,13 +99,34 @@ async def add_part(tx: Connection, link: str, part: Part, now: datetime) -> None
     """Keep a part."""
     await tx.execute(
         ADD_PART, part.msisdn, part.id, link, part.called, part.reference, part.total,
-        part.number, part.data_coding, part.raw, now,
+        part.number, part.data_coding, part.raw, now, part.name, part.pdu,
     )  # fmt: skip
+
+
+IS_PART = """
+    SELECT EXISTS (
+        SELECT FROM message_in_part
+         WHERE msisdn = $1 AND link = $2 AND name = $3 AND message_id IS NOT NULL
+           AND received_at > $4 AND called = $5 AND reference = $6 AND total = $7 AND number = $8
+           AND data_coding = $9 AND raw = $10)
+"""
+
+
+async def is_part_of_a_message(
+    read: Connection, link: str, part: Part, since: datetime
+) -> bool:  # fmt: skip
+    """Whether this part, under this name, became part of a message since an instant."""
+    known: bool = await read.fetchval(
+        IS_PART, part.msisdn, link, part.name, since, part.called, part.reference, part.total,
+        part.number, part.data_coding, part.raw,
+    )  # fmt: skip
+    return known
 
 
 OPEN_PARTS = """
     SELECT DISTINCT ON (number)
-           msisdn, id, called, reference, total, number, data_coding, raw
+           msisdn, id, called, reference, total, number, data_coding, raw,
+           coalesce(name, '') AS name, coalesce(pdu, '') AS pdu
       FROM message_in_part
      WHERE msisdn = $1 AND link = $2 AND called = $3 AND reference = $4 AND total = $5
        AND message_id IS NULL AND received_at > $6

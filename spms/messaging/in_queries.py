@@ -11,6 +11,22 @@ from spms.messaging.model import (
 )
 from spms.messaging.reading import may_leave
 
+# Only instants to come are looked at: none, while all nodes tell one time.
+LATEST = """
+    SELECT msisdn, max(received_at) AS at FROM message_in
+     WHERE msisdn = ANY ($1) AND received_at > $2 AND received_at <= $3
+     GROUP BY msisdn
+"""
+
+
+async def latest(
+    read: Connection, numbers: Sequence[str], *, after: datetime, until: datetime
+) -> dict[str, datetime]:
+    """Return of each number the newest message's instant, if it is within a range."""
+    rows = await read.fetch(LATEST, numbers, after, until)
+    return {row["msisdn"]: row["at"] for row in rows}
+
+
 CLAIM_KEY = """
     INSERT INTO message_in_key (link, link_message_id, msisdn, received_at, message_id)
     VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
@@ -44,8 +60,9 @@ async def known(read: Connection, sms: IncomingSms) -> tuple[datetime, bool] | N
 
 STORE = """
     WITH stored AS (
-        INSERT INTO message_in (msisdn, received_at, id, called, text, raw, link, link_message_id)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        INSERT INTO message_in
+            (msisdn, received_at, id, called, text, raw, link, link_message_id, pdu)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $10)
     ), wished AS (
         INSERT INTO leave_wish (msisdn, received_at, message_id) SELECT $1, $2, $3 WHERE $9
     )
@@ -53,11 +70,11 @@ STORE = """
 """
 
 
-async def store(tx: Connection, message: MessageIn, raw: bytes) -> None:
+async def store(tx: Connection, message: MessageIn, raw: bytes, pdu: bytes | None) -> None:
     """Store a message, and that it may be a wish to leave; at commit, listening pumps wake."""
     await tx.execute(
         STORE, message.msisdn, message.received_at, message.id, message.called, message.text, raw,
-        message.link, message.link_message_id, may_leave(message.text),
+        message.link, message.link_message_id, may_leave(message.text), pdu,
     )  # fmt: skip
 
 
@@ -115,19 +132,24 @@ async def handled(
 STORE_MANY = """
     WITH claimed AS (
         INSERT INTO message_in_key (link, link_message_id, msisdn, received_at, message_id)
-        SELECT $1, m.name, m.msisdn, $2, m.id
-          FROM unnest($3::text[], $4::text[], $5::uuid[]) AS m (name, msisdn, id)
+        SELECT $1, m.name, m.msisdn, m.at, m.id
+          FROM unnest($2::timestamptz[], $3::text[], $4::text[], $5::uuid[])
+            AS m (at, name, msisdn, id)
         ON CONFLICT DO NOTHING
         RETURNING link_message_id, message_id
     ), stored AS (
-        INSERT INTO message_in (msisdn, received_at, id, called, text, raw, link, link_message_id)
-        SELECT m.msisdn, $2, m.id, m.called, m.text, m.raw, $1, m.name
-          FROM unnest($3::text[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::bytea[])
-            AS m (name, msisdn, id, called, text, raw)
+        INSERT INTO message_in
+            (msisdn, received_at, id, called, text, raw, link, link_message_id, pdu)
+        SELECT m.msisdn, m.at, m.id, m.called, m.text, m.raw, $1, m.name, m.pdu
+          FROM unnest($2::timestamptz[], $3::text[], $4::text[], $5::uuid[], $6::text[],
+                      $7::text[], $8::bytea[], $10::bytea[])
+            AS m (at, name, msisdn, id, called, text, raw, pdu)
           JOIN claimed c ON c.message_id = m.id
     ), wished AS (
         INSERT INTO leave_wish (msisdn, received_at, message_id)
-        SELECT m.msisdn, $2, m.id FROM unnest($4::text[], $5::uuid[], $9::boolean[]) AS m (msisdn, id, wish)
+        SELECT m.msisdn, m.at, m.id
+          FROM unnest($2::timestamptz[], $4::text[], $5::uuid[], $9::boolean[])
+            AS m (at, msisdn, id, wish)
           JOIN claimed c ON c.message_id = m.id
          WHERE m.wish
     )
@@ -136,12 +158,14 @@ STORE_MANY = """
 
 
 async def store_many(
-    tx: Connection, link: str, messages: Sequence[MessageIn], raws: Sequence[bytes], now: datetime
-) -> set[UUID]:
+    tx: Connection, link: str, messages: Sequence[MessageIn], raws: Sequence[bytes],
+    pdus: Sequence[bytes],
+) -> set[UUID]:  # fmt: skip
     """Store messages under the link's names for them; return those that are new."""
     rows = await tx.fetch(
-        STORE_MANY, link, now, [m.link_message_id for m in messages],
-        [m.msisdn for m in messages], [m.id for m in messages], [m.called for m in messages],
-        [m.text for m in messages], raws, [may_leave(m.text) for m in messages],
+        STORE_MANY, link, [m.received_at for m in messages],
+        [m.link_message_id for m in messages], [m.msisdn for m in messages],
+        [m.id for m in messages], [m.called for m in messages], [m.text for m in messages],
+        raws, [may_leave(m.text) for m in messages], pdus,
     )  # fmt: skip
     return {row["message_id"] for row in rows}

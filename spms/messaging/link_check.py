@@ -19,6 +19,8 @@ from spms.messaging.smpp_session import AnswerLost, NotWritten, Session
 PERIOD: Final = timedelta(hours=24)
 FEW: Final = 20
 """With fewer messages than this, missing receipts may be chance."""
+WAITING: Final = timedelta(minutes=1)
+"""A receipt may come before the answer to its message; so long it is not looked for in vain."""
 REPORTED_SHARE: Final = 0.5
 SKEW: Final = timedelta(minutes=5)
 HOUR: Final = 3600
@@ -122,7 +124,7 @@ async def _traffic(read: Connection, settings: SmppSettings, now: datetime) -> l
     elif settings.receipts and seen.sent >= FEW and seen.reported < seen.sent * REPORTED_SHARE:
         told += ": many are missing; compare the ids below with those the SMS centre gave"
     found = [remark("receipts", told, fine=":" not in told)]
-    orphans = await receipt_queries.orphans(read, before=now, limit=FEW)
+    orphans = await receipt_queries.orphans(read, before=now - WAITING, limit=FEW)
     names = [each.link_message_id for each in orphans if each.link == settings.name]
     if names:
         words = f"{len(names)} or more for messages that we do not know: {', '.join(names[:5])}"

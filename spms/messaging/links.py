@@ -14,6 +14,10 @@ class Submitted(msgspec.Struct, frozen=True, kw_only=True):
     """The network's name for it; receipts will use it."""
     link: str | None = None
     """The link that took it, where several are seen as one."""
+    pdu: bytes | None = None
+    """What was written to the line, part after part; None where the link has no PDUs."""
+    parts: tuple[str, ...] = ()
+    """The network's names for the parts, where it has several and names each."""
 
 
 class LinkBusy(Exception):  # noqa: N818 - an answer of the network, not an error of ours

@@ -102,6 +102,10 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     message: MessageOut
     link: str
     link_message_id: str
+    pdu: bytes | None = None
+    """The submit_sm of each part as written to the line; None where the link has no PDUs."""
+    parts: tuple[str, ...] = ()
+    """The link's names for the parts, where it has several and names each."""
 
 
 class IncomingSms(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,10 +117,12 @@ class IncomingSms(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None
     """None: could not be decoded."""
     raw: bytes
-    """What came over the link."""
+    """Its text as it came over the link."""
     link: str
     link_message_id: str
     """The link's own name for it; the same again is the same message."""
+    pdu: bytes | None = None
+    """The deliver_sm of each part as it came; None where the link has no PDUs."""
 
 
 class MessageIn(msgspec.Struct, frozen=True, kw_only=True):

@@ -56,7 +56,8 @@ async def enqueue_many(tx: Connection, rows: Sequence[MessageOut], due: Sequence
 TAKE_DUE = """
     WITH due AS (
         SELECT msisdn, queued_at, id,
-               CASE WHEN attempts >= 2 THEN 'unknown twice'
+               CASE WHEN withdrawn_at IS NOT NULL THEN 'withdrawn'
+                    WHEN attempts >= 2 THEN 'unknown twice'
                     WHEN due_at <= $1::timestamptz - $3::interval THEN 'too late' END AS fault
           FROM message_out
          WHERE state IN ('queued', 'sending', 'unknown')
@@ -88,27 +89,61 @@ async def take_due(
 # That it was sent is a fact, whoever took the message over in the meantime. The first time stands,
 # also when a receipt said since that it failed: the consent log may have told of it.
 SUBMITTED = """
-    UPDATE message_out m SET state = 'sent', sent_at = $1, lease_until = NULL, error = NULL,
-                             link = $2, link_message_id = s.name
-      FROM unnest($3::text[], $4::timestamptz[], $5::uuid[], $6::text[])
-        AS s (msisdn, queued_at, id, name)
-     WHERE m.msisdn = s.msisdn AND m.queued_at = s.queued_at AND m.id = s.id
-       AND m.sent_at IS NULL AND m.state NOT IN ('sent', 'delivered')
+    WITH sent AS (
+        UPDATE message_out m
+           SET state = 'sent', sent_at = $1, lease_until = NULL, error = NULL, link = $2,
+               link_message_id = s.name, pdu = s.pdu
+          FROM unnest($3::text[], $4::timestamptz[], $5::uuid[], $6::text[], $7::bytea[])
+            AS s (msisdn, queued_at, id, name, pdu)
+         WHERE m.msisdn = s.msisdn AND m.queued_at = s.queued_at AND m.id = s.id
+           AND m.sent_at IS NULL AND m.state NOT IN ('sent', 'delivered')
+        RETURNING m.msisdn, m.queued_at, m.id
+    )
+    INSERT INTO message_out_part
+           (msisdn, queued_at, message_id, number, link, link_message_id, sent_at)
+    SELECT sent.msisdn, sent.queued_at, sent.id, p.number, $2, p.name, $1
+      FROM unnest($8::uuid[], $9::smallint[], $10::text[]) AS p (id, number, name)
+      JOIN sent ON sent.id = p.id
 """
 
 
 async def submitted(tx: Connection, link: str, sent: Sequence[Sent], *, now: datetime) -> None:
-    """Record that the network has these messages."""
+    """Record that the network has these messages, and under which names their parts."""
     messages = [each.message for each in sent]
+    parts = [
+        (each.message.id, number, name)
+        for each in sent
+        for number, name in enumerate(each.parts, 1)
+    ]
     await tx.execute(
         SUBMITTED, now, link, [m.msisdn for m in messages], [m.queued_at for m in messages],
         [m.id for m in messages], [each.link_message_id for each in sent],
+        [each.pdu for each in sent], [p[0] for p in parts], [p[1] for p in parts],
+        [p[2] for p in parts],
     )  # fmt: skip
 
 
-# Only whoever still has the lease may say anything but 'sent'.
+STILL_WANTED = """
+    SELECT withdrawn_at IS NULL FROM message_out
+     WHERE msisdn = $1 AND queued_at = $2 AND id = $3
+"""
+
+
+async def still_wanted(read: Connection, message: MessageOut) -> bool:
+    """Whether a message that was taken has not been taken back since."""
+    wanted: bool = await read.fetchval(
+        STILL_WANTED, message.msisdn, message.queued_at, message.id
+    )  # fmt: skip
+    return wanted
+
+
+# Only whoever still has the lease may say anything but 'sent'. What was taken back meanwhile is
+# not sent again.
 LET_GO = """
-    UPDATE message_out SET state = $5, attempts = $6, lease_until = $7, error = $8
+    UPDATE message_out
+       SET state = CASE WHEN withdrawn_at IS NULL THEN $5 ELSE 'failed' END, attempts = $6,
+           lease_until = CASE WHEN withdrawn_at IS NULL THEN $7::timestamptz END,
+           error = CASE WHEN withdrawn_at IS NULL OR $5 = 'failed' THEN $8 ELSE 'withdrawn' END
      WHERE msisdn = $1 AND queued_at = $2 AND id = $3 AND state = 'sending' AND attempts = $4
 """
 
@@ -128,52 +163,45 @@ async def let_go(
     return changed(done) == 1
 
 
-WITHDRAW = """
-    UPDATE message_out SET state = 'failed', lease_until = NULL, error = 'withdrawn'
-     WHERE msisdn = $1 AND queued_at > $5 AND about_kind = $2 AND state = 'queued'
-       AND about_id = ANY($3::text[]) AND kind = ANY($4::text[])
+# What waits never leaves, and what may have been sent is not sent once more. What a courier has in
+# hand is marked: should the link not take it, it ends there.
+_TAKEN_BACK = """
+       SET withdrawn_at = $1,
+           state = CASE WHEN m.state = 'sending' THEN m.state ELSE 'failed' END,
+           lease_until = CASE WHEN m.state = 'sending' THEN m.lease_until END,
+           error = CASE WHEN m.state = 'sending' THEN m.error ELSE 'withdrawn' END"""
+_NOT_OUT = "m.state IN ('queued', 'sending', 'unknown') AND m.withdrawn_at IS NULL"
+
+WITHDRAW = f"""
+    UPDATE message_out m {_TAKEN_BACK}
+      FROM unnest($3::text[], $4::text[]) AS over (msisdn, about_id)
+     WHERE m.msisdn = over.msisdn AND m.queued_at > $6 AND m.about_kind = $2 AND {_NOT_OUT}
+       AND m.about_id = over.about_id AND m.kind = ANY($5::text[])
 """
 
 
 async def withdraw(
-    tx: Connection, msisdn: str, about: str, ids: list[str], *, kinds: list[str], since: datetime
-) -> int:  # fmt: skip
-    """Let messages that wait to be sent never leave."""
-    return changed(await tx.execute(WITHDRAW, msisdn, about, ids, kinds, since))
-
-
-WITHDRAW_MANY = """
-    UPDATE message_out m SET state = 'failed', lease_until = NULL, error = 'withdrawn'
-      FROM unnest($2::text[], $3::text[]) AS over (msisdn, about_id)
-     WHERE m.msisdn = over.msisdn AND m.queued_at > $5 AND m.about_kind = $1
-       AND m.state = 'queued' AND m.about_id = over.about_id AND m.kind = ANY($4::text[])
-"""
-
-
-async def withdraw_many(
     tx: Connection, about: str, over: Sequence[tuple[str, str]], *, kinds: list[str],
-    since: datetime,
+    since: datetime, now: datetime,
 ) -> int:  # fmt: skip
-    """Let messages to many numbers, each about its own things, never leave."""
+    """Let messages to some numbers, each about its own things, not leave any more."""
     numbers, ids = [msisdn for msisdn, _ in over], [about_id for _, about_id in over]
-    return changed(await tx.execute(WITHDRAW_MANY, about, numbers, ids, kinds, since))
+    return changed(await tx.execute(WITHDRAW, now, about, numbers, ids, kinds, since))
 
 
-# Also what may have been sent and would be sent once more: another reads it now.
-WITHDRAW_ALL = """
-    UPDATE message_out m SET state = 'failed', lease_until = NULL, error = 'withdrawn'
-      FROM unnest($1::text[], $2::timestamptz[]) AS over (msisdn, until)
-     WHERE m.msisdn = over.msisdn AND m.queued_at > $3 AND m.queued_at < over.until
-       AND m.state IN ('queued', 'unknown')
+WITHDRAW_ALL = f"""
+    UPDATE message_out m {_TAKEN_BACK}
+      FROM unnest($2::text[], $3::timestamptz[]) AS over (msisdn, until)
+     WHERE m.msisdn = over.msisdn AND m.queued_at > $4 AND m.queued_at < over.until AND {_NOT_OUT}
 """
 
 
 async def withdraw_all(
-    tx: Connection, until: Sequence[tuple[str, datetime]], *, since: datetime
+    tx: Connection, until: Sequence[tuple[str, datetime]], *, since: datetime, now: datetime
 ) -> int:
     """Let nothing that was queued to a number before an instant leave any more."""
     numbers, instants = [msisdn for msisdn, _ in until], [at for _, at in until]
-    return changed(await tx.execute(WITHDRAW_ALL, numbers, instants, since))
+    return changed(await tx.execute(WITHDRAW_ALL, now, numbers, instants, since))
 
 
 COUNT_SENT = """

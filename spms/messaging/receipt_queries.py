@@ -40,14 +40,17 @@ class ReceiptRow(msgspec.Struct, frozen=True, kw_only=True):
     delivered: bool
     stat: str | None
     done_at: datetime | None
+    pdu: bytes | None = None
+    """As it came over the line."""
 
 
 ADD_RECEIPTS = """
     INSERT INTO message_receipt
-        (link, link_message_id, delivered, received_at, msisdn, stat, done_at)
-    SELECT $1, r.id, r.delivered, $2, r.msisdn, r.stat, r.done_at
-      FROM unnest($3::text[], $4::boolean[], $5::text[], $6::text[], $7::timestamptz[])
-        AS r (id, delivered, msisdn, stat, done_at)
+        (link, link_message_id, delivered, received_at, msisdn, stat, done_at, pdu)
+    SELECT $1, r.id, r.delivered, $2, r.msisdn, r.stat, r.done_at, r.pdu
+      FROM unnest($3::text[], $4::boolean[], $5::text[], $6::text[], $7::timestamptz[],
+                  $8::bytea[])
+        AS r (id, delivered, msisdn, stat, done_at, pdu)
     ON CONFLICT DO NOTHING
 """
 
@@ -59,32 +62,81 @@ async def add_receipts(
     await tx.execute(
         ADD_RECEIPTS, link, now, [r.link_message_id for r in receipts],
         [r.delivered for r in receipts], [r.msisdn for r in receipts],
-        [r.stat for r in receipts], [r.done_at for r in receipts],
+        [r.stat for r in receipts], [r.done_at for r in receipts], [r.pdu for r in receipts],
     )  # fmt: skip
 
 
-# A receipt means a message under its very name, or under another form of it when the handset is
-# the same. A message that went out twice has two names; either receipt says what became of it.
+# A receipt means a message, or a part of one, under its very name, or under another form of it when
+# the handset is the same. What became of a part is kept with it; the rest is `SETTLE_PARTS`.
 APPLY_RECEIPTS = """
-    WITH pair AS (
-        SELECT r.link_message_id AS receipt_id, r.delivered, r.received_at,
-               m.msisdn, m.queued_at, m.id
+    WITH said AS (
+        SELECT r.link_message_id AS receipt_id, r.delivered, r.received_at, r.pdu, r.msisdn AS whose,
+               f.message_id AS name, f.receipt_id = f.message_id AND r.msisdn IS NULL AS surely
           FROM unnest($2::text[], $3::text[]) AS f (receipt_id, message_id)
           JOIN message_receipt r ON r.link = $1 AND r.link_message_id = f.receipt_id
-          JOIN message_out m ON m.link = $1 AND m.link_message_id = f.message_id
-         WHERE f.receipt_id = f.message_id AND r.msisdn IS NULL OR r.msisdn = m.msisdn
+    ), whole AS (
+        SELECT s.receipt_id, s.delivered, s.received_at, s.pdu, m.msisdn, m.queued_at, m.id
+          FROM said s
+          JOIN message_out m ON m.link = $1 AND m.link_message_id = s.name
+         WHERE (s.surely OR s.whose = m.msisdn)
+           AND NOT EXISTS (SELECT FROM message_out_part p
+                            WHERE p.msisdn = m.msisdn AND p.queued_at = m.queued_at
+                              AND p.message_id = m.id)
+    ), part AS (
+        SELECT s.receipt_id, s.delivered, s.received_at, s.pdu, p.msisdn, p.queued_at,
+               p.message_id, p.number
+          FROM said s
+          JOIN message_out_part p ON p.link = $1 AND p.link_message_id = s.name
+         WHERE s.surely OR s.whose = p.msisdn
     ), told AS (
         UPDATE message_out m
-           SET state = CASE WHEN p.delivered THEN 'delivered' ELSE 'failed' END,
-               delivered_at = CASE WHEN p.delivered THEN p.received_at END,
-               undelivered_at = CASE WHEN NOT p.delivered THEN p.received_at END,
-               error = CASE WHEN NOT p.delivered THEN 'undelivered' END
-          FROM pair p
-         WHERE m.msisdn = p.msisdn AND m.queued_at = p.queued_at AND m.id = p.id
+           SET state = CASE WHEN w.delivered THEN 'delivered' ELSE 'failed' END,
+               delivered_at = CASE WHEN w.delivered THEN w.received_at END,
+               undelivered_at = CASE WHEN NOT w.delivered THEN w.received_at END,
+               error = CASE WHEN NOT w.delivered THEN 'undelivered' END, receipt_pdu = w.pdu
+          FROM whole w
+         WHERE m.msisdn = w.msisdn AND m.queued_at = w.queued_at AND m.id = w.id
            AND m.state = 'sent'
+    ), told_part AS (
+        UPDATE message_out_part p
+           SET delivered = t.delivered, reported_at = t.received_at, receipt_pdu = t.pdu
+          FROM part t
+         WHERE p.msisdn = t.msisdn AND p.queued_at = t.queued_at AND p.message_id = t.message_id
+           AND p.number = t.number AND p.delivered IS NULL
+    ), matched AS (
+        UPDATE message_receipt r SET matched = true
+          FROM (SELECT receipt_id FROM whole UNION SELECT receipt_id FROM part) n
+         WHERE r.link = $1 AND r.link_message_id = n.receipt_id AND NOT r.matched
     )
-    UPDATE message_receipt r SET matched = true FROM pair p
-     WHERE r.link = $1 AND r.link_message_id = p.receipt_id AND NOT r.matched
+    SELECT DISTINCT msisdn, queued_at, message_id FROM part
+"""
+
+# Whoever reports on two parts of one message at once: the later one sees both.
+HOLD = """
+    SELECT FROM message_out m
+      JOIN unnest($1::text[], $2::timestamptz[], $3::uuid[]) AS k (msisdn, queued_at, id)
+        ON m.msisdn = k.msisdn AND m.queued_at = k.queued_at AND m.id = k.id
+     ORDER BY m.msisdn, m.queued_at, m.id FOR UPDATE OF m
+"""
+
+# Delivered when all parts are, with the last of them; not when one is not.
+SETTLE_PARTS = """
+    UPDATE message_out m
+       SET state = CASE WHEN t.whole THEN 'delivered' ELSE 'failed' END,
+           delivered_at = CASE WHEN t.whole THEN t.last_at END,
+           undelivered_at = CASE WHEN NOT t.whole THEN t.lost_at END,
+           error = CASE WHEN NOT t.whole THEN 'undelivered' END, receipt_pdu = t.pdu
+      FROM (SELECT p.msisdn, p.queued_at, p.message_id, bool_and(p.delivered) AS whole,
+                   max(p.reported_at) AS last_at,
+                   min(p.reported_at) FILTER (WHERE NOT p.delivered) AS lost_at,
+                   string_agg(p.receipt_pdu, ''::bytea ORDER BY p.number) AS pdu
+              FROM unnest($1::text[], $2::timestamptz[], $3::uuid[])
+                AS k (msisdn, queued_at, message_id)
+              JOIN message_out_part p USING (msisdn, queued_at, message_id)
+             GROUP BY p.msisdn, p.queued_at, p.message_id
+            HAVING count(*) = count(p.delivered) OR bool_or(NOT p.delivered)) t
+     WHERE m.msisdn = t.msisdn AND m.queued_at = t.queued_at AND m.id = t.message_id
+       AND m.state = 'sent'
 """
 
 
@@ -92,7 +144,11 @@ async def apply_receipts(
     tx: Connection, link: str, pairs: Sequence[tuple[str, str]]
 ) -> None:  # fmt: skip
     """Bring sent messages and receipts together: pairs of (receipt's name, message's name)."""
-    await tx.execute(APPLY_RECEIPTS, link, [p[0] for p in pairs], [p[1] for p in pairs])
+    keys = await tx.fetch(APPLY_RECEIPTS, link, [p[0] for p in pairs], [p[1] for p in pairs])
+    if keys:
+        of_parts = [list(column) for column in zip(*keys, strict=True)]
+        await tx.execute(HOLD, *of_parts)
+        await tx.execute(SETTLE_PARTS, *of_parts)
 
 
 class Orphan(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,3 +209,11 @@ FORGET_RECEIPTS = """
 async def forget_receipts(tx: Connection, *, matched: datetime, orphans: datetime) -> int:
     """Drop receipts from before an instant; another instant holds for orphans."""
     return changed(await tx.execute(FORGET_RECEIPTS, matched, orphans))
+
+
+FORGET_PARTS = "DELETE FROM message_out_part WHERE sent_at < $1"
+
+
+async def forget_parts(tx: Connection, before: datetime) -> int:
+    """Drop what was kept of the parts of messages sent before an instant."""
+    return changed(await tx.execute(FORGET_PARTS, before))

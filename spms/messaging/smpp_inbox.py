@@ -123,7 +123,7 @@ class Inbox:
         msisdn = source and f"86{source[1]}"
         report = receipts.read(message)
         if report is not None:
-            return Status.OK if report.under_way else _row(report, message, msisdn)
+            return Status.OK if report.under_way else _row(report, message, msisdn, pdu)
         called = _CALLED.fullmatch(message.destination.digits)
         if msisdn is None or called is None:
             log.warning("smpp_number", link=self._settings.name, readable=msisdn is not None)
@@ -136,6 +136,7 @@ class Inbox:
             id=new_id(), msisdn=msisdn, called=called[1] if called else "",
             name=f"={named.hex()}" if named else f"{session.id}-{pdu.sequence}",
             raw=raw, data_coding=message.data_coding, readable=readable, header=header,
+            pdu=pdu.octets,
         )  # fmt: skip
 
     # --- committing --------------------------------------------------------------------------
@@ -219,12 +220,14 @@ def _split(message: ShortMessage) -> tuple[Header | None, bytes, bool]:
     return None, content, True
 
 
-def _row(report: ReceiptRead, message: ShortMessage, msisdn: str | None) -> ReceiptRow:
+def _row(
+    report: ReceiptRead, message: ShortMessage, msisdn: str | None, pdu: Pdu
+) -> ReceiptRow:  # fmt: skip
     """Turn a receipt into a row; one that cannot be read is kept under a name of our own."""
     name = report.message_id
     if not report.final or name is None:
         name = "unreadable-" + hashlib.sha256(message.payload).hexdigest()[:24]
     return ReceiptRow(
         link_message_id=name, msisdn=msisdn, delivered=report.delivered, stat=report.stat,
-        done_at=report.done_at,
+        done_at=report.done_at, pdu=pdu.octets,
     )  # fmt: skip

@@ -5,22 +5,24 @@ import contextlib
 import itertools
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import structlog
 
 from spms.core.clock import Clock
 from spms.core.db import Pool
 from spms.core.settings import SmppSettings
-from spms.messaging import receipts, smpp_pdu, texts
+from spms.messaging import receipts, smpp_pdu
 from spms.messaging.links import LinkBusy, LinkDown, LinkRefused, Submitted
 from spms.messaging.model import MessageOut
 from spms.messaging.smpp_inbox import Inbox
-from spms.messaging.smpp_pdu import Address, Command, Pdu, ShortMessage, Status, Tag
+from spms.messaging.smpp_parts import write_parts
+from spms.messaging.smpp_pdu import Command, Pdu, Status
 from spms.messaging.smpp_session import AnswerLost, NotWritten, Session
-from spms.messaging.texts import Alphabet, Chinese, Encoding, Header
+from spms.messaging.texts import Alphabet, Chinese, Encoding
 
 CONNECT_SECONDS: Final = 10.0
 WINDOW_SECONDS: Final = 5.0
@@ -39,7 +41,6 @@ HARD_REFUSALS: Final = frozenset(
     }
 )
 """Refused binds that trying at once would only turn into a locked account."""
-UDHI: Final = 0x40
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 log = structlog.get_logger()
@@ -124,6 +125,14 @@ async def open_session(
     return session
 
 
+class _Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """A part that the SMSC took."""
+
+    name: str | None
+    pdu: bytes
+    """As it was written: its answer has its sequence number."""
+
+
 class SmppLink:
     """A link, bound while `running` lasts."""
 
@@ -202,22 +211,28 @@ class SmppLink:
 
     async def submit(self, message: MessageOut) -> Submitted:
         """Hand over a message; see `spms.messaging.links.Link`."""
-        pdus = list(self._pdus(message))
+        bodies = write_parts(
+            message, self.settings, self._encoding, reference=next(self._references) & 0xFF
+        )  # fmt: skip
         try:
             async with asyncio.timeout(WINDOW_SECONDS):
                 await self._window.acquire()
         except TimeoutError as full:
             raise LinkBusy from full
         try:
-            name = await self._submit_part(pdus[0])
-            for pdu in pdus[1:]:
-                name = await self._submit_rest(pdu)
+            taken = [await self._submit_part(bodies[0])]
+            for body in bodies[1:]:
+                taken.append(await self._submit_rest(body))  # noqa: PERF401 - each may raise
         finally:
             self._window.release()
-        named = receipts.canonical(name) if name else f"unnamed-{message.id}"
-        return Submitted(link_message_id=named)
+        names = [receipts.canonical(each.name) for each in taken if each.name]
+        return Submitted(
+            link_message_id=names[-1] if names else f"unnamed-{message.id}",
+            pdu=b"".join(each.pdu for each in taken),
+            parts=tuple(names) if len(set(names)) == len(taken) > 1 else (),
+        )  # fmt: skip
 
-    async def _submit_rest(self, body: bytes) -> str:
+    async def _submit_rest(self, body: bytes) -> "_Taken":
         """Hand over a further part; the message is out in part, so only its end is certain."""
         while True:
             try:
@@ -227,43 +242,7 @@ class SmppLink:
             except (LinkDown, LinkRefused) as stopped:
                 raise AnswerLost from stopped
 
-    def _pdus(self, message: MessageOut) -> Iterator[bytes]:
-        """Write the submit_sm of each part; the receipt is asked for with the last."""
-        how, encoded = self.settings.long_messages, texts.encode(message.text, self._encoding)
-        parts = texts.parts(encoded)
-        if len(parts) > 1 and how == "payload":
-            parts = [encoded.whole]
-        reference = next(self._references) & 0xFF
-        for number, part in enumerate(parts, 1):
-            content, esm_class, options = part, 0, dict[int, bytes]()
-            if len(parts) > 1 and how == "udh":
-                header = Header(reference=reference, total=len(parts), number=number)
-                content, esm_class = texts.write_header(header) + part, UDHI
-            elif len(parts) > 1:
-                options[Tag.SAR_REFERENCE] = reference.to_bytes(2)
-                options[Tag.SAR_TOTAL] = bytes((len(parts),))
-                options[Tag.SAR_NUMBER] = bytes((number,))
-            elif len(part) > encoded.single:
-                content, options = b"", {Tag.MESSAGE_PAYLOAD: part}
-            try:
-                yield smpp_pdu.write_message(
-                    ShortMessage(
-                        source=Address(
-                            message.sender, self.settings.source_ton, self.settings.source_npi
-                        ),
-                        destination=Address(
-                            message.msisdn, self.settings.destination_ton,
-                            self.settings.destination_npi,
-                        ),
-                        content=content, data_coding=encoded.data_coding, esm_class=esm_class,
-                        registered=int(self.settings.receipts and number == len(parts)),
-                        options=options,
-                    )
-                )  # fmt: skip
-            except ValueError as error:
-                raise LinkRefused("does_not_fit") from error
-
-    async def _submit_part(self, body: bytes) -> str:
+    async def _submit_part(self, body: bytes) -> "_Taken":
         loop = asyncio.get_running_loop()
         session = self._session
         if session is None or not session.bound:
@@ -276,6 +255,9 @@ class SmppLink:
             answer = await session.request(Command.SUBMIT_SM, body)
         except NotWritten as error:
             raise LinkDown from error
+        if answer.status == Status.NOT_BOUND:
+            session.close()  # it has forgotten us: bind anew, and send this again then
+            raise LinkDown
         if answer.status in NOT_NOW:
             self._pause = min(max(self._pause * 2, THROTTLE_SECONDS[0]), THROTTLE_SECONDS[1])
             self._throttled_until = loop.time() + self._pause
@@ -283,7 +265,10 @@ class SmppLink:
         if answer.status != Status.OK or answer.command == Command.GENERIC_NACK:
             raise LinkRefused(f"smpp_0x{answer.status:08x}")
         self._pause = 0.0
-        return smpp_pdu.read_message_id(answer.body) or ""
+        return _Taken(
+            name=smpp_pdu.read_message_id(answer.body),
+            pdu=smpp_pdu.write(Command.SUBMIT_SM, Status.OK, answer.sequence, body),
+        )
 
     async def _take_turn(self, loop: asyncio.AbstractEventLoop) -> None:
         """Wait for the next place in the agreed rate."""

@@ -77,6 +77,11 @@ class Pdu(msgspec.Struct, frozen=True):
     sequence: int
     body: bytes
 
+    @property
+    def octets(self) -> bytes:
+        """All of it, as it stood on the line: a frame is cut by its own length."""
+        return write(self.command, self.status, self.sequence, self.body)
+
 
 class Address(msgspec.Struct, frozen=True):
     """A number with what kind of number it is."""

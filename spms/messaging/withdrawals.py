@@ -1,4 +1,8 @@
-"""Taking back what has not left yet, because what it is about is over, or its reader another."""
+"""Taking back what has not left yet, because what it is about is over, or its reader another.
+
+What waits never leaves. What may have been sent, and would be sent once more, is not. What a courier
+has in its hands at that moment may still go; if the link does not take it, it ends there.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -22,9 +26,8 @@ async def withdraw(
     now: datetime,
 ) -> int:
     """Take back messages that have not left yet, because what they are about is over."""
-    names = [str(about_id) for about_id in about_ids]
-    since = now - WITHDRAWABLE
-    return await out_queries.withdraw(tx, msisdn, about_kind, names, kinds=[*kinds], since=since)
+    over = [(msisdn, about_id) for about_id in about_ids]
+    return await withdraw_many(tx, over, about_kind=about_kind, kinds=kinds, now=now)
 
 
 async def withdraw_many(
@@ -40,7 +43,9 @@ async def withdraw_many(
         return 0
     pairs = [(msisdn, str(about_id)) for msisdn, about_id in over]
     since = now - WITHDRAWABLE
-    return await out_queries.withdraw_many(tx, about_kind, pairs, kinds=[*kinds], since=since)
+    return await out_queries.withdraw(
+        tx, about_kind, pairs, kinds=[*kinds], since=since, now=now
+    )  # fmt: skip
 
 
 async def withdraw_all(
@@ -49,4 +54,4 @@ async def withdraw_all(
     """Take back whatever was queued to a number before an instant: it has another holder now."""
     if not until:
         return 0
-    return await out_queries.withdraw_all(tx, until, since=now - WITHDRAWABLE)
+    return await out_queries.withdraw_all(tx, until, since=now - WITHDRAWABLE, now=now)

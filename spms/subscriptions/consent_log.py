@@ -1,8 +1,8 @@
 """The consent log (同意日志): what happened to a number's relations, in words nobody can change.
 
 Told in the transaction of the facts: who asked and how, the prompt's exact text, when the network
-and the handset had it, the reply with its raw PDU, refusal, silence, ending; with the versions of
-tariff, notice and rulebook. One hash chain per number (`core.chain`).
+and the handset had it, the reply, refusal, silence, ending; with the versions of tariff, notice and
+rulebook, and each message with the PDUs that carried it. One hash chain per number (`core.chain`).
 
 The log is told from the rows, not beside them: `record` tells whatever is not told yet. So no step
 can be told twice, a step that forgot to call it is told by the next one, and a row that was
@@ -20,8 +20,8 @@ from spms.subscriptions import consent_log_queries as queries
 
 CHAIN: Final = "consent"
 FROM_OUTSIDE: Final = ("subject", "source", "about", "kind", "at")
-NOT_FOR_OUTSIDERS: Final = ("actor", "reason", "raw")
-"""Names of people inside the house, what they noted, and raw PDUs, which hold the number."""
+NOT_FOR_OUTSIDERS: Final = ("actor", "reason", "raw", "pdu")
+"""Names of people inside the house, what they noted, and PDUs with their text, which hold the number."""
 
 BATCH: Final = 500
 

@@ -9,7 +9,8 @@ from spms.core.db import Connection
 
 _MESSAGE = """
            m.id AS message_id, m.received_at, m.called, m.text, m.link AS message_link,
-           m.link_message_id AS message_name, encode(m.raw, 'hex') AS raw"""
+           m.link_message_id AS message_name, encode(m.raw, 'hex') AS raw,
+           encode(m.pdu, 'hex') AS pdu"""
 
 # Only what never changes is told, so that telling it again later must give the same words.
 # A message belongs to an event when it is the one that asked or consented, or when the person
@@ -62,15 +63,16 @@ _PROMPTS = """
            NULL AS consent_kind, NULL AS reply_text, NULL::timestamptz AS given_at,
            NULL::bigint AS consent_fen, o.sender, o.queued_at, o.id AS message_id,
            NULL::timestamptz AS received_at, NULL AS called, NULL AS text, o.link AS message_link,
-           o.link_message_id AS message_name, NULL AS raw
+           o.link_message_id AS message_name, NULL AS raw, encode(f.pdu, 'hex') AS pdu
       FROM message_out o
       JOIN subscription s ON s.msisdn = o.msisdn AND s.id::text = o.about_id
       JOIN service v ON v.id = s.service_id
       JOIN sp p ON p.id = s.sp_id
       JOIN tariff t ON t.id = s.tariff_id
       JOIN notice n ON n.id = s.notice_id
-     CROSS JOIN LATERAL (VALUES ('prompt_sent', o.sent_at), ('prompt_delivered', o.delivered_at),
-           ('prompt_undelivered', o.undelivered_at)) AS f (kind, at)"""
+     CROSS JOIN LATERAL (VALUES ('prompt_sent', o.sent_at, o.pdu),
+           ('prompt_delivered', o.delivered_at, o.receipt_pdu),
+           ('prompt_undelivered', o.undelivered_at, o.receipt_pdu)) AS f (kind, at, pdu)"""
 
 _UNTOLD = """
        AND NOT EXISTS (SELECT FROM chain_entry k WHERE k.subject = f.subject

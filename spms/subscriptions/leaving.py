@@ -21,6 +21,7 @@ from spms.subscriptions import (
     move_queries,
     notices,
     queries,
+    reminders,
     talk_queries,
 )
 from spms.subscriptions.model import Action, ConsentRules, EndReason, Status, Subscription
@@ -121,7 +122,9 @@ async def end(
                 tx, "subscription.left", ABOUT, current.id, actor=actor, now=now, reason=reason
             )
     await consent_log.record(tx, sorted({one.msisdn for one in ended}), now=now)
-    await announcing.take_back(tx, [(one.msisdn, one.id) for one in ended], now=now)
+    over = [(one.msisdn, one.id) for one in ended]
+    await announcing.take_back(tx, over, now=now)
+    await reminders.take_back(tx, over, now=now)
     if actor.kind is ActorKind.STAFF:
         await duties.begin(tx, ended, lookup_id=lookup_id, now=now)
     return ended

@@ -1,8 +1,10 @@
 """What renewal reminders read. Writes nothing."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from spms.core.db import Connection, many
@@ -23,6 +25,19 @@ RENEWING = """
 """
 
 
+# Of these numbers' present holders, over ones included.
+REMINDED = """
+    SELECT x.*, n.language
+      FROM subscription_shown x
+      JOIN number n ON n.msisdn = x.msisdn AND n.epoch = x.epoch
+     WHERE x.msisdn = ANY ($1)
+       AND EXISTS (SELECT FROM subscriber_notice g
+                    WHERE g.msisdn = x.msisdn AND g.kind = 'renewal'
+                      AND g.about_id = x.id::text || ':' || $2)
+     ORDER BY x.msisdn, x.id
+"""
+
+
 class Renewing(msgspec.Struct, frozen=True, kw_only=True):
     """A relation that renews itself, and the language of its number."""
 
@@ -34,7 +49,15 @@ async def renewing(
     read: Connection, *, now: datetime, after: tuple[str, UUID], month: str, limit: int
 ) -> list[Renewing]:
     """Load relations that renew into a month (`YYYY-MM`) and were not reminded, by number."""
-    rows = await read.fetch(RENEWING, now, *after, month, limit)
+    return _renewing(await read.fetch(RENEWING, now, *after, month, limit))
+
+
+async def reminded(read: Connection, numbers: Sequence[str], *, month: str) -> list[Renewing]:
+    """Load relations of numbers that were reminded of a month, whatever became of them since."""
+    return _renewing(await read.fetch(REMINDED, numbers, month))
+
+
+def _renewing(rows: Sequence[asyncpg.Record]) -> list[Renewing]:
     return [
         Renewing(relation=relation, language=Language(row["language"]))
         for row, relation in zip(rows, many(Subscription, rows), strict=True)

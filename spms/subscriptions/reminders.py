@@ -4,7 +4,8 @@ A monthly relation renews with the business month. Each relation is reminded of 
 day and more before it begins; several of one number come in one message.
 """
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Annotated, Final
 from uuid import UUID
@@ -16,11 +17,12 @@ from spms.core.clock import business_month, month_range, next_month
 from spms.core.db import Connection
 from spms.core.money import yuan
 from spms.messaging import actions as messaging
-from spms.messaging import giving
+from spms.messaging import giving, withdrawals
 from spms.messaging.giving import NoticeKey, NoticeKind
 from spms.messaging.model import MessageKind, MessagingRules, Outgoing
 from spms.subscribers.model import Language
 from spms.subscriptions import reminder_queries
+from spms.subscriptions.model import Status
 from spms.subscriptions.reminder_queries import Renewing
 
 BATCH: Final = 1000
@@ -56,10 +58,8 @@ async def remind(tx: Connection, *, now: datetime, limit: int = 20_000) -> int:
     Does nothing before its time. One that begins after the reminders went out is reminded late
     rather than never: its welcome said the same a moment ago.
     """
-    rules = await rulebook.section(tx, RenewalRules, at=now)
-    month = next_month(business_month(now))
-    begins = month_range(month)[0]
-    if now < begins - timedelta(hours=max(rules.hours_before, rules.starts_before_hours)):
+    month = await _month(tx, now)
+    if month is None:
         return 0
     operator = (await rulebook.section(tx, MessagingRules, at=now)).operator_number
     name, after, told = f"{month:%Y-%m}", ("", UUID(int=0)), 0
@@ -79,6 +79,38 @@ async def remind(tx: Connection, *, now: datetime, limit: int = 20_000) -> int:
         told += len(due)
         after = (found[-1].relation.msisdn, found[-1].relation.id)
     return told
+
+
+async def take_back(tx: Connection, over: Sequence[tuple[str, UUID]], *, now: datetime) -> None:
+    """Let no reminder leave any more that names relations that are over: pairs of number and id.
+
+    What it named beside them goes on, and is reminded of anew.
+    """
+    month = await _month(tx, now)
+    if month is None or not over:
+        return
+    numbers = sorted({msisdn for msisdn, _ in over})
+    reminded = await reminder_queries.reminded(tx, numbers, month=f"{month:%Y-%m}")
+    ended = set(over)
+    touched = {each.relation.msisdn for each in reminded
+               if (each.relation.msisdn, each.relation.id) in ended}  # fmt: skip
+    named = [each for each in reminded if each.relation.msisdn in touched]
+    taken_back = await withdrawals.withdraw_many(
+        tx, [(each.relation.msisdn, each.relation.id) for each in named],
+        about_kind="subscription", kinds=[MessageKind.REMINDER], now=now,
+    )  # fmt: skip
+    rest = [each for each in named if each.relation.status is Status.ACTIVE]
+    if taken_back and rest:
+        operator = (await rulebook.section(tx, MessagingRules, at=now)).operator_number
+        await messaging.send_many(tx, _messages(rest, f"{month:%Y-%m-%d}", operator), now=now)
+
+
+async def _month(read: Connection, now: datetime) -> date | None:
+    """Return the month that is reminded of now; None while it is too far away."""
+    rules = await rulebook.section(read, RenewalRules, at=now)
+    month = next_month(business_month(now))
+    early = timedelta(hours=max(rules.hours_before, rules.starts_before_hours))
+    return month if now >= month_range(month)[0] - early else None
 
 
 def _messages(due: list[Renewing], day: str, operator: str) -> list[Outgoing]:

@@ -412,7 +412,12 @@ async def test_the_record_names_the_versions_it_rests_on_and_no_number(
 
 async def test_the_application_cannot_rewrite_a_decision(world: World, tx: Connection) -> None:
     await world.decide()
-    for statement in ("UPDATE authorisation SET allowed = false", "DELETE FROM authorisation",
-                      "DELETE FROM order_use"):  # fmt: skip
+    await world.decide(world.question(purpose=Purpose.MESSAGE, price_fen=0))
+    for statement in (
+        "UPDATE authorisation SET allowed = false", "DELETE FROM authorisation",
+        "DELETE FROM order_use", "UPDATE decision_pack SET denied = '{1}'",
+        "DELETE FROM decision_pack", "UPDATE number_standing SET body = '[[],[],[],[]]'",
+        "INSERT INTO number_standing VALUES ('8613800000000', '')", "DELETE FROM number_standing",
+    ):  # fmt: skip
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await tx.execute(statement)

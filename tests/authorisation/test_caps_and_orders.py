@@ -2,6 +2,7 @@
 
 from asyncio import gather
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -148,7 +149,7 @@ async def test_a_consent_counts_from_when_its_message_was_handled(
 ) -> None:
     """The order came in an hour ago and lay there until now; until then nobody saw a consent."""
     late = await make.number(owner, orders.now)
-    question = {"msisdn": late, "price_fen": 800}
+    question: dict[str, Any] = {"msisdn": late, "price_fen": 800}
     assert await orders.ask(at=orders.now - SECOND, **question) == ["no_consent"]
     await make.subscription(
         owner, orders.now - HOUR, late, orders.service_id, prompt_text=None, confirm_by=None

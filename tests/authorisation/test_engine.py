@@ -1,7 +1,7 @@
 """The engine's rounds: shared, bounded, and spoiled for nobody; what is remembered stays true."""
 
 import hashlib
-from asyncio import gather
+from asyncio import ensure_future, gather, sleep
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -81,6 +81,32 @@ async def test_who_comes_when_too_many_wait_is_sent_away(
     assert len(refused) == 4
     assert refused[0].headers == {"Retry-After": "1"}
     assert len([answer for answer in answers if isinstance(answer, Answer)]) == 5
+
+
+async def test_who_asks_a_hundred_times_as_much_waits_longer_and_the_others_do_not(
+    world: World, clock: FixedClock, owner: Connection, rounds: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(engine, "WAITING_EACH_MAX", 1000)
+    other_id = await make.sp(owner, world.now)
+    made = Engine(world.pool, clock)
+    question = world.question(purpose=Purpose.MESSAGE, price_fen=0)
+    loud = Ask(request=question, sp_id=world.sp_id, actor="sp:loud")
+    flood = [ensure_future(made.decide_all([loud] * 100)) for _ in range(10)]
+    single = [ensure_future(made.decide(loud)) for _ in range(3)]
+    await sleep(0)
+    quiet = [
+        ensure_future(made.decide(Ask(request=question, sp_id=other_id, actor="sp:quiet")))
+        for _ in range(5)
+    ]
+    answers = await gather(*quiet)
+    assert [answer.decision.reasons for answer in answers] == [(Reason.SERVICE_NOT_OF_SP,)] * 5
+    assert len(rounds) <= 2
+    assert made.waiting > 0
+    assert sum(map(len, await gather(*flood))) == 1000
+    assert max(rounds[1:]) <= engine.ROUND_MAX
+    refused = await gather(*single, return_exceptions=True)
+    assert [type(one) for one in refused] == [Unavailable] * 3
 
 
 async def test_tokens_are_checked_in_the_deciding_statement(

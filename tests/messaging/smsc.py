@@ -123,9 +123,15 @@ class Line:
         self._cut: tuple[int, int] | None = None
         self.cuts = 0
         self.port = 0
+        self.passed: list[bytes] = []
+        """Every whole PDU that went over it, either way."""
         self.flowing = asyncio.Event()
         """Cleared: the line is there, but nothing comes through (half open)."""
         self.flowing.set()
+
+    def seen(self, command: int) -> list[bytes]:
+        """Return the PDUs of a kind that went over it, in order."""
+        return [pdu for pdu in self.passed if struct.unpack(">I", pdu[4:8])[0] == command]
 
     def cut(self, command: int, octets: int) -> None:
         """Break after so many octets of the next PDU of a kind have passed."""
@@ -164,6 +170,7 @@ class Line:
                     writer.write(pdu[:octets])
                     await writer.drain()
                     return
+                self.passed.append(pdu)
                 writer.write(pdu)
                 await writer.drain()
 

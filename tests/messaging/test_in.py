@@ -6,7 +6,9 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from spms.core import db
+from spms.core import clock as clocks
+from spms.core import database_clock, db
+from spms.core.partitions import make_partitions
 from spms.messaging import actions, in_queries
 from spms.messaging.model import IncomingSms
 
@@ -50,6 +52,38 @@ async def test_other_content_under_a_known_name_is_kept_once_and_noted(tx, now):
     notes = await tx.fetch("SELECT * FROM audit_log WHERE act = 'message.name_reused'")
     assert len(notes) == 3
     assert MSISDN not in str(notes)
+
+
+async def test_what_comes_later_gets_a_later_place_from_a_node_whose_clock_is_behind(tx, now):
+    ms = timedelta(milliseconds=1)
+    first = await actions.receive(tx, sms("1", "Y"), now=now)
+    second = await actions.receive(tx, sms("2", "TD"), now=now - 3 * ms)
+    assert second.received_at == first.received_at + timedelta(microseconds=1)
+    third = await actions.receive(tx, sms("3", "Y"), now=now - 2 * ms)
+    assert third.received_at == second.received_at + timedelta(microseconds=1)
+    taken = await actions.take_pending(tx, limit=9)
+    assert [message.text for message in taken] == ["Y"]
+    assert (await actions.receive(tx, sms("4", "Y", "8613912340001"), now=now)).received_at == now
+    # So far ahead is no difference between two readings: it is not followed.
+    long_ago = now - timedelta(hours=1)
+    assert (await actions.receive(tx, sms("5", "Y"), now=long_ago)).received_at == long_ago
+
+
+async def test_messages_through_nodes_whose_clocks_are_wrong_keep_their_order(pool, monkeypatch):
+    """The yes comes through a machine whose clock is fast, the TD after it through a slow one."""
+    texts = []
+    for n, (wrong, text) in enumerate([(600, "Y"), (-600, "TD"), (600, "Y"), (-1200, "TD")]):
+        right = clocks.machine_now()
+        with monkeypatch.context() as machine:
+            machine.setattr(clocks, "machine_now", lambda at=right, by=wrong: at + by * SECOND)
+            clock = clocks.DatabaseClock()
+        async with db.transaction(pool) as tx:
+            await database_clock.read(tx, clock, first=True)
+            await make_partitions(tx, now=clock.now())
+            await actions.receive(tx, sms(str(n), text), now=clock.now())
+        texts.append(text)
+    rows = await pool.fetch("SELECT text FROM message_in ORDER BY received_at, id")
+    assert [row["text"] for row in rows] == texts
 
 
 async def test_of_twenty_deliveries_at_once_one_is_stored(pool, now):

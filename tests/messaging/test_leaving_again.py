@@ -22,7 +22,7 @@ TEXTS = "SELECT text FROM message_in ORDER BY received_at, id"
 def brought(text, name, header=None):
     return Delivery(
         id=new_id(), msisdn=MSISDN, called="10010", name=name, raw=text.encode(),
-        data_coding=0, header=header,
+        data_coding=0, header=header, pdu=name.encode(),
     )  # fmt: skip
 
 
@@ -62,6 +62,26 @@ async def test_a_part_delivered_again_is_still_a_repetition(tx, now):
     ]  # fmt: skip
     assert [await take(tx, now, *each) for each in parts] == [1, 0]
     assert await texts(tx) == ["TD"]
+
+
+async def test_parts_with_names_that_come_again_in_another_order_are_the_same_message(tx, now):
+    def parts(*numbers):
+        whole = {1: ("4", "n1"), 2: ("821", "n2")}
+        return [brought(*whole[n], Header(reference=7, total=2, number=n)) for n in numbers]
+
+    orders = [(2, 1), (1, 2), (2, 1), (2,)]
+    assert [await take(tx, now, *parts(*each), named=True) for each in orders] == [1, 0, 0, 0]
+    assert await texts(tx) == ["4821"]
+    assert await tx.fetchval("SELECT link_message_id FROM message_in") == "n1"
+    # What came again waits for nothing: under the same reference another message begins.
+    other = brought("Y", "n3", Header(reference=7, total=2, number=1))
+    assert await take(tx, now, other, named=True) == 0
+    rest = brought("es", "n4", Header(reference=7, total=2, number=2))
+    assert await take(tx, now, rest, named=True) == 1
+    assert await texts(tx) == ["4821", "Yes"]
+    # Later than repetitions come, in another order still: the name of its first part tells.
+    assert await take(tx, now + 11 * MINUTE, *parts(1, 2), named=True) == 0
+    assert await texts(tx) == ["4821", "Yes"]
 
 
 async def test_a_used_name_does_not_swallow_a_later_wish_to_leave(tx, now):

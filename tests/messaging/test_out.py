@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 from collections import Counter
 from datetime import timedelta
@@ -8,7 +9,7 @@ import msgspec
 import pytest
 
 from spms.core import db
-from spms.messaging import actions, out_queries
+from spms.messaging import actions, out_queries, withdrawals
 from spms.messaging.courier import pump_out
 from spms.messaging.links import LinkBusy, LinkDown, LinkRefused, Links, Submitted
 from spms.messaging.model import MessageKind, Outgoing
@@ -252,6 +253,78 @@ async def test_many_messages_are_queued_by_one_statement_and_keep_their_order(tx
         assert order == sorted(order)
 
 
+async def taken_back(pool, clock):
+    async with db.transaction(pool) as tx:
+        return await withdrawals.withdraw(
+            tx, MSISDN, about_kind="subscription", about_ids=["1"], kinds=[MessageKind.PROMPT],
+            now=clock.now(),
+        )  # fmt: skip
+
+
+async def test_what_may_have_been_sent_is_not_sent_again_once_it_is_taken_back(tx, pool, clock):
+    await send(tx, clock.now())
+    link = Recorder(ConnectionResetError())
+    await pump(pool, link, clock)
+    assert await states(pool) == ["unknown"]
+    assert await taken_back(pool, clock) == 1
+    assert await taken_back(pool, clock) == 0
+    assert await pump(pool, link, clock, rounds=3) == [0, 0, 0]
+    assert (len(link.handed_over), await states(pool)) == (1, ["failed"])
+    assert await tx.fetchval("SELECT error FROM message_out") == "withdrawn"
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "error"),
+    [
+        (None, "sent", None),
+        (LinkBusy(), "failed", "withdrawn"),
+        (LinkDown(), "failed", "withdrawn"),
+        (LinkRefused("smpp_0x0000000b"), "failed", "smpp_0x0000000b"),
+        (ConnectionResetError(), "failed", "withdrawn"),
+        (asyncio.CancelledError(), "failed", "withdrawn"),
+    ],
+)
+async def test_what_is_taken_back_from_a_couriers_hand_goes_once_or_not_at_all(
+    tx, pool, clock, answer, state, error
+):
+    await send(tx, clock.now())
+    link = Recorder(answer)
+    hand_over = link.submit
+
+    async def submit(message):
+        if not link.handed_over:
+            await taken_back(pool, clock)
+        return await hand_over(message)
+
+    link.submit = submit
+    with contextlib.suppress(asyncio.CancelledError):
+        await pump_out(pool, Links(link), clock)
+        assert await states(pool) == [state], "known at once, unless the courier died"
+    for _ in range(3):
+        clock.move(MINUTE)
+        await pump_out(pool, Links(link), clock)
+    assert len(link.handed_over) <= 1
+    row = await tx.fetchrow("SELECT state, error FROM message_out")
+    assert (row["state"], row["error"]) == (state, error)
+
+
+async def test_what_waits_long_for_its_turn_is_looked_at_again(tx, pool, clock, monkeypatch):
+    monkeypatch.setattr("spms.messaging.courier.RECHECK_SECONDS", 0)
+    for text in ("first", "second"):
+        await send(tx, clock.now(), text=text)
+    link = Recorder()
+    hand_over = link.submit
+
+    async def submit(message):
+        await taken_back(pool, clock)
+        return await hand_over(message)
+
+    link.submit = submit
+    assert await pump_out(pool, Links(link), clock) == 2
+    assert [message.text for message in link.handed_over] == ["first"]
+    assert await states(pool) == ["sent", "failed"]
+
+
 async def test_an_empty_or_endless_text_is_our_own_mistake(tx, clock):
     for text in ("", "长" * 1001):
         with pytest.raises(ValueError, match="characters"):
@@ -289,8 +362,8 @@ async def test_taking_messages_back_reads_no_table_from_end_to_end(owner, now, m
     await owner.execute("ANALYZE message_out")
     numbers, since = [f"861391234{n:04}" for n in range(many)], now - 4320 * MINUTE
     for statement, values in (
-        (out_queries.WITHDRAW_MANY, ("x", numbers, ["1"] * many, ["info"], since)),
-        (out_queries.WITHDRAW_ALL, (numbers, [now + MINUTE] * many, since)),
+        (out_queries.WITHDRAW, (now, "x", numbers, ["1"] * many, ["info"], since)),
+        (out_queries.WITHDRAW_ALL, (now, numbers, [now + MINUTE] * many, since)),
     ):
         plan = await owner.fetchval("EXPLAIN (FORMAT JSON) " + statement, *values)
         nodes = list(walk(json.loads(plan)[0]["Plan"]))

@@ -63,10 +63,21 @@ async def permitted(tx, at, world, msisdn):
     )  # fmt: skip
 
 
+async def permitted_in_a_pack(tx, at, world, allowed, denied):
+    numbers = [await make.number(tx, JANUARY) for _ in range(allowed + denied)]
+    await make._insert(
+        tx, "decision_pack",
+        {"sp_id": world.sp_id, "id": uuid4(), "decided_at": at, "decisions": len(numbers),
+         "numbers": ",".join(numbers), "denied": list(range(1, denied + 1)), "body": b"",
+         "requested_by": "x"},
+    )  # fmt: skip
+
+
 async def test_unbalanced_messages_are_those_permitted_less_those_that_came(world, tx):
     await world.charges(5)
     access = await tx.fetchval("SELECT number FROM access_number WHERE sp_id = $1", world.sp_id)
-    for n in range(5):
+    await permitted_in_a_pack(tx, JANUARY + DAY, world, allowed=3, denied=2)
+    for n in range(2):
         await permitted(tx, JANUARY + n * DAY, world, await make.number(tx, JANUARY))
     await message(tx, JANUARY + DAY, world.msisdn, access)
     await message(tx, JANUARY + DAY, world.msisdn, "10010")

@@ -117,6 +117,8 @@ EVIDENCE = (
     "DELETE FROM consent WHERE reply_text = 'Y'",
     "UPDATE message_in SET raw = 'Y'",
     "UPDATE message_in SET link_message_id = 'other'",
+    "UPDATE message_in SET pdu = 'Y'",
+    "UPDATE message_out_part SET link_message_id = 'other'",
     "UPDATE message_out SET text = 'free of charge'",
     "UPDATE message_out SET queued_at = '-infinity'",
     "DELETE FROM message_out",

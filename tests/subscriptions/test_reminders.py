@@ -60,3 +60,36 @@ async def test_what_begins_in_the_last_hours_is_announced_late_rather_than_never
     msisdn = await world.number()
     await world.running(msisdn, await world.sold())
     assert await remind(world) == 1
+
+
+async def test_a_reminder_that_has_not_left_is_taken_back_and_the_rest_reminded_of_anew(
+    world: World,
+) -> None:
+    first, second, third = [await world.sold() for _ in range(3)]
+    msisdn, other = await world.number(), await world.number()
+    relations = [await world.running(msisdn, sold) for sold in (first, second, third)]
+    await world.running(other, first)
+    world.clock.at = APRIL - 36 * HOUR
+    assert await remind(world) == 4
+    going_on = sorted(relations)[1:]
+    code = {
+        relation: sold.code
+        for relation, sold in zip(relations, (first, second, third), strict=True)
+    }
+    assert await world.say(msisdn, f"TD {code[min(relations)]}") == "left"
+
+    async def waits(whose: str) -> list[str]:
+        rows = await world.pool.fetch(
+            "SELECT text FROM message_out WHERE msisdn = $1 AND state = 'queued'"
+            " AND kind = 'reminder'",
+            whose,
+        )
+        return [row["text"] for row in rows]
+
+    (text,) = await waits(msisdn)
+    assert code[min(relations)] not in text
+    assert all(code[relation] in text for relation in going_on)
+    assert len(await waits(other)) == 1
+    assert await world.say(msisdn, "00000") == "left"
+    assert await waits(msisdn) == []
+    assert await remind(world) == 0
