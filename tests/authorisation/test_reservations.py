@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobs import expire_reservations
-from spms.authorisation import actions, reservation_queries, reservations
+from spms.authorisation import actions, deciding, reservations
 from spms.authorisation.deciding import ReferenceReused
 from spms.authorisation.model import Reason
 from spms.authorisation.reservation_model import Answer, Ask, Reservation, ReservationState
@@ -224,24 +224,25 @@ async def test_a_numbers_next_holder_begins_her_month_with_nothing(
             assert told.replay.facts == told.facts
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
 async def test_a_reference_that_is_being_held_elsewhere_gets_the_first_answer_in_the_end(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     """A gateway asks again on its next stream while its first question is still under way.
 
-    Between the two looks of the second, at names and at facts, the first is committed.
+    The first is committed just before, or just after, the second reads what it rests on.
     """
     first: list[Answer] = []
-    kept = reservation_queries.kept
+    gather_facts = deciding._gather
 
     async def meanwhile(*asked: Any) -> Any:
-        found = await kept(*asked)
+        found = await gather_facts(*asked) if when == "after" else None
         if not first:
             monkeypatch.undo()
             first.append(await reserve(world, "order-1"))
-        return found
+        return found or await gather_facts(*asked)
 
-    monkeypatch.setattr(reservation_queries, "kept", meanwhile)
+    monkeypatch.setattr(deciding, "_gather", meanwhile)
     second = await reserve(world, "order-1")
     assert second.decision.allowed
     assert second == first[0]
