@@ -13,7 +13,7 @@ from spms.compensation.verification_queries import disputed_fees
 from spms.core import db, invariants
 from tests import make
 from tests.compensation.conftest import PRICE
-from tests.compensation.test_payout import LossyGateway
+from tests.compensation.test_payout import LossyGateway, RefusingGateway
 
 
 @pytest.fixture
@@ -125,6 +125,25 @@ async def test_billing_is_told_to_take_it_off_once_and_the_person_learns_of_it(
             " charged_at, sp_id, amount_fen, 'queued', due_at, queued_at, takes_back FROM payout"
             " WHERE takes_back IS NOT NULL"
         )
+
+
+async def test_a_debit_that_billing_refuses_is_booked_by_two_people_once_it_was_done_by_hand(
+    fraud, call, http, signed, tx, pool, clock
+):
+    made = await call(make.OFFICER, "/clawbacks", fraud, 201)
+    await call(make.OFFICER_2, f"/clawbacks/{made['id']}/decision", YES, 200)
+    await payout.pump(pool, RefusingGateway(), clock)
+    page = (await http.get("/refused-payouts", headers=await signed(make.OFFICER))).json()
+    (refused,) = page["items"]
+    credit = await tx.fetchval("SELECT id FROM payout WHERE takes_back IS NULL")
+    assert refused["takes_back"] == str(credit)
+    by_hand = {"outcome": "paid_by_hand", "reason": "billing took it off"}
+    path = f"/refused-payouts/{refused['id']}/resolutions"
+    proposed = await call(make.OFFICER, path, by_hand, 201)
+    await call(make.OFFICER_2, f"/payout-resolutions/{proposed['id']}/decision", YES, 200)
+    (entry,) = await tx.fetch("SELECT * FROM journal_entry WHERE reverses = $1", credit)
+    assert entry["amount_fen"] == 2 * PRICE
+    assert await failing(tx) == []
 
 
 async def test_who_has_the_number_now_is_not_told_of_another_ones_fraud(

@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from spms.compensation import actions, journal
+from spms.compensation import actions, journal, journal_queries
 from spms.compensation.journal import AlreadyReversed
 from spms.core import db
 from tests import make
@@ -231,3 +231,17 @@ async def test_a_caller_that_rolls_back_takes_the_refund_with_it(pool, tx, now, 
         assert await actions.refund_findings(connection, now=now, limit=10) == 1
         await outer.rollback()
     assert await _rows(tx) == [[], [], [], []]
+
+
+async def test_a_stretch_of_the_book_is_verified_without_reading_the_rest(pool):
+    """Every table within the stretch's bounds: else a book twice as long takes four times as long."""
+    async with pool.acquire() as read, read.transaction():
+        await read.execute(
+            "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; "
+            "SET LOCAL enable_nestloop = off"
+        )
+        rows = await read.fetch(f"EXPLAIN {journal_queries.VERIFY}", "8613", "8614")
+    plan = [row[0].strip() for row in rows]
+    scans = [line for line in plan if " Scan using " in line or "Seq Scan" in line]
+    bounded = [line for line in plan if line.startswith("Index Cond: ((msisdn > ")]
+    assert (len(scans), len(bounded)) == (6, 6), plan

@@ -298,3 +298,29 @@ async def test_lanes_side_by_side_refund_each_charge_once_and_tell_each_person_o
     assert used == 4
     assert (await journal.verify(pool))[1] == []
     assert [one for one in await invariants.check(tx, INVARIANTS) if not one.holds] == []
+
+
+async def test_two_corrections_of_the_same_charges_pay_together_what_the_lower_price_leaves(
+    tx, pool, clock, world, fill, chunk, monkeypatch
+):
+    """Side by side: whoever comes second waits for the chain and pays only what is missing."""
+    monkeypatch.setattr(mass_correction, "LANES", 2)
+    await fill(20, 3)
+    for due_fen in (800, 500):
+        row = await mass_correction.propose(
+            tx, wanted(world, due_fen=due_fen), actor=make.OFFICER, now=clock.now()
+        )
+        await mass_correction.decide(
+            tx, row.id, accept=True, reason="seen", actor=make.OFFICER_2, now=clock.now()
+        )
+
+    async def work():
+        while await chunk(9):
+            pass
+
+    while await tx.fetchval("SELECT count(*) FROM mass_correction WHERE state <> 'done'"):
+        await asyncio.gather(*[work() for _ in range(4)])
+    assert tuple(await tx.fetchrow(TOTALS)) == (60, 60 * 2 * 400)
+    assert await tx.fetchval("SELECT count(*) FROM mass_correction_charge") == 0
+    assert (await journal.verify(pool))[1] == []
+    assert [one for one in await invariants.check(tx, INVARIANTS) if not one.holds] == []
