@@ -12,7 +12,17 @@ from rich.table import Table
 from spms.cli.process import StartError
 
 console = Console()
-COLUMNS = ("", "figure", "ratio (least to most)", "pairs", "must", "aim", "reached", "ours", "beside")
+COLUMNS = (
+    "",
+    "figure",
+    "ratio (least to most)",
+    "pairs",
+    "must",
+    "aim",
+    "reached",
+    "ours",
+    "beside",
+)
 
 
 def bench(

@@ -107,7 +107,7 @@ async def test_a_csv_has_all_its_own_lines_in_pieces_and_no_number(
     answer = await exported(http, sp, "csv", lang="en")
     rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
     secret = await tx.fetchval("SELECT secret FROM instance")
-    assert {row[2] for row in rows[1:-3]} == {pseudonym(secret, world.sp_id, world.msisdn)}
+    assert {row[2] for row in rows[1:-3]} == {pseudonym(secret, world.sp_id, world.msisdn, 1)}
     records = await tx.fetch("SELECT record_id FROM charge_record WHERE sp_id = $1", world.sp_id)
     own = [row[12] for row in rows[1:-3] if row[0] == "代收费"]
     assert sorted(own) == sorted(row["record_id"] for row in records)
