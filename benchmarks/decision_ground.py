@@ -106,6 +106,7 @@ async def charge_again(url: str) -> None:
     owner = await db.connect(url)
     await owner.execute("SET statement_timeout = 0")
     await owner.execute(AGAIN, timeout=600)
+    await owner.execute("VACUUM month_spend", timeout=600)
     await owner.close()
 
 
@@ -259,8 +260,13 @@ async def _ask(made: engine.Engine, owner: Any, where: str, *values: object) -> 
         assert all(not isinstance(one, Exception) and one.decision.allowed for one in told)
 
 
-def _held() -> int:
-    """Return the bytes that were taken since tracing began and not given back."""
+LOOKS = 3
+FRESH = "WHERE s.msisdn > $1"
+
+
+async def _held_after(made: engine.Engine, owner: Any, where: str, *values: object) -> int:
+    """Ask, and return the bytes that were taken since tracing began and not given back."""
+    await _ask(made, owner, where, *values)
     gc.collect()
     return tracemalloc.get_traced_memory()[0]
 
@@ -277,12 +283,12 @@ async def memory(url: str, numbers: int) -> tuple[float, float]:
     model = await owner.fetchval("SELECT min(msisdn) FROM subscription")
     last = await owner.fetchval("SELECT max(msisdn) FROM subscription")
     tracemalloc.start()
-    for _ in range(2):  # what comes with the first questions, whoever they are about, comes once
-        await _ask(made, owner, "LIMIT $1", numbers)
-        before = _held()
+    await _ask(made, owner, "LIMIT $1", numbers)
+    # What comes with the first questions, whoever they are about, has come. Buffers come and go, so
+    # the least of several looks is what is held on to.
+    before = min([await _held_after(made, owner, "LIMIT $1", numbers) for _ in range(LOOKS)])
     await clone(owner, model, numbers, after=int(last[5:]))
-    await _ask(made, owner, "WHERE s.msisdn > $1", last)
-    after = _held()
+    after = min([await _held_after(made, owner, FRESH, last) for _ in range(LOOKS)])
     tracemalloc.stop()
     await owner.close()
     await pool.close()
