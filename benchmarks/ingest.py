@@ -184,7 +184,7 @@ async def copied(owner: Any, rows: list[Any]) -> float:
 def mixed_csv(
     path: Path, pairs: list[tuple[str, str]], lines: int, now: datetime
 ) -> dict[str, int]:
-    """Write a file of which half has come before, a tenth is spoiled and the rest is new.
+    """Write a file: a tenth is spoiled, one charge for each pair, the rest is the first again.
 
     Return what is to become of its lines.
     """
@@ -193,11 +193,11 @@ def mixed_csv(
     with path.open("w") as file:
         file.write(",".join(COLUMNS) + "\n")
         for n in range(lines):
-            msisdn, code = pairs[n // 2]
+            msisdn, code = pairs[n // 2 % len(pairs)]
             if n % 10 == 4:  # noqa: PLR2004 -- every tenth
                 file.write(f"bad-{n},{code},{msisdn},{at},8.00,none\n")
                 expected["quarantined"] += 1
-            elif n % 2:
+            elif n % 2 or n // 2 >= len(pairs):
                 file.write(f"r-0,{pairs[0][1]},{pairs[0][0]},{at},800,none\n")
                 expected["duplicates"] += 1
             else:
@@ -225,7 +225,7 @@ async def received(
 async def _memory(ground: Ground, lines: int) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     async with ground.database() as url:
-        sp_id, pairs = await arrange(url, lines // 2, now)
+        sp_id, pairs = await arrange(url, lines // 5, now)
         path = ground.directory / "million.csv"
         expected = mixed_csv(path, pairs, lines, now)
         told = await received(url, path, ground.directory, sp_id, now)
