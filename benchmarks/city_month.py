@@ -38,7 +38,8 @@ FIGURES = (
     Figure(id="S1f", title="of the planted errors, found", ours="share", must=1.0, aim=1.0),
     Figure(id="S1a", title="false alarms", ours="findings", must=0, aim=0, at_most=True),
 )  # fmt: skip
-FULL, SHORT = 1_000_000, 10_000
+FULL, SHORT, ALONE = 1_000_000, 2_000, 10_000
+"""Numbers; `ALONE` when nothing else is measured."""
 EACH = 25
 """Charges of a number in the month."""
 START = datetime(2026, 2, 28, 16, tzinfo=UTC)  # March in Shanghai
@@ -514,7 +515,7 @@ async def _measure(ground: Ground, numbers: int) -> None:
 def main() -> None:
     """Play a month of any size and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--numbers", type=int, default=SHORT)
+    parser.add_argument("--numbers", type=int, default=ALONE)
     numbers = parser.parse_args().numbers
     asyncio.run(run.on_server(lambda ground: _measure(ground, numbers), say=print))
 
