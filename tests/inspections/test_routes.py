@@ -179,10 +179,10 @@ async def test_a_commitment_is_public_at_once_and_the_plan_only_when_it_is_finis
     assert faults_of(text.replace("candidates", "candidatez"), bound["plan_sha256"]) != []
 
 
-async def test_an_sp_objects_once_and_another_officer_decides(http, sign_in, tx, now):
+async def test_an_sp_objects_once_and_another_officer_decides(http, sign_in, tx, owner, now):
     mine, other = await make.sp(tx, now), await make.sp(tx, now)
     ids = await make.hotline_finding(tx, now, mine, "4008123456")
-    await tx.execute("UPDATE hotline_finding SET closed_at = NULL, closed_because = NULL")
+    await owner.execute("UPDATE hotline_finding SET closed_at = NULL, closed_because = NULL")
     sp, stranger = await sign_in(make.sp_actor(mine)), await sign_in(make.sp_actor(other))
     path = f"/inspection-items/{ids['item_id']}/objection"
     order = {"name": "工单.pdf", "sha256": "ab" * 32}
@@ -224,10 +224,10 @@ async def test_who_drew_the_plan_does_not_decide_on_it(http, sign_in, tx, now):
     assert (refused.status_code, refused.json()["code"]) == (409, "same_person")
 
 
-async def test_a_good_verdict_is_nothing_to_object_to(http, sign_in, tx, now):
+async def test_a_good_verdict_is_nothing_to_object_to(http, sign_in, tx, owner, now):
     mine = await make.sp(tx, now)
     ids = await make.hotline_finding(tx, now, mine, "4008123456")
-    await tx.execute("UPDATE inspection_item SET verdict = 'reachable', reason = 'answered'")
+    await owner.execute("UPDATE inspection_item SET verdict = 'reachable', reason = 'answered'")
     headers = await sign_in(make.sp_actor(mine))
     path = f"/inspection-items/{ids['item_id']}/objection"
     refused = await http.post(path, json={"statement": "x"}, headers=headers)

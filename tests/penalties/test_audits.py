@@ -45,10 +45,12 @@ async def wrong(case, tx, owner, error, *, price_fen=800, refunded=True, at=None
     if refunded:
         await owner.execute(
             """INSERT INTO claim (msisdn, id, charge_id, charged_at, sp_id, source, reason, state,
-                                  charged_fen, due_fen, opened_at, opened_by, round)
-               VALUES ($1, gen_random_uuid(), $2, $3, $4, 'audit', 'x', 'refunded', 800, 0,
-                       $3, 'test', 1)""",
-            msisdn, charge_id, at or case.now, case.sp_id,
+                                  charged_fen, due_fen, opened_at, opened_by, round, bearer,
+                                  principal_fen, compensation_fen, principal_so_far_fen,
+                                  compensation_so_far_fen, honoured_due_fen)
+               VALUES ($1, gen_random_uuid(), $2, $3, $4, 'audit', 'x', 'refunded', $5, 0,
+                       $3, 'test', 1, 'sp', $5, $5, $5, $5, 0)""",
+            msisdn, charge_id, at or case.now, case.sp_id, price_fen,
         )  # fmt: skip
 
 
