@@ -283,7 +283,9 @@ async def memory(url: str, numbers: int) -> tuple[float, float]:
     model = await owner.fetchval("SELECT min(msisdn) FROM subscription")
     last = await owner.fetchval("SELECT max(msisdn) FROM subscription")
     tracemalloc.start()
-    await _ask(made, owner, "LIMIT $1", numbers)
+    await clone(owner, model, 100, after=int(last[5:]))
+    await _ask(made, owner, FRESH, last)
+    last = await owner.fetchval("SELECT max(msisdn) FROM subscription")
     # What comes with the first questions, whoever they are about, has come. Buffers come and go, so
     # the least of several looks is what is held on to.
     before = min([await _held_after(made, owner, "LIMIT $1", numbers) for _ in range(LOOKS)])
