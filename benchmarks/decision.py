@@ -108,7 +108,7 @@ class Work:
 
     def __init__(self, ground: Ground, tokens: dict[str, str], asked: list[Row]) -> None:
         self.ground, self.tokens = ground, tokens
-        self.seconds = 2.0 if ground.short else 4.0
+        self.seconds = ground.sample_seconds
         random.shuffle(asked)
         self.single = [
             request("/authorisations", tokens[row[2]], question(row)) for row in asked[:20_000]

@@ -1,12 +1,18 @@
 """B1: a charge file taken, audited, deduplicated and landed, beside a raw COPY of its rows.
 
 The COPY takes the very rows that landed, in the same order and the same portions, into a table of
-the same form with the same indexes. One connection each.
+the same form with the same rows before and the same indexes, but without foreign keys and on one
+connection. The ingest is the whole of it: to disk, looked over, landed on as many connections as it
+takes. `B1m` is the same with a month that is full already: rows that every look at a number meets.
 """
 
+import asyncio
+import json
 import random
+import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +26,7 @@ from spms.charging.model import COLUMNS
 from spms.charging.queries import _CHARGE_COLUMNS
 from spms.charging.spooling import CHUNK_LINES, Manifest
 from spms.core import db, migrate, roles
-from spms.core.clock import FixedClock
+from spms.core.clock import FixedClock, business_month, month_range
 from spms.core.settings import Settings
 from tests import make
 
@@ -33,7 +39,26 @@ FIGURES = (
         must=0.25,
         aim=0.40,
     ),
+    Figure(
+        id="B1m",
+        title="the same, into a month that is full already",
+        ours="charges/s",
+        beside="rows/s by COPY",
+        must=0.25,
+        aim=0.40,
+    ),
+    Figure(
+        id="B1r",
+        title="peak memory of the process while a file of a million lines lands",
+        ours="MB",
+        must=300,
+        aim=200,
+        at_most=True,
+    ),
 )
+MILLION, MILLION_SHORT = 1_000_000, 100_000
+STORED_EACH, STORED_EACH_SHORT = 25, 8
+"""Charges that each number already has in the full month."""
 ROWS, ROWS_SHORT = 100_000, 10_000
 SERVICES = 20
 WRONG_SHARE = 0.02
@@ -41,10 +66,54 @@ ASKABLE = """
     SELECT s.msisdn, v.code FROM subscription s JOIN service v ON v.id = s.service_id
      WHERE s.sp_id = $1
 """
+HELD = "SELECT count(*) FROM raw_copy"
 LANDED = f"""
     SELECT {", ".join(_CHARGE_COLUMNS)} FROM charge_record
      WHERE file_id = (SELECT id FROM charge_file ORDER BY id DESC LIMIT 1) ORDER BY ctid
 """  # noqa: S608
+
+
+# In the order in which they came: by time, not by number.
+FILL = """
+    INSERT INTO charge_record
+        (msisdn, charged_at, id, sp_id, service_id, record_id, kind, price_fen, delivery,
+         received_at, consent_id, tariff_id, findings, due_fen, rulebook_version)
+    SELECT s.msisdn, $1::timestamptz + interval '1 minute' * (n - 1)
+                     + interval '1 millisecond' * (abs(hashtext(s.msisdn)) % 30000),
+           gen_random_uuid(), s.sp_id, s.service_id, 'old-' || n || '-' || s.msisdn, 'on_demand', 1,
+           'none', $1, s.id, s.tariff_id, '{}', 1, 1
+      FROM generate_series(1, $2::int) n, subscription s
+     ORDER BY n, hashtext(s.msisdn)
+"""
+KEYS = """
+    SELECT conrelid::regclass::text AS of_table, conname AS name,
+           pg_get_constraintdef(oid) AS definition
+      FROM pg_constraint
+     WHERE conrelid::regclass::text = ANY($1::text[]) AND contype = 'f' AND conparentid = 0
+"""
+
+
+@asynccontextmanager
+async def keys_aside(owner: Any, *tables: str) -> AsyncIterator[None]:
+    """Take the foreign keys of tables away while much is written, and check them once, after it."""
+    keys = await owner.fetch(KEYS, list(tables))
+    for key in keys:
+        await owner.execute(f"ALTER TABLE {key['of_table']} DROP CONSTRAINT {key['name']}")
+    yield
+    for key in keys:
+        await owner.execute(
+            f"ALTER TABLE {key['of_table']} ADD CONSTRAINT {key['name']} {key['definition']}",
+            timeout=7200,
+        )
+
+
+async def fill(owner: Any, now: datetime, each: int) -> None:
+    """Give every number charges in the month; the foreign keys are checked once, at the end."""
+    month = business_month(now - timedelta(hours=40))
+    async with keys_aside(owner, "charge_record"):
+        await owner.execute(FILL, month_range(month)[0], each, timeout=7200)
+    await owner.execute("INSERT INTO raw_copy SELECT * FROM charge_record", timeout=7200)
+    await owner.execute("VACUUM ANALYZE", timeout=7200)
 
 
 async def arrange(url: str, numbers: int, now: datetime) -> tuple[UUID, list[tuple[str, str]]]:
@@ -112,16 +181,76 @@ async def copied(owner: Any, rows: list[Any]) -> float:
     return time.perf_counter() - begun
 
 
+def mixed_csv(
+    path: Path, pairs: list[tuple[str, str]], lines: int, now: datetime
+) -> dict[str, int]:
+    """Write a file of which half has come before, a tenth is spoiled and the rest is new.
+
+    Return what is to become of its lines.
+    """
+    expected = {"lines": lines, "landed": 0, "quarantined": 0, "duplicates": 0}
+    at = f"{now - timedelta(hours=1):%FT%TZ}"
+    with path.open("w") as file:
+        file.write(",".join(COLUMNS) + "\n")
+        for n in range(lines):
+            msisdn, code = pairs[n // 2]
+            if n % 10 == 4:  # noqa: PLR2004 -- every tenth
+                file.write(f"bad-{n},{code},{msisdn},{at},8.00,none\n")
+                expected["quarantined"] += 1
+            elif n % 2:
+                file.write(f"r-0,{pairs[0][1]},{pairs[0][0]},{at},800,none\n")
+                expected["duplicates"] += 1
+            else:
+                file.write(f"r-{n},{code},{msisdn},{at},800,none\n")
+                expected["landed"] += 1
+    return expected
+
+
+async def received(
+    url: str, path: Path, directory: Path, sp_id: UUID, now: datetime
+) -> dict[str, Any]:
+    """Land a file in a process of its own; return what it says of itself."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.receive", roles.app_url(url), str(path), "csv",
+        str(directory), str(sp_id), now.isoformat(), stdout=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    if process.returncode:
+        raise SystemExit("the file did not land")
+    told: dict[str, Any] = json.loads(out)
+    return told
+
+
+async def _memory(ground: Ground, lines: int) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    async with ground.database() as url:
+        sp_id, pairs = await arrange(url, lines // 2, now)
+        path = ground.directory / "million.csv"
+        expected = mixed_csv(path, pairs, lines, now)
+        told = await received(url, path, ground.directory, sp_id, now)
+    if any(told[name] != count for name, count in expected.items()):
+        raise SystemExit(f"{told} is not {expected}")
+    ground.say(
+        f"B1r: {lines:,} lines in {told['seconds']:.1f} s; {told['before_mb']:.0f} MB before"
+    )
+    ground.note("B1r", told["peak_mb"])
+
+
 async def measure(ground: Ground, wanted: frozenset[str]) -> None:
     """Alternate both sides on one database; hand each pair to the frame."""
-    if "B1" not in wanted:
-        return
     rows = ROWS_SHORT if ground.short else ROWS
-    async with ground.database() as url:
-        await _measure(ground, url, rows)
+    for figure_id, each in (("B1", 0), ("B1m", STORED_EACH_SHORT if ground.short else STORED_EACH)):
+        if figure_id in wanted:
+            async with ground.database() as url:
+                await _measure(ground, url, figure_id, rows, each)
+    if "B1r" in wanted:
+        await _memory(ground, MILLION_SHORT if ground.short else MILLION)
 
 
-async def _measure(ground: Ground, url: str, rows_each: int) -> None:
+async def _measure(
+    ground: Ground, url: str, figure_id: str, rows_each: int, stored_each: int
+) -> None:
     now, dice = datetime.now(UTC).replace(microsecond=0), random.Random(1)  # noqa: S311
     sp_id, relations = await arrange(url, ground.pairs * rows_each, now)
     settings = Settings(data_dir=str(ground.directory))
@@ -129,12 +258,15 @@ async def _measure(ground: Ground, url: str, rows_each: int) -> None:
     owner = await db.connect(url)
     await owner.execute("SET statement_timeout = 0")
     dice.shuffle(relations)
+    if stored_each:
+        await fill(owner, now, stored_each)
+        ground.say(f"{figure_id}: {await owner.fetchval(HELD):,} rows before")
     try:
         for n in range(ground.pairs):
             content = csv_of(relations[n * rows_each : (n + 1) * rows_each], now, dice)
             seconds = await ingest(pool, sp_id, content, now, ground.directory)
             rows = [tuple(row) for row in await owner.fetch(LANDED)]
-            ground.note("B1", rows_each / seconds, rows_each / await copied(owner, rows))
+            ground.note(figure_id, rows_each / seconds, rows_each / await copied(owner, rows))
     finally:
         await pool.close()
         await owner.close()

@@ -1,10 +1,10 @@
-"""How fast hotlines are planned and called: beside `sipp` alone on the same machine.
+"""H1: how fast hotlines are planned, called and judged, beside `sipp` alone on the same machine.
 
-Example: SPMS_DATABASE_URL=postgresql://owner:secret@127.0.0.1/scratch \
-    python benchmarks/inspections.py --items 10000 --simultaneous 200 --json result.json
+Lines are played by one `sipp`; another `sipp` calls them as fast as the same limits allow. By hand,
+on an empty database that may be thrown away afterwards:
 
-The database must be an empty one that may be thrown away afterwards. Lines are played by one
-`sipp`; then another `sipp` calls them as fast as the same limits allow.
+SPMS_DATABASE_URL=postgresql://owner:secret@127.0.0.1/scratch \
+    python -m benchmarks.inspections --items 10000 --simultaneous 200 --json result.json
 """
 
 import argparse
@@ -23,6 +23,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
+import msgspec
+
+from benchmarks.figures import Figure, Ground
 from spms.cli.process import base, settings_from_environment
 from spms.core import db
 from spms.core.access import job_actor
@@ -33,7 +36,16 @@ from spms.inspections.calling import pump_calls
 from spms.inspections.model import Start
 from spms.inspections.prober import HOLD_SECONDS, LINGER_SECONDS, SipProber
 
-SCENARIOS = Path(__file__).parent.parent / "tests" / "inspections" / "sipp"
+FIGURES = (
+    Figure(
+        id="H1",
+        title="hotline calls placed, recorded and judged beside sipp alone, under the same limits",
+        ours="calls/s",
+        beside="calls/s by sipp",
+        must=0.7,
+        aim=0.9,
+    ),
+)
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 ADD_SP = """
@@ -116,45 +128,83 @@ async def planned(pool: db.Pool, items: int) -> float:
     return time.perf_counter() - began
 
 
-async def measure(items: int, calls: int, simultaneous: int, hold: float) -> dict[str, Any]:
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """What both sides have to do."""
+
+    items: int
+    calls: int
+    simultaneous: int
+    hold: float
+    """Seconds for which each call is kept."""
+
+
+FULL = Load(items=10_000, calls=2_000, simultaneous=200, hold=HOLD_SECONDS)
+SHORT = Load(items=1_000, calls=50, simultaneous=25, hold=0.0)
+PAIRS_SHORT = 3
+
+
+async def measure(ground: Ground, wanted: frozenset[str]) -> None:
+    """Hand pairs to the frame, each on a database of its own; in short mode three at most."""
+    if "H1" not in wanted:
+        return
+    load = SHORT if ground.short else FULL
+    for _ in range(min(ground.pairs, PAIRS_SHORT) if ground.short else ground.pairs):
+        async with ground.database() as url:
+            found = await compared(load, Settings(database_url=url))
+        ground.note("H1", found["calls_per_second"], found["sipp_calls_per_second"])
+
+
+async def compared(load: Load, settings: Settings) -> dict[str, Any]:
     """Plan, call, and let `sipp` do the same."""
-    async with base(settings_from_environment()) as ground:
-        plan_seconds = await planned(ground.pool, items)
+    async with base(settings) as ground:
+        plan_seconds = await planned(ground.pool, load.items)
         async with db.transaction(ground.pool) as tx:  # only so many are called now
             await tx.execute(
                 "UPDATE hotline_call SET due_at = due_at + interval '1 day' WHERE (item_id) IN "
-                "(SELECT item_id FROM hotline_call ORDER BY item_id OFFSET $1)", calls,
+                "(SELECT item_id FROM hotline_call ORDER BY item_id OFFSET $1)", load.calls,
             )  # fmt: skip
         with TemporaryDirectory() as folder:
-            port = free_port()
-            uas = ("-sn", "uas", "-p", str(port))
-            async with sipp(folder, *uas):
-                await asyncio.sleep(0.5)
-                prober = SipProber(Settings(
-                    sip_host="127.0.0.1", sip_port=port, sip_simultaneous=simultaneous,
-                    sip_calls_per_second=1000,
-                ))  # fmt: skip
-                prober.hold_seconds = hold
-                began = time.perf_counter()
-                await pump_calls(ground.pool, prober, FixedClock(NOON))
-                ours = calls / (time.perf_counter() - began)
-            async with sipp(folder, *uas):
-                await asyncio.sleep(0.5)
-                began = time.perf_counter()
-                uac = ("-sf", str(same_length(folder)), "-d", str(round(1000 * hold)), "-l", str(simultaneous),
-                       "-r", "1000", "-m", str(calls), "-p", str(free_port()))  # fmt: skip
-                async with sipp(folder, *uac, f"127.0.0.1:{port}") as caller:
-                    await caller.wait()
-                theirs = calls / (time.perf_counter() - began)
+            ours, cpu = await _ours(ground.pool, load, folder)
+            theirs = await _theirs(load, folder)
         async with db.snapshot(ground.pool) as read:
             outcomes = {str(row["outcome"]): row["calls"] for row in await read.fetch(OUTCOMES)}
             verdicts = {str(row["verdict"]): row["items"] for row in await read.fetch(VERDICTS)}
     return {
-        "call_seconds": hold + LINGER_SECONDS, "items": items, "calls": calls, "simultaneous": simultaneous,
-        "plan_seconds": round(plan_seconds, 2), "calls_per_second": round(ours, 1),
-        "sipp_calls_per_second": round(theirs, 1), "ratio": round(ours / theirs, 2),
+        "call_seconds": load.hold + LINGER_SECONDS, "items": load.items, "calls": load.calls,
+        "simultaneous": load.simultaneous, "plan_seconds": round(plan_seconds, 2),
+        "calls_per_second": round(ours, 1), "sipp_calls_per_second": round(theirs, 1),
+        "ratio": round(ours / theirs, 2), "our_cpu_ms_per_call": round(1000 * cpu / load.calls, 2),
         "outcomes": outcomes, "verdicts": verdicts,
     }  # fmt: skip
+
+
+async def _ours(pool: db.Pool, load: Load, folder: str) -> tuple[float, float]:
+    """Return our calls per second, and this process's processor seconds."""
+    port = free_port()
+    prober = SipProber(Settings(
+        sip_host="127.0.0.1", sip_port=port, sip_caller="10010,10011", sip_simultaneous=load.simultaneous,
+        sip_calls_per_second=1000,
+    ))  # fmt: skip
+    prober.hold_seconds = load.hold
+    async with sipp(folder, "-sn", "uas", "-p", str(port)):
+        await asyncio.sleep(0.5)
+        began, cpu = time.perf_counter(), time.process_time()
+        await pump_calls(pool, prober, FixedClock(NOON))
+        return load.calls / (time.perf_counter() - began), time.process_time() - cpu
+
+
+async def _theirs(load: Load, folder: str) -> float:
+    """Return the calls per second of `sipp` calling `sipp`."""
+    port = free_port()
+    async with sipp(folder, "-sn", "uas", "-p", str(port)):
+        await asyncio.sleep(0.5)
+        began = time.perf_counter()
+        uac = ("-sf", str(same_length(folder)), "-d", str(round(1000 * load.hold)),
+               "-l", str(load.simultaneous), "-r", "1000", "-m", str(load.calls),
+               "-p", str(free_port()))  # fmt: skip
+        async with sipp(folder, *uac, f"127.0.0.1:{port}") as caller:
+            await caller.wait()
+        return load.calls / (time.perf_counter() - began)
 
 
 def main() -> None:
@@ -168,9 +218,11 @@ def main() -> None:
     told = parser.parse_args()
     if "SPMS_DATABASE_URL" not in os.environ:
         raise SystemExit("SPMS_DATABASE_URL must name an empty database")
-    result = asyncio.run(
-        measure(told.items, told.calls or told.items, told.simultaneous, told.hold)
-    )
+    load = Load(
+        items=told.items, calls=told.calls or told.items, simultaneous=told.simultaneous,
+        hold=told.hold,
+    )  # fmt: skip
+    result = asyncio.run(compared(load, settings_from_environment()))
     text = json.dumps(result, indent=1)
     print(text)  # noqa: T201 - the result
     if told.json is not None:

@@ -1,12 +1,13 @@
 """Every figure on one machine in one run: `make bench`, `spms bench --json FILE [--short]`."""
 
 import asyncio
+import contextlib
 import importlib
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -18,10 +19,31 @@ import uvloop
 from benchmarks.figures import Figure, Ground, Result
 from spms.core.embedded import Embedded
 
-MODULES = ("benchmarks.decision", "benchmarks.ingest", "benchmarks.smpp")
+MODULES = (
+    "benchmarks.decision",
+    "benchmarks.ingest",
+    "benchmarks.smpp",
+    "benchmarks.journal",
+    "benchmarks.correction",
+    "benchmarks.settlement",
+    "benchmarks.month_audit",
+    "benchmarks.city_month",
+    "benchmarks.bill",
+    "benchmarks.inspections",
+    "benchmarks.verdicts",
+)
 """Add a module of figures here; the contract is in `benchmarks/figures.py`."""
 PAIRS = 5
 PAIRS_FULL = 7
+LONGEST_SECONDS, LONGEST_SECONDS_SHORT = 6 * 3600.0, 120.0
+"""A module that takes longer is broken off; what it measured until then counts."""
+
+
+class Missing(msgspec.Struct, frozen=True, kw_only=True):
+    """A figure, or a module of them, that could not be measured, and why."""
+
+    id: str
+    why: str
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,20 +53,36 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     machine: dict[str, str | int | float]
     short: bool
     """Smaller data and shorter samples: enough to see a figure fall, not to publish it."""
+    seconds: dict[str, float]
+    """How long each module took, what it had to arrange included."""
     figures: list[Result]
+    missing: list[Missing]
+    """Modules that did not come to their end, and figures without any sample."""
 
 
-def modules() -> list[ModuleType]:
-    """Load the modules of figures."""
-    return [importlib.import_module(name) for name in MODULES]
+def modules() -> tuple[list[ModuleType], list[Missing]]:
+    """Load the modules of figures; one that cannot be loaded keeps none of the others away."""
+    found, missing = [], []
+    for name in MODULES:
+        try:
+            found.append(importlib.import_module(name))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others are measured
+            missing.append(Missing(id=name, why=said(error)))
+    return found, missing
 
 
 def figures() -> tuple[Figure, ...]:
     """Return all figures there are."""
-    return tuple(figure for module in modules() for figure in module.FIGURES)
+    return tuple(figure for module in modules()[0] for figure in module.FIGURES)
 
 
-@contextmanager
+def said(error: BaseException) -> str:
+    """Return an error in one line."""
+    words = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {words[0]}" if words else type(error).__name__
+
+
+@contextlib.contextmanager
 def _directory() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="spms-bench-") as place:
         directory = Path(place)
@@ -52,8 +90,10 @@ def _directory() -> Iterator[Path]:
         yield directory
 
 
-async def run(*, short: bool, only: frozenset[str], say: Callable[[str], None]) -> Report:
-    """Measure the figures named, or all; on `SPMS_TEST_DATABASE_URL` or an embedded server."""
+async def on_server(
+    work: Callable[[Ground], Awaitable[None]], *, say: Callable[[str], None]
+) -> None:
+    """Do one piece of work alone, on `SPMS_TEST_DATABASE_URL` or an embedded server."""
     given = os.environ.get("SPMS_TEST_DATABASE_URL")
     with _directory() as directory:
         server = None if given else Embedded(directory / "postgres")
@@ -61,36 +101,111 @@ async def run(*, short: bool, only: frozenset[str], say: Callable[[str], None]) 
             await server.start()
         try:
             url = given or (server.owner_url if server is not None else "")
-            return await _measure(url, directory, short=short, only=only, say=say)
+            await work(Ground(url, short=True, pairs=1, say=say, directory=directory))
+        finally:
+            if server is not None:
+                await server.stop()
+
+
+async def run(
+    *,
+    short: bool,
+    only: frozenset[str],
+    say: Callable[[str], None],
+    keep: Callable[[Report], None] = lambda _: None,
+) -> Report:
+    """Measure the figures named, or all; on `SPMS_TEST_DATABASE_URL` or an embedded server.
+
+    `keep` is given the report so far after each module: what is measured is not lost with the rest.
+    """
+    given = os.environ.get("SPMS_TEST_DATABASE_URL")
+    with _directory() as directory:
+        server = None if given else Embedded(directory / "postgres")
+        if server is not None:
+            await server.start()
+        try:
+            url = given or (server.owner_url if server is not None else "")
+            ground = Ground(
+                url, short=short, pairs=PAIRS if short else PAIRS_FULL, say=say,
+                directory=directory,
+            )  # fmt: skip
+            return await _measure(ground, only=only, keep=keep)
         finally:
             if server is not None:
                 await server.stop()
 
 
 async def _measure(
-    url: str, directory: Path, *, short: bool, only: frozenset[str], say: Callable[[str], None]
+    ground: Ground, *, only: frozenset[str], keep: Callable[[Report], None]
 ) -> Report:
-    admin = await asyncpg.connect(url)
-    machine = _machine() | {
-        "postgresql": admin.get_server_version().major,
-        "synchronous_commit": await admin.fetchval("SHOW synchronous_commit"),
-        "fsync": await admin.fetchval("SHOW fsync"),
-        "shared_buffers": await admin.fetchval("SHOW shared_buffers"),
-    }
-    await admin.close()
-    ground = Ground(
-        url, short=short, pairs=PAIRS if short else PAIRS_FULL, say=say, directory=directory
-    )
-    for module in modules():
+    machine = await _described(ground.url)
+    loaded, missing = modules()
+    seconds: dict[str, float] = {}
+    report = _report(ground, machine, seconds, missing, frozenset())
+    asked: frozenset[str] = frozenset()
+    for module in loaded:
         wanted = frozenset(one.id for one in module.FIGURES if not only or one.id in only)
-        if wanted:
+        if not wanted:
+            continue
+        asked |= wanted
+        begun = time.perf_counter()
+        why = await _measured(module, ground, wanted)
+        name = module.__name__.rpartition(".")[2]
+        seconds[name] = round(time.perf_counter() - begun, 1)
+        ground.say(f"{name} took {seconds[name]:.0f} s" + (f" and broke off: {why}" if why else ""))
+        if why:
+            missing.append(Missing(id=module.__name__, why=why))
+        report = _report(ground, machine, seconds, missing, asked)
+        keep(report)
+    return report
+
+
+async def _measured(module: ModuleType, ground: Ground, wanted: frozenset[str]) -> str | None:
+    """Let a module measure; return why it did not come to its end."""
+    longest = LONGEST_SECONDS_SHORT if ground.short else LONGEST_SECONDS
+    try:
+        async with asyncio.timeout(longest):
             await module.measure(ground, wanted)
+    except TimeoutError:
+        return f"took longer than {longest:.0f} s"
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, the others go on
+        return said(error)
+    return None
+
+
+def _report(
+    ground: Ground,
+    machine: dict[str, str | int | float],
+    seconds: dict[str, float],
+    missing: list[Missing],
+    asked: frozenset[str],
+) -> Report:
+    found = ground.results(figures())
+    unmeasured = asked - {one.id for one in found}
     return Report(
         taken_at=datetime.now(UTC),
         machine=machine | {"load_after": round(os.getloadavg()[0], 2)},
-        short=short,
-        figures=ground.results(figures()),
+        short=ground.short,
+        seconds=dict(seconds),
+        figures=found,
+        missing=[
+            *missing,
+            *(Missing(id=one, why="not one pair was measured") for one in sorted(unmeasured)),
+        ],
     )
+
+
+async def _described(url: str) -> dict[str, str | int | float]:
+    admin = await asyncpg.connect(url)
+    try:
+        return _machine() | {
+            "postgresql": admin.get_server_version().major,
+            "synchronous_commit": await admin.fetchval("SHOW synchronous_commit"),
+            "fsync": await admin.fetchval("SHOW fsync"),
+            "shared_buffers": await admin.fetchval("SHOW shared_buffers"),
+        }
+    finally:
+        await admin.close()
 
 
 def _machine() -> dict[str, str | int | float]:
@@ -116,6 +231,7 @@ def table(report: Report) -> list[list[str]]:
             one.id,
             one.title,
             f"{one.ratio:,.3f} ({one.ratio_least:,.3f} to {one.ratio_most:,.3f})",
+            str(one.pairs),
             f"{'<=' if one.at_most else '>='} {one.must:g}",
             f"{one.aim:g}",
             "yes" if one.reached else "no",
@@ -126,7 +242,13 @@ def table(report: Report) -> list[list[str]]:
     ]
 
 
-def measure_all(*, short: bool, only: frozenset[str], say: Callable[[str], None]) -> Report:
+def measure_all(
+    *,
+    short: bool,
+    only: frozenset[str],
+    say: Callable[[str], None],
+    keep: Callable[[Report], None] = lambda _: None,
+) -> Report:
     """Run to the end, on the loop of production."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(run(short=short, only=only, say=say))
+        return runner.run(run(short=short, only=only, say=say, keep=keep))

@@ -11,6 +11,7 @@ from typing import Final
 
 from jobs import (
     anchor_heads,
+    audit_deliveries,
     call_hotlines,
     carry_out_anchors,
     check_invariants,
@@ -29,6 +30,7 @@ from jobs import (
     make_partitions,
     pay_out,
     publish_register,
+    push_bills,
     reaudit_charges,
     refund_findings,
     remind_renewals,
@@ -59,14 +61,23 @@ TIMETABLE: Final[Sequence[Job]] = (
     SlotJob(name="remind_renewals", every=timedelta(minutes=10), work=remind_renewals.work),
     SlotJob(name="watch_leaving", every=timedelta(minutes=1), work=watch_leaving.work),
     SlotJob(name="reaudit_charges", every=timedelta(minutes=5), work=reaudit_charges.work),
+    SlotJob(name="audit_deliveries", every=timedelta(hours=1), work=audit_deliveries.work),
     # 05:00 in Shanghai. It finds what is due by date, so one slot makes up for any number of days.
     SlotJob(
         name="seal_months",
         every=timedelta(days=1),
         offset=timedelta(hours=21),
         work=seal_months.work,
+        longest=timedelta(hours=1),
     ),
     PumpJob(name="tell_charges", pump=tell_charges.pump),
+    # 10:00 in Shanghai, when people are awake; the month is sealed by then.
+    ChunkJob(
+        name="push_bills",
+        every=timedelta(days=1),
+        offset=timedelta(hours=2),
+        work=push_bills.work,
+    ),
     PumpJob(name="refund_findings", pump=refund_findings.pump),
     PumpJob(name="settle_claims", pump=settle_claims.pump),
     PumpJob(name="correct_prices", pump=correct_prices.pump),

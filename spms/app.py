@@ -12,8 +12,10 @@ from spms.authorisation import reservation_routes
 from spms.authorisation import routes as authorisation
 from spms.authorisation.express import Express
 from spms.authorisation.stream import stream
+from spms.catalogue import promotion_routes as promotions
 from spms.catalogue import routes as catalogue
 from spms.catalogue import template_routes
+from spms.charging import bill_file_routes as bill_files
 from spms.charging import bill_routes as bills
 from spms.charging import evidence_routes as charging_evidence
 from spms.charging import file_routes as charge_files
@@ -36,7 +38,7 @@ from spms.inspections import sandbox_routes as inspections_sandbox
 from spms.messaging import routes as messaging
 from spms.messaging import sandbox_routes as messaging_sandbox
 from spms.messaging import stray_routes
-from spms.partners import bad_credit_routes, quota_routes
+from spms.partners import bad_credit_routes, client_secret_routes, quota_routes
 from spms.partners import routes as partners
 from spms.partners import webhook_routes as webhooks
 from spms.penalties import register_routes
@@ -55,11 +57,13 @@ def routers(*, sandbox: bool) -> list[Router]:
         core.router,
         evidence_routes.router,
         partners.router,
+        client_secret_routes.router,
         bad_credit_routes.router,
         quota_routes.router,
         webhooks.router,
         catalogue.router,
         template_routes.router,
+        promotions.router,
         subscribers.router,
         messaging.router,
         stray_routes.router,
@@ -71,6 +75,7 @@ def routers(*, sandbox: bool) -> list[Router]:
         charging.router,
         charge_files.router,
         bills.router,
+        bill_files.router,
         charge_suspicions.router,
         charging_evidence.router,
         compensation.router,

@@ -65,6 +65,14 @@ def tariff(w: LittleWorld) -> dict[str, Any]:
     return {"price_fen": 900, "hotline": w.names["hotline"]}
 
 
+PROMOTION = {"text": "新用户优惠", "ends_at": (START + timedelta(days=7)).isoformat()}
+
+
+def promotion(w: LittleWorld) -> str:
+    path = f"/services/{w.names['service_id']}/promotions"
+    return str(w.post("sp", path, PROMOTION)["id"])
+
+
 def notice(w: LittleWorld) -> str:
     path = f"/services/{w.names['service_id']}/tariffs"
     return str(w.post("sp", path, tariff(w))["notice"]["id"])
@@ -452,7 +460,7 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     ),
     "POST /services": lambda w: Call(role="sp", body=new_service(w)),
     "POST /authorisations/explanation": lambda w: Call(
-        role="agent", body=question(w) | WHY | {"sp_code": w.names["sp_code"]}
+        role="compliance", body=question(w) | WHY | {"sp_code": w.names["sp_code"]}
     ),
     f"POST {SP_ID}/quotas": lambda _: Call(
         role="compliance", body={"per_second": 50, "per_day": 100_000, **WHY}
@@ -465,6 +473,11 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
         role="compliance", body=WHY, path=approved(w)
     ),
     f"POST {SERVICE}/tariffs": lambda w: Call(role="sp", body=tariff(w)),
+    f"POST {SERVICE}/promotions": lambda _: Call(role="sp", body=PROMOTION),
+    "POST /promotions/{promotion_id}/decision": lambda w: Call(
+        role="compliance", path={"promotion_id": promotion(w)}, body={"approve": True}
+    ),
+    "GET /promoted-services": lambda _: Call(role="subscriber"),
     "POST /notices/{notice_id}/decision": lambda _: Call(
         role="compliance", body={"approve": True}
     ),
@@ -539,8 +552,17 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     "POST /bills/lines/search": lambda w: Call(
         role="agent", body=of_person(w, charge_id=str(w.names["charge_id"]), **WHY)
     ),
-    "GET /my/bill/csv": lambda _: Call(role="subscriber", query={"month": "2026-03"}),
-    "GET /my/bill/xlsx": lambda _: Call(role="subscriber", query={"month": "2026-03"}),
+    "GET /my/bill/file": lambda _: Call(
+        role="subscriber", query={"month": "2026-03", "form": "pdf"}
+    ),
+    "POST /bills/file": lambda w: Call(
+        role="agent", body=of_person(w, month="2026-03", form="csv", **WHY)
+    ),
+    "GET /charge-records/totals": lambda _: Call(role="sp", query={"month": "2026-03"}),
+    "GET /charge-records/file": lambda _: Call(
+        role="sp", query={"month": "2026-03", "form": "csv"}
+    ),
+    "POST /my/bill/summary": lambda _: Call(role="subscriber", body={"wanted": False}),
     "POST /canary-numbers": lambda w: Call(
         role="compliance", body={"msisdn": w.names["msisdn"]}
     ),
@@ -589,8 +611,10 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
         role="sp", path=found_bad(w, "plan_id")
     ),
     "POST /inspection-items/{item_id}/objection": lambda w: Call(
-        role="sp", path=found_bad(w, "item_id"), body={"statement": "线路检修"}
+        role="sp", path=found_bad(w, "item_id"),
+        body={"statement": "线路检修", "documents": [{"name": "log.csv", "sha256": "0" * 64}]},
     ),
+    "GET /inspection-objections": lambda w: Call(role="compliance", path=objected(w) and {}),
     "GET /inspection-items/{item_id}/objection": lambda w: Call(role="sp", path=objected(w)),
     "POST /inspection-items/{item_id}/objection/decision": lambda w: Call(
         role="compliance", path=objected(w), body={"sustain": True, **WHY}

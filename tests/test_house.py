@@ -33,6 +33,7 @@ FOREIGN_WRITES = {
     ("cli", "instance"): "which process plays the demonstration city is decided at its start",
 }
 THE_DATABASES_CLOCK = {
+    "spms/core/database_clock.py": "the reading that every process's clock goes by",
     "spms/core/slots.py": "a lease is held against other machines: they share the database's clock",
     "spms/inspections/queries.py": "the same, for calls that were taken",
     "spms/cli/tools.py": "`spms doctor` compares that clock with ours",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import asyncpg
 
+from spms.charging import staging_queries
 from spms.compensation import journal
 from spms.core.roles import APP_ROLE, login_role
 from spms.inspections import call_log
@@ -20,7 +21,7 @@ VERB = re.compile(
 APPEND_ONLY = {
     "audit_log", "number_correction", "sp_event", "service_event", "tariff", "subscription_event",
     "consent", "authorisation", "decision_pack", "order_use", "charge_quarantine", "charge_key", "charge_record",
-    "charge_finding", "claim", "refund", "posting", "breach_event", "point_entry", "rulebook",
+    "charge_finding", "claim", "posting", "breach_event", "point_entry", "rulebook",
     "chain_start", "chain_entry", "signing_key", "anchor", "anchor_leaf", "anchor_signature",
     "journal_entry", "balance_snapshot",
     "settlement_figure", "settlement_report", "settlement_statement",
@@ -32,6 +33,8 @@ APPEND_ONLY = {
 MAY_BE_FORGOTTEN = {
     "access_token", "sign_in_failure", "idempotency", "job_slot", "message_receipt",
     "one_time_code_request", "one_time_code", "outbox", "webhook_attempt", "message_in_key", "message_in_part", "message_in_stray", "message_in_unproven",
+    "message_out_part",
+    "mass_correction_charge",
 }  # fmt: skip
 """The only tables that lose rows: what nobody needs after its time."""
 
@@ -88,6 +91,7 @@ STATEMENTS = dict(statements())
 async def test_every_statement_can_be_prepared(owner: asyncpg.Connection) -> None:
     """A typing error in a statement is found here, not by the first subscriber who needs it."""
     assert len(STATEMENTS) > 100
+    await owner.execute(staging_queries.STAGE)  # some statements are about its temporary tables
     wrong = {}
     for name, text in STATEMENTS.items():
         try:
@@ -110,7 +114,7 @@ async def test_every_unique_key_of_a_per_number_table_has_the_number(
     per_number = {
         row["of_table"] for row in keys if row["primary_key"] and "msisdn" in row["columns"]
     }
-    assert {"subscription", "consent", "charge_record", "claim", "refund"} <= per_number
+    assert {"subscription", "consent", "charge_record", "claim", "payout"} <= per_number
     wrong = {
         row["name"] for row in keys
         if row["of_table"] in per_number and "msisdn" not in row["columns"]

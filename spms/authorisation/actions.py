@@ -146,7 +146,9 @@ async def of_sp(
     rows = await on_record.page(read, sp_id, before=before, limit=limit + 1)
     more = len(rows) > limit
     secret = await instance_secret(read)
-    items = [_shown(row, pseudonym(secret, row.sp_id, row.msisdn)) for row in rows[:limit]]
+    items = [
+        _shown(row, pseudonym(secret, row.sp_id, row.msisdn, row.epoch)) for row in rows[:limit]
+    ]
     following = await paging.write_cursor(read, actor, LIST, [items[-1].id]) if more else None
     return Page(items=items, next=following)
 
@@ -154,7 +156,7 @@ async def of_sp(
 async def _record(read: Connection, row: DecidedRow, *, actor: Actor) -> DecisionRecord:
     if actor.kind is not ActorKind.SP:
         return _shown(row, mask(row.msisdn))
-    return _shown(row, pseudonym(await instance_secret(read), row.sp_id, row.msisdn))
+    return _shown(row, pseudonym(await instance_secret(read), row.sp_id, row.msisdn, row.epoch))
 
 
 def _shown(row: DecidedRow, subscriber: str) -> DecisionRecord:

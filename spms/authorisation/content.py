@@ -15,7 +15,7 @@ import msgspec
 
 from spms.catalogue.rules import PLACE, PLACE_MAX
 
-_HOST: Final = re.compile(r"(?:[a-z0-9\u0080-\uffff-]{1,63}\.){1,10}[a-z\u0080-\uffff0-9-]{1,63}")
+_HOST: Final = re.compile(r"(?:[a-z0-9\u0080-\uffff-]{1,63}\.)+[a-z\u0080-\uffff0-9-]{1,63}")
 _DOTS: Final = str.maketrans("。．｡", "...")
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=60)]
 Entry = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]

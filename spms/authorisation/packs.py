@@ -178,14 +178,16 @@ def _recorded(row: PackRow, place: int, msisdn: str, body: Body, terms: Terms) -
         orders_since=body.orders_since,
     )  # fmt: skip
     service = terms.base.service
+    facts = msgspec.structs.replace(
+        Dossier(rows, {}).facts(terms, asked), content=item.content, sent=item.sent
+    )
     return RecordedRow(
-        msisdn=msisdn, decided_at=row.decided_at, id=UUID(int=row.id.int + place),
+        msisdn=msisdn, epoch=None if facts.number is None else facts.number.epoch,
+        decided_at=row.decided_at, id=UUID(int=row.id.int + place),
         purpose=Purpose.MESSAGE, sp_id=row.sp_id,
         service_id=None if service is None else service.id,
         service_code=asked.service_code, access_number=item.access_number,
         price_fen=item.price_fen, allowed=not item.reasons, reasons=item.reasons,
         subscription_id=item.subscription_id, rulebook_version=terms.base.rulebook_version,
-        facts=msgspec.structs.replace(
-            Dossier(rows, {}).facts(terms, asked), content=item.content, sent=item.sent
-        ),
+        facts=facts,
     )  # fmt: skip

@@ -17,6 +17,8 @@ class DecidedRow(msgspec.Struct, frozen=True, kw_only=True):
     """A decision as it is stored."""
 
     msisdn: str
+    epoch: int | None
+    """Of whoever held the number then, as far as was known; None: nobody."""
     decided_at: datetime
     id: UUID
     purpose: Purpose
@@ -38,7 +40,8 @@ class RecordedRow(DecidedRow, frozen=True, kw_only=True):
 
 
 GET = """
-    SELECT msisdn, decided_at, id, purpose, sp_id, service_id, service_code, access_number,
+    SELECT msisdn, (facts -> 'number' ->> 'epoch')::integer AS epoch, decided_at, id, purpose,
+           sp_id, service_id, service_code, access_number,
            price_fen, allowed, reasons, subscription_id, rulebook_version, facts
       FROM authorisation
      WHERE id = $1
@@ -51,7 +54,8 @@ async def get(read: Connection, authorisation_id: UUID) -> RecordedRow | None:
 
 
 PAGE = """
-    SELECT msisdn, decided_at, id, purpose, sp_id, service_id, service_code, access_number,
+    SELECT msisdn, (facts -> 'number' ->> 'epoch')::integer AS epoch, decided_at, id, purpose,
+           sp_id, service_id, service_code, access_number,
            price_fen, allowed, reasons, subscription_id, rulebook_version
       FROM authorisation
      WHERE sp_id = $1 AND id < $2

@@ -71,15 +71,35 @@ async def get(read: Connection, reservation_id: UUID, sp_id: UUID) -> HeldRow | 
     return one(HeldRow, await read.fetchrow(GET, reservation_id, sp_id))
 
 
+# A charge is made when it is captured. So what would refuse one that is asked about now refuses this
+# one too: the holder has left, or may have; the number is out of service, or another's; a bar.
 CAPTURE = """
     UPDATE reservation SET state = 'captured', closed_at = $3, closed_by = $4
      WHERE msisdn = $1 AND id = $2 AND state = 'reserved' AND expires_at > $3
+       AND EXISTS (
+           SELECT FROM subscription s
+             JOIN service v ON v.id = s.service_id
+             JOIN number n ON n.msisdn = s.msisdn AND n.epoch = s.epoch AND n.state = 'active'
+            WHERE s.msisdn = $1 AND s.id = $5 AND s.status = 'active'
+              AND NOT EXISTS (
+                  SELECT FROM leave_wish w
+                   WHERE w.msisdn = $1 AND w.received_at <= $3 AND w.settled_at IS NULL
+                     AND w.received_at >= COALESCE(s.request_received_at, s.requested_at))
+              AND NOT EXISTS (
+                  SELECT FROM number_bar b
+                   WHERE b.msisdn = $1 AND b.epoch = s.epoch AND b.starts_at <= $3
+                     AND (b.ends_at IS NULL OR b.ends_at > $3)
+                     AND b.target = CASE b.scope WHEN 'sp' THEN s.sp_id::text
+                                                 WHEN 'category' THEN v.category ELSE '' END))
 """
 
 
 async def capture(tx: Connection, row: HeldRow, *, actor: str, now: datetime) -> bool:
-    """Close a reservation as captured; False when it is closed already or its time is over."""
-    done: str = await tx.execute(CAPTURE, row.msisdn, row.id, now, actor)
+    """Close a reservation as captured.
+
+    False when it is closed already, its time is over, or no charge may be made now.
+    """
+    done: str = await tx.execute(CAPTURE, row.msisdn, row.id, now, actor, row.subscription_id)
     return done == "UPDATE 1"
 
 

@@ -14,7 +14,7 @@ from spms.authorisation.reservation_model import (
     ReservationRequest,
     ReservationState,
 )
-from spms.authorisation.reservations import ReservationClosed
+from spms.authorisation.reservations import ChargingStopped, ReservationClosed
 from spms.core.access import Actor, Role, only
 from spms.core.db import Connection
 from spms.core.errors import NotFound, Unavailable
@@ -50,10 +50,13 @@ async def show(reservation_id: UUID, read: Connection, actor: Actor) -> Reservat
     "/{reservation_id:uuid}/capture",
     status_code=200,
     guards=[only(Role.SP)],
-    responses=refusals(NotFound, ReservationClosed),
+    responses=refusals(NotFound, ReservationClosed, ChargingStopped),
 )
 async def capture(reservation_id: UUID, tx: Connection, actor: Actor, now: datetime) -> Reservation:
-    """Say that the service was rendered: the charge stands. Safe to repeat."""
+    """Say that the service was rendered: the charge stands. Safe to repeat.
+
+    Charging stops when a wish to leave comes in: what is held then can only be released.
+    """
     return await reservations.close(
         tx, reservation_id, ReservationState.CAPTURED, actor=actor, now=now
     )

@@ -24,6 +24,12 @@ class ReservationClosed(Conflict):
     code = "reservation_closed"
 
 
+class ChargingStopped(Conflict):
+    """The person has left or barred it since, or the number is not hers or not in service."""
+
+    code = "charging_stopped"
+
+
 async def reserve(tx: Connection, ask: Ask, *, now: datetime) -> Answer:
     """Decide about a charge and hold it; the same reference of a number gets the first answer.
 
@@ -46,7 +52,8 @@ async def close(
 ) -> Reservation:
     """Capture or release a reservation; doing the same again changes nothing.
 
-    Raises `NotFound`, and `ReservationClosed` when it was closed the other way or its time is over.
+    Raises `NotFound`; `ReservationClosed` when it was closed the other way or its time is over; and
+    `ChargingStopped` for a capture after the person left: it can only be released.
     """
     row = await queries.get(tx, reservation_id, actor.sp_id)
     if row is None:
@@ -54,6 +61,8 @@ async def close(
     verb = queries.capture if state is ReservationState.CAPTURED else queries.release
     await verb(tx, row, actor=actor.label, now=now)
     row = await queries.get(tx, reservation_id, actor.sp_id)
+    if row is not None and row.state is ReservationState.RESERVED and row.expires_at > now:
+        raise ChargingStopped
     if row is None or row.state != state:
         raise ReservationClosed
     return queries.shown(row)

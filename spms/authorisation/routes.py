@@ -98,7 +98,7 @@ async def explanation(
 @post(
     "/explanation",
     status_code=200,
-    guards=[only(Role.AGENT, Role.COMPLIANCE)],
+    guards=[only(Role.COMPLIANCE)],
     responses=refusals(NotFound, Unprocessable),
 )
 async def supposed(

@@ -24,11 +24,13 @@ from spms.catalogue.refusals import (
     NoticeMissing,
     NotOnSale,
     NumberTaken,
+    PriceRestricted,
     SamePerson,
     SellingRestricted,
     TariffClash,
     Withdrawn,
 )
+from spms.catalogue.rights import require_price, require_selling
 from spms.catalogue.rules import TRANSITIONS, keyword_allowed, leave_command, period_of
 from spms.core import audit
 from spms.core.access import Actor
@@ -38,16 +40,14 @@ from spms.core.ids import new_id
 from spms.core.machine import advance
 from spms.core.phone import is_operators_own
 from spms.partners import actions as partners
-from spms.partners.model import Measure, Sp
+from spms.partners.model import Sp
 
 __all__ = [
-    "CodeTaken", "Decided", "NotOnSale", "NoticeMissing", "NumberTaken", "SamePerson",
-    "SellingRestricted", "TariffClash", "Withdrawn", "add_tariff", "assign_access_number",
+    "CodeTaken", "Decided", "NotOnSale", "NoticeMissing", "NumberTaken", "PriceRestricted",
+    "SamePerson", "SellingRestricted", "TariffClash", "Withdrawn", "add_tariff", "assign_access_number",
     "bring_online", "decide_notice", "get", "offer", "offer_by_keyword", "register_service",
     "service_by_code", "services_showing_hotline", "take_offline", "withdraw",
 ]  # fmt: skip
-
-FORBID_SELLING = frozenset({Measure.NO_NEW_SERVICES, Measure.OFFLINE})
 
 
 async def get(read: Connection, service_id: UUID) -> Service:
@@ -100,13 +100,12 @@ async def register_service(
 ) -> Registered:
     """Register a service as a draft with its first tariff and the notice to be approved.
 
-    Raises `SpNotActive`, `SellingRestricted`, `CodeTaken`, or `Unprocessable` for an access
+    Raises `SpNotActive`, `SellingRestricted`, `PriceRestricted`, `CodeTaken`, or `Unprocessable` for an access
     number or hotline that is not the SP's, or a keyword that means something else.
     """
     sp = await partners.require_active(tx, sp_id)
-    held = await partners.restrictions_at(tx, sp_id, at=now)
-    if any(r.measure in FORBID_SELLING and r.service_id is None for r in held):
-        raise SellingRestricted
+    await require_selling(tx, sp_id, at=now)
+    await require_price(tx, sp_id, data.kind, data.price_fen, at=now)
     keyword = canonical_keyword(data.keyword)
     if not keyword_allowed(keyword):
         raise Unprocessable("this keyword is a command", code="keyword_reserved")
@@ -129,10 +128,12 @@ async def add_tariff(
 ) -> Repriced:
     """Add a tariff version and draft its notice; running relations keep what they agreed to.
 
-    Raises `TariffClash`, `Withdrawn`, or `Unprocessable` when it would begin in the past.
+    Raises `TariffClash`, `Withdrawn`, `PriceRestricted`, or `Unprocessable` when it would begin in
+    the past.
     """
     service = await _locked(tx, service_id)
     _require_living(service)
+    await require_price(tx, service.sp_id, service.kind, data.price_fen, at=now)
     starts = data.effective_from or now
     if starts < now:
         raise Unprocessable("a tariff cannot begin in the past", code="backdated")
@@ -198,7 +199,8 @@ async def decide_notice(
 ) -> Notice:
     """Approve or reject a notice; approving a draft service's notice puts it on sale.
 
-    Raises `SamePerson`, `Decided` or `Withdrawn`.
+    Raises `SamePerson`, `Decided`, `Withdrawn`, or `PriceRestricted` for a high price of an SP that
+    has lost the right to one since it asked.
     """
     notice = await queries.notice(tx, notice_id)
     if notice is None:
@@ -208,6 +210,7 @@ async def decide_notice(
     service = await _locked(tx, notice.service_id)
     if approve:
         _require_living(service)
+        await require_price(tx, service.sp_id, service.kind, notice.price_fen, at=now)
     state = NoticeState.APPROVED if approve else NoticeState.REJECTED
     if not await queries.decide_notice(
         tx, notice_id, state, at=now, actor=actor.label, reason=reason

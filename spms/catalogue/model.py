@@ -71,6 +71,16 @@ ServiceName = Annotated[
 Category = Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{2,30}$(?!\n)", examples=["information"])]
 
 
+class CatalogueRules(msgspec.Struct, frozen=True, kw_only=True):
+    """Section `catalogue` of the rulebook: what an ordinary price is (domain P7)."""
+
+    ordinary_month_fen: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1_000
+    ordinary_use_fen: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 200
+    """A dearer tariff is a high price: only an SP with enough points may apply for it."""
+    promotion_days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 31
+    """Longest joint promotion of a service."""
+
+
 class Service(msgspec.Struct, frozen=True, kw_only=True):
     """Something an SP sells."""
 

@@ -27,6 +27,24 @@ class SellingRestricted(Conflict):
     code = "no_new_services"
 
 
+class PriceRestricted(Conflict):
+    """This SP's points do not allow a tariff over the rulebook's ordinary prices."""
+
+    code = "no_high_prices"
+
+
+class PromotionRestricted(Conflict):
+    """A restriction forbids this SP joint promotion with the operator."""
+
+    code = "no_promotion"
+
+
+class PromotionWaits(Conflict):
+    """A promotion of this service waits for its decision."""
+
+    code = "promotion_waits"
+
+
 class TariffClash(Conflict):
     """Another version begins at that very instant."""
 

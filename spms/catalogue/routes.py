@@ -73,8 +73,8 @@ async def assign(
 
 
 @post("/services", status_code=201, guards=[only(Role.SP)],
-      responses=refusals(NotFound, SpNotActive, actions.SellingRestricted, actions.CodeTaken,
-                         Unprocessable))  # fmt: skip
+      responses=refusals(NotFound, SpNotActive, actions.SellingRestricted, actions.PriceRestricted,
+                         actions.CodeTaken, Unprocessable))  # fmt: skip
 async def register(data: NewService, tx: Connection, actor: Actor, now: datetime) -> Registered:
     """Register a service; it is sold once its notice is approved."""
     return await actions.register_service(tx, actor.sp_id, data, actor=actor, now=now)
@@ -114,7 +114,8 @@ async def show(service_id: UUID, read: Connection, actor: Actor) -> Service:
 
 
 @post("/services/{service_id:uuid}/tariffs", status_code=201, guards=[only(Role.SP)],
-      responses=refusals(NotFound, actions.TariffClash, actions.Withdrawn, Unprocessable))  # fmt: skip
+      responses=refusals(NotFound, actions.TariffClash, actions.Withdrawn, actions.PriceRestricted,
+                         Unprocessable))  # fmt: skip
 async def add_tariff(
     service_id: UUID, data: NewTariff, tx: Connection, actor: Actor, now: datetime
 ) -> Repriced:
@@ -146,7 +147,7 @@ async def waiting_notices(
 
 @post("/notices/{notice_id:uuid}/decision", status_code=200, guards=[only(Role.COMPLIANCE)],
       responses=refusals(NotFound, NotAllowed, actions.SamePerson, actions.Decided,
-                         actions.Withdrawn))  # fmt: skip
+                         actions.Withdrawn, actions.PriceRestricted))  # fmt: skip
 async def decide_notice(
     notice_id: UUID, data: Decision, tx: Connection, actor: Actor, now: datetime
 ) -> Notice:

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from spms.catalogue.model import Period, ServiceAction, ServiceKind, ServiceStatus
+from spms.catalogue.model import CatalogueRules, Period, ServiceAction, ServiceKind, ServiceStatus
 
 TRANSITIONS: dict[tuple[ServiceStatus, ServiceAction], ServiceStatus] = {
     (ServiceStatus.DRAFT, ServiceAction.BRING_ONLINE): ServiceStatus.ONLINE,
@@ -35,6 +35,12 @@ PLACE_MAX: Final = 30
 PLACES_MAX: Final = 10
 
 _CODE: Final = re.compile("[0-9]{4}$")
+
+
+def is_high(kind: ServiceKind, price_fen: int, rules: CatalogueRules) -> bool:
+    """Whether a price is over the ordinary for its kind of service."""
+    monthly = kind is ServiceKind.MONTHLY
+    return price_fen > (rules.ordinary_month_fen if monthly else rules.ordinary_use_fen)
 
 
 def keyword_allowed(keyword: str) -> bool:

@@ -1,17 +1,15 @@
 """The verbs. Each runs inside the caller's transaction and never ends it."""
 
-from bisect import bisect_right
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
-from spms.authorisation.model import CapRules
 from spms.charging import (
     file_queries,
+    judging,
     limit_queries,
     month_queries,
     notices,
@@ -19,13 +17,11 @@ from spms.charging import (
     stray_queries,
     suspicions,
 )
-from spms.charging.facts import Facts, Holder, Item, Rules, Verdict
+from spms.charging.facts import Item, Verdict
 from spms.charging.model import (
-    AuditRules,
     Charge,
     ChargingRules,
     Finding,
-    Kind,
     Landing,
     Line,
     LineOutcome,
@@ -33,14 +29,13 @@ from spms.charging.model import (
     Reason,
 )
 from spms.charging.parsing import content_sha256
-from spms.charging.rating import Standing, judge, review
+from spms.charging.rating import Standing, review
 from spms.core import rulebook
 from spms.core.access import Actor
-from spms.core.clock import business_month, month_range
+from spms.core.clock import business_month
 from spms.core.db import Connection
 from spms.core.errors import NotFound
 from spms.core.ids import new_id
-from spms.subscriptions.model import ConsentRules
 
 
 class Fresh(NamedTuple):
@@ -79,7 +74,7 @@ async def land(
     for outcome in await _compare(tx, lost, bad, sp_id=sp_id):
         outcomes[outcome.line_no] = outcome
     landing = [f for f in fresh if f.item.charge_id in won]
-    judged = await _judge(tx, [f.item for f in landing])
+    judged = await judging.judged(tx, [f.item for f in landing])
     await queries.add_charges(tx, judged, sp_id=sp_id, file_id=file_id, now=now)
     await queries.add_findings(tx, judged, found_by=actor.label, now=now)
     await suspicions.keep(tx, judged, sp_id=sp_id, found_by=actor.label, now=now)
@@ -123,7 +118,7 @@ async def reaudit(
     await queries.hold_numbers(tx, [msisdn])
     stored = await charge(tx, msisdn, charge_id)
     item = _item(stored)
-    pick = await _rules_over(tx, stored.charged_at, stored.charged_at)
+    pick = await judging.rules_over(tx, stored.charged_at, stored.charged_at)
     rules = pick(stored.charged_at)
     known = await queries.facts(tx, [item], rules.order_lifetime)
     known = await stray_queries.with_strays(tx, [item], known)
@@ -211,75 +206,6 @@ async def _compare(
             reason = f.late if sha256 is None else Reason.DUP_CONFLICT
             bad.append(msgspec.structs.replace(f.line, reason=reason))
     return seen
-
-
-async def _judge(tx: Connection, items: Sequence[Item]) -> list[tuple[Item, Verdict, int]]:
-    """Judge new charges in the order in which they were made; hold their numbers meanwhile."""
-    if not items:
-        return []
-    items = sorted(items, key=lambda item: (item.charged_at, item.charge_id))
-    await queries.hold_numbers(tx, list({item.msisdn for item in items}))
-    pick = await _rules_over(tx, items[0].charged_at, items[-1].charged_at)
-    lifetime = max(pick(item.charged_at).order_lifetime for item in items)
-    known = await queries.facts(tx, items, lifetime)
-    known = await stray_queries.with_strays(tx, items, known)
-    known = await limit_queries.with_limits(tx, items, known)
-    back = max(pick(item.charged_at).audit.split_minutes for item in items)
-    standing = await _standing(tx, items, known, back=timedelta(minutes=back))
-    judged = []
-    for item, fact in zip(items, known, strict=True):
-        rules = pick(item.charged_at)
-        judged.append((item, judge(item, fact, standing, rules), rules.version))
-    return judged
-
-
-async def _standing(
-    tx: Connection, items: Sequence[Item], known: Sequence[Facts], *, back: timedelta
-) -> Standing:
-    """Read what stands already of the months, orders and quick successions of these charges."""
-    standing = Standing()
-    numbers: defaultdict[date, set[str]] = defaultdict(set)
-    orders: dict[UUID, datetime] = {}
-    for item, fact in zip(items, known, strict=True):
-        if fact.relations:
-            numbers[business_month(item.charged_at)].add(item.msisdn)
-        if item.kind is Kind.ON_DEMAND:
-            orders.update((r.subscription_id, r.active_from) for r in fact.relations)
-    for month, msisdns in numbers.items():
-        stored = await queries.month(tx, list(msisdns), month_range(month))
-        for msisdn, epoch, service_id, due_fen, monthly in stored:
-            holder = Holder(msisdn, epoch, month)
-            standing.add(holder, service_id, due_fen)
-            if monthly is not None:
-                standing.monthly[holder, service_id] = monthly
-    if orders:
-        uses = [item for item in items if item.kind is Kind.ON_DEMAND]
-        of = list({item.msisdn for item in uses})
-        standing.orders |= await queries.used_orders(tx, of, min(orders.values()), list(orders))
-        around = (uses[0].charged_at - back, uses[-1].charged_at)
-        for msisdn, epoch, at, due_fen in await queries.uses(tx, uses[0].sp_id, of, around):
-            holder = Holder(msisdn, epoch, business_month(at))
-            standing.row[holder, uses[0].sp_id].append((at, due_fen))
-    return standing
-
-
-async def _rules_over(
-    tx: Connection, first: datetime, last: datetime
-) -> Callable[[datetime], Rules]:
-    """Return a function from an instant in a range to the rules in force at that instant."""
-    starts = [first, *await queries.rule_changes(tx, first, last)]
-    versions = []
-    for at in starts:
-        consent = await rulebook.section(tx, ConsentRules, at=at)
-        versions.append(
-            Rules(
-                version=await rulebook.version_at(tx, at),
-                caps=await rulebook.section(tx, CapRules, at=at),
-                order_lifetime=timedelta(hours=consent.on_demand_hours),
-                audit=await rulebook.section(tx, AuditRules, at=at),
-            )
-        )
-    return lambda at: versions[bisect_right(starts, at) - 1]
 
 
 def _landed(f: Fresh, verdict: Verdict) -> LineOutcome:

@@ -4,29 +4,25 @@ A bill shows the present holder's own charges only, whoever asks: nothing of a f
 hers, and an agent speaks for the person on the line.
 """
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from uuid import UUID
 
 import msgspec
 
 from spms.charging import bill_queries, looks
 from spms.charging.bill_model import Bill, BillFilter, BillTotals, LineExplained
-from spms.charging.model import OwnCharge
 from spms.core import audit
 from spms.core.access import Actor
 from spms.core.clock import month_range
 from spms.core.db import Connection
 from spms.core.errors import NotFound
 from spms.core.instance import instance_secret
-from spms.core.paging import Page, read_cursor, write_cursor
+from spms.core.paging import read_cursor, write_cursor
 from spms.core.phone import mask
 from spms.subscribers import actions as subscribers
 from spms.subscribers.model import Number
 
 LAST_ID = UUID(int=2**128 - 1)
-WHOLE_MAX = 10_000
-"""Lines of a bill as a file; more says so by its last line."""
-END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 async def own_bill(
@@ -45,12 +41,37 @@ async def own_bill(
     )
 
 
-async def whole(read: Connection, month: str, *, actor: Actor) -> Bill:
-    """Return the signed-in subscriber's whole bill of a month, up to `WHOLE_MAX` lines."""
+async def whole(
+    read: Connection, month: str, wanted: BillFilter, *, limit: int, actor: Actor
+) -> Bill:
+    """Return the signed-in subscriber's whole bill of a month, up to so many lines."""
     number = await subscribers.held(read, actor)
     return await _bill(
-        read, number, number.msisdn, month, BillFilter(), actor=actor, cursor=None, limit=WHOLE_MAX
+        read, number, number.msisdn, month, wanted, actor=actor, cursor=None, limit=limit
     )
+
+
+async def searched_whole(
+    tx: Connection,
+    msisdn: str,
+    month: str,
+    wanted: BillFilter,
+    *,
+    reason: str,
+    limit: int,
+    actor: Actor,
+    now: datetime,
+) -> Bill:
+    """Return a number's whole bill to an agent, up to so many lines: one look, recorded first.
+
+    Raises `LooksUsedUp`.
+    """
+    await looks.count(tx, msisdn, reason=reason, actor=actor, now=now)
+    await _note(tx, "bill.exported", msisdn, month, reason=reason, actor=actor, now=now)
+    number = await subscribers.get(tx, msisdn)
+    return await _bill(
+        tx, number, msisdn, month, wanted, actor=actor, cursor=None, limit=limit
+    )  # fmt: skip
 
 
 async def searched_bill(
@@ -93,31 +114,6 @@ async def searched_line(
     about = str(charge_id)
     await _note(tx, "bill.line_looked_up", msisdn, about, reason=reason, actor=actor, now=now)
     return await _explain(tx, await subscribers.get(tx, msisdn), charge_id)
-
-
-async def sp_charges(
-    read: Connection, *, actor: Actor, cursor: str | None, limit: int
-) -> Page[OwnCharge]:
-    """Return an SP's own charges, newest first; the person is the SP's pseudonym."""
-    key = await read_cursor(read, actor, "charge-records", cursor, tuple[datetime, UUID])
-    before = key or (END_OF_TIME, LAST_ID)
-    rows = await bill_queries.of_sp(read, actor.sp_id, before=before, limit=limit + 1)
-    secret = await instance_secret(read)
-    items = [
-        OwnCharge(
-            id=row.id, record_id=row.record_id, service_code=row.service_code, kind=row.kind,
-            pseudonym=subscribers.pseudonym(secret, actor.sp_id, row.msisdn),
-            charged_at=row.charged_at, received_at=row.received_at, price_fen=row.price_fen,
-            due_fen=row.due_fen, delivery=row.delivery, findings=list(row.findings),
-            file_id=row.file_id,
-        )
-        for row in rows[:limit]
-    ]  # fmt: skip
-    following = None
-    if len(rows) > limit:
-        last = [items[-1].charged_at, items[-1].id]
-        following = await write_cursor(read, actor, "charge-records", last)
-    return Page(items=items, next=following)
 
 
 async def _bill(

@@ -1,15 +1,17 @@
-"""The bill as a file: CSV or XLSX, in Chinese or English. Every line says 代收费."""
+"""A bill's sheet as a file: CSV, XLSX or PDF. Nothing in it is a formula."""
 
+import asyncio
 import csv
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterable
 from enum import StrEnum
 from io import BytesIO, StringIO
-from typing import Any, Final
+from typing import Final
 
-from spms.charging.bill_model import Bill, BillLine, Correction
-from spms.core.clock import SHANGHAI
-from spms.core.money import yuan
+from spms.charging.bill_sheet import Cells, Sheet
+from spms.charging.bill_words import HEADINGS, Lang
+
+MARK: Final = b"\xef\xbb\xbf"
+"""Tells a spreadsheet that the CSV is UTF-8."""
 
 
 class FileKind(StrEnum):
@@ -17,116 +19,59 @@ class FileKind(StrEnum):
 
     CSV = "csv"
     XLSX = "xlsx"
-
-
-class Lang(StrEnum):
-    """In which language."""
-
-    ZH = "zh"
-    EN = "en"
+    PDF = "pdf"
 
 
 MEDIA_TYPES: Final = {
     FileKind.CSV: "text/csv; charset=utf-8",
     FileKind.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    FileKind.PDF: "application/pdf",
 }
-HEADINGS: Final = {
-    Lang.ZH: (
-        "类别", "时间（北京）", "号码", "服务代码号", "服务商代码", "服务商", "业务代码", "业务",
-        "方式", "金额（元）", "应收（元）", "稽核结果", "话单编号", "订购关系", "鉴权决定",
-    ),
-    Lang.EN: (
-        "Kind of line", "Time (Beijing)", "Number", "Access number", "SP code", "SP",
-        "Service code", "Service", "Charged", "Amount (CNY)", "Due (CNY)", "Findings",
-        "Charge", "Consent", "Decision",
-    ),
-}  # fmt: skip
-WORDS: Final = {
-    Lang.ZH: {
-        "monthly": "包月", "on_demand": "点播", "principal": "退费", "compensation": "赔付",
-        "total": "合计", "more": "还有更多，请在线查询",
-    },
-    Lang.EN: {
-        "monthly": "monthly", "on_demand": "on demand", "principal": "refund",
-        "compensation": "compensation", "total": "total", "more": "there are more lines online",
-    },
-}  # fmt: skip
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet program takes for the beginning of a formula."""
+
+LINES_MAX: Final = {FileKind.CSV: 10_000, FileKind.XLSX: 10_000, FileKind.PDF: 2_000}
+"""Charges in one file; more says so by its last line. Two thousand are a hundred pages of paper."""
 
 
-def written(bill: Bill, form: FileKind, lang: Lang) -> bytes:
-    """Write a bill: each line, what corrects it right below it, and the totals."""
-    rows = [HEADINGS[lang], *_rows(bill, lang)]
-    return _xlsx(rows) if form is FileKind.XLSX else _csv(rows)
+async def written(sheet: Sheet, form: FileKind) -> bytes:
+    """Write a sheet in a thread of its own: a long one takes seconds."""
+    return await asyncio.to_thread(write, sheet, form)
 
 
-def _rows(bill: Bill, lang: Lang) -> Iterator[Sequence[str]]:
-    words = WORDS[lang]
-    for line in bill.items:
-        yield _line(bill.number, line, words)
-        for correction in line.corrections:
-            yield _correction(bill.number, line, correction, words)
-    totals = bill.totals
-    blank = [""] * len(HEADINGS[lang])
-    for name, fen in (
-        ("total", totals.charged_fen),
-        ("principal", -totals.refunded_fen),
-        ("compensation", -totals.compensation_fen),
-    ):
-        row = list(blank)
-        row[0] = words["total"] if name == "total" else f"{words['total']} {words[name]}"
-        row[9] = yuan(fen)
-        yield row
-    if bill.next is not None:
-        yield [words["more"], *blank[1:]]
+def write(sheet: Sheet, form: FileKind) -> bytes:
+    """Write a sheet."""
+    if form is FileKind.PDF:
+        from spms.charging import bill_pdf  # noqa: PLC0415 - few processes ever print one
+
+        return bill_pdf.render(sheet)
+    if form is FileKind.XLSX:
+        return _xlsx(sheet)
+    return csv_head(sheet.lang) + csv_rows([*sheet.rows, *sheet.totals])
 
 
-def _line(number: str, line: BillLine, words: dict[str, str]) -> Sequence[str]:
-    return [
-        line.label, _time(line.charged_at), number, line.access_number, line.sp_code,
-        plain(line.sp_name), line.service_code, plain(line.service_name), words[line.kind],
-        yuan(line.price_fen), yuan(line.due_fen), " ".join(line.findings), str(line.id),
-        str(line.consent_id or ""), str(line.authorisation_id or ""),
-    ]  # fmt: skip
+def csv_head(lang: Lang) -> bytes:
+    """Write how a CSV begins."""
+    return MARK + csv_rows([HEADINGS[lang]])
 
 
-def _correction(
-    number: str, line: BillLine, correction: Correction, words: dict[str, str]
-) -> Sequence[str]:
-    return [
-        words[correction.kind], _time(correction.at), number, line.access_number, line.sp_code,
-        plain(line.sp_name), line.service_code, plain(line.service_name), words[line.kind],
-        yuan(-correction.amount_fen), "", "", str(line.id), "", "",
-    ]  # fmt: skip
-
-
-def plain(text: str) -> str:
-    """Write a text so that no program that opens the file calculates with it."""
-    return f"'{text}" if text.startswith(FORMULA) else text
-
-
-def _time(at: datetime) -> str:
-    return f"{at.astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S}"
-
-
-def _csv(rows: Sequence[Sequence[str]]) -> bytes:
+def csv_rows(rows: Iterable[Cells]) -> bytes:
+    """Write lines of a CSV."""
     out = StringIO(newline="")
     csv.writer(out).writerows(rows)
-    return b"\xef\xbb\xbf" + out.getvalue().encode()  # the mark tells a spreadsheet it is UTF-8
+    return out.getvalue().encode()
 
 
-def _xlsx(rows: Sequence[Sequence[Any]]) -> bytes:
+def _xlsx(sheet: Sheet) -> bytes:
     import xlsxwriter  # noqa: PLC0415 - few processes ever write one, all of them start
 
     buffer = BytesIO()
     options = {"in_memory": True, "constant_memory": True, "strings_to_formulas": False,
                "strings_to_urls": False}  # fmt: skip
+    headings = HEADINGS[sheet.lang]
     with xlsxwriter.Workbook(buffer, options) as book:
         head = book.add_format({"bold": True, "bg_color": "#EEEEEE"})
         page = book.add_worksheet("代收费 Bill")
-        page.set_column(0, len(rows[0]), 18)
-        for n, row in enumerate(rows):
+        page.set_column(0, len(headings), 18)
+        for n, row in enumerate([headings, *sheet.rows, *sheet.totals]):
             for column, value in enumerate(row):
                 page.write_string(n, column, value, head if n == 0 else None)
     return buffer.getvalue()

@@ -30,6 +30,11 @@ class BillFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Only what was given back, wholly or in part."""
 
 
+def evidence_of(charge_id: UUID) -> str:
+    """Return the path of a charge's evidence pack; its holder, its SP and staff may read it."""
+    return f"/charge-records/{charge_id}/evidence-pack.json"
+
+
 class BillLine(msgspec.Struct, frozen=True, kw_only=True):
     """One charge on the bill."""
 
@@ -56,6 +61,8 @@ class BillLine(msgspec.Struct, frozen=True, kw_only=True):
     authorisation_id: UUID | None
     """The decision the charge rests on (鉴权)."""
     corrections: list[Correction]
+    evidence: str
+    """Path to what proves it or proves it wrong: both consents, the decision, the tariff."""
 
 
 class BillTotals(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,53 +6,114 @@ from uuid import UUID
 
 import msgspec
 
+from spms.charging import names
 from spms.charging.bill_model import (
     BillFilter,
     BillLine,
     BillTotals,
     ConsentShown,
+    Correction,
     DecisionShown,
     FindingShown,
     NoticeShown,
     RelationShown,
     RequestShown,
     TariffShown,
+    evidence_of,
 )
 from spms.charging.model import Delivery, Finding, Kind
+from spms.charging.names import Named
 from spms.core.db import Connection, many, one
 
-_LINE_COLUMNS = """
-           c.id, c.charged_at, c.received_at, p.code AS sp_code, p.name AS sp_name,
-           s.code AS service_code, s.name AS service_name, c.kind, s.access_number, c.price_fen,
-           LEAST(c.due_fen, f.due_fen) AS due_fen, COALESCE(f.kinds, '{}') AS findings, c.delivery,
-           c.consent_id, c.authorisation_id, COALESCE(r.corrections, '[]') AS corrections"""
-# What was given back is written by a room above; the bill only reads it (decision 0010).
-_REFUNDS_OF_LINE = """
-      CROSS JOIN LATERAL (
-           SELECT jsonb_agg(jsonb_build_object('kind', kind, 'amount_fen', amount_fen, 'at', at)
-                            ORDER BY at, kind DESC) AS corrections,
-                  COALESCE(sum(amount_fen) FILTER (WHERE kind = 'principal'), 0) AS refunded_fen,
-                  COALESCE(sum(amount_fen) FILTER (WHERE kind = 'compensation'), 0)
-                      AS compensation_fen
-             FROM refund WHERE msisdn = c.msisdn AND charge_id = c.id) r"""
-_FINDINGS_OF_LINE = """
-      CROSS JOIN LATERAL (
-           SELECT min(due_fen) AS due_fen, array_agg(kind ORDER BY found_at, kind) AS kinds
-             FROM charge_finding WHERE msisdn = c.msisdn AND charge_id = c.id) f"""
+_COLUMNS = """c.id, c.charged_at, c.received_at, c.service_id, c.kind, c.price_fen, c.due_fen,
+               c.delivery, c.consent_id, c.authorisation_id"""
+# Columns of the primary key's index only, so that it answers alone. Codes become ids once for the
+# statement, so that no line is joined only to be thrown away.
+_WANTED = """($4::text IS NULL OR c.service_id IN (
+                   SELECT v.id FROM service v JOIN sp ON sp.id = v.sp_id WHERE sp.code = $4))
+           AND ($5::text IS NULL OR c.service_id = (SELECT id FROM service WHERE code = $5))
+           AND ($6::text IS NULL OR c.kind = $6)
+           AND (NOT $7 OR EXISTS (SELECT FROM refund WHERE msisdn = $1 AND charge_id = c.id))"""
+# What was found and given back is asked for once for all lines, between their lowest and highest id
+# (ids rise with time), and not at all where a hash index says with one page that there is none.
+# Refunds are written by a room above; the bill only reads them (decision 0010).
+_BESIDE = """span AS (
+        SELECT (SELECT id FROM line ORDER BY id LIMIT 1) AS low,
+               (SELECT id FROM line ORDER BY id DESC LIMIT 1) AS high
+    ), found AS (
+        SELECT charge_id, min(due_fen) AS due_fen, array_agg(kind ORDER BY found_at, kind) AS kinds
+          FROM charge_finding
+         WHERE (SELECT EXISTS (SELECT FROM charge_finding
+                                WHERE bill_key(msisdn, charged_at) = bill_key($1, $2)))
+           AND msisdn = $1 AND charge_id >= (SELECT low FROM span)
+           AND charge_id <= (SELECT high FROM span)
+         GROUP BY charge_id
+    ), given AS (
+        SELECT charge_id,
+               jsonb_agg(jsonb_build_object('kind', kind, 'amount_fen', amount_fen, 'at', at)
+                         ORDER BY at, kind DESC) AS corrections,
+               COALESCE(sum(amount_fen) FILTER (WHERE kind = 'principal'), 0) AS refunded_fen,
+               COALESCE(sum(amount_fen) FILTER (WHERE kind = 'compensation'), 0)
+                   AS compensation_fen
+          FROM refund
+         WHERE (SELECT EXISTS (SELECT FROM claim
+                                WHERE bill_key(msisdn, charged_at) = bill_key($1, $2)
+                                  AND state = 'refunded'))
+           AND msisdn = $1 AND charge_id >= (SELECT low FROM span)
+           AND charge_id <= (SELECT high FROM span)
+         GROUP BY charge_id
+    )"""
+_SHOWN = """c.id, c.charged_at, c.received_at, c.service_id, c.kind, c.price_fen, c.delivery,
+           c.consent_id, c.authorisation_id, LEAST(c.due_fen, found.due_fen) AS due_fen,
+           COALESCE(found.kinds, '{}') AS findings, COALESCE(given.corrections, '[]') AS corrections
+      FROM line c
+      LEFT JOIN found ON found.charge_id = c.id LEFT JOIN given ON given.charge_id = c.id
+     ORDER BY c.charged_at DESC, c.id DESC"""
 
-_FROM_LINE = f"""
-      FROM charge_record c
-      JOIN sp p ON p.id = c.sp_id
-      JOIN service s ON s.id = c.service_id {_FINDINGS_OF_LINE} {_REFUNDS_OF_LINE}"""
-_WANTED = """
-       AND ($4::text IS NULL OR p.code = $4) AND ($5::text IS NULL OR s.code = $5)
-       AND ($6::text IS NULL OR c.kind = $6) AND (NOT $7 OR r.corrections IS NOT NULL)"""
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the bill, whose service has its id only."""
+
+    id: UUID
+    charged_at: datetime
+    received_at: datetime
+    service_id: UUID
+    kind: Kind
+    price_fen: int
+    due_fen: int
+    findings: list[Finding]
+    delivery: Delivery
+    consent_id: UUID | None
+    authorisation_id: UUID | None
+    corrections: list[Correction]
+
+
+async def _named(read: Connection, rows: Sequence[Row]) -> list[BillLine]:
+    """Return lines with the names of what was charged for."""
+    known = await names.of(read, {row.service_id for row in rows})
+    return [_line(row, known[row.service_id]) for row in rows]
+
+
+def _line(row: Row, named: Named) -> BillLine:
+    return BillLine(
+        id=row.id, charged_at=row.charged_at, received_at=row.received_at, sp_code=named.sp_code,
+        sp_name=named.sp_name, service_code=named.service_code, service_name=named.service_name,
+        kind=row.kind, access_number=named.access_number, price_fen=row.price_fen,
+        due_fen=row.due_fen, findings=row.findings, delivery=row.delivery,
+        consent_id=row.consent_id, authorisation_id=row.authorisation_id,
+        corrections=row.corrections, evidence=evidence_of(row.id),
+    )  # fmt: skip
+
 
 LINES = f"""
-    SELECT {_LINE_COLUMNS} {_FROM_LINE}
-     WHERE c.msisdn = $1 AND c.charged_at >= $2 AND c.charged_at < $3 {_WANTED}
-       AND (c.charged_at, c.id) < ($8, $9)
-     ORDER BY c.charged_at DESC, c.id DESC LIMIT $10
+    WITH line AS MATERIALIZED (
+        SELECT {_COLUMNS} FROM charge_record c
+         WHERE c.msisdn = $1 AND c.charged_at >= $2 AND c.charged_at < $3
+           AND (c.charged_at, c.id) < ($8, $9)
+           AND {_WANTED}
+         ORDER BY c.charged_at DESC, c.id DESC LIMIT $10
+    ), {_BESIDE}
+    SELECT {_SHOWN}
 """
 
 
@@ -65,9 +126,9 @@ async def lines(
     before: tuple[datetime, UUID],
     limit: int,
 ) -> list[BillLine]:
-    """Return a number's charges in a half-open range of time, newest first, before a key."""
+    """Return a number's charges in a part of one month, newest first, before a key."""
     rows = await read.fetch(LINES, msisdn, *period, *_of(wanted), *before, limit)
-    return many(BillLine, rows)
+    return await _named(read, many(Row, rows))
 
 
 def _of(wanted: BillFilter) -> tuple[str | None, str | None, str | None, bool]:
@@ -75,26 +136,34 @@ def _of(wanted: BillFilter) -> tuple[str | None, str | None, str | None, bool]:
 
 
 TOTALS = f"""
+    WITH line AS MATERIALIZED (
+        SELECT c.id, c.price_fen, c.due_fen FROM charge_record c
+         WHERE c.msisdn = $1 AND c.charged_at >= $2 AND c.charged_at < $3 AND {_WANTED}
+    ), {_BESIDE}
     SELECT count(*) AS lines, COALESCE(sum(c.price_fen), 0)::bigint AS charged_fen,
-           COALESCE(sum(LEAST(c.due_fen, f.due_fen)), 0)::bigint AS due_fen,
-           COALESCE(sum(r.refunded_fen), 0)::bigint AS refunded_fen,
-           COALESCE(sum(r.compensation_fen), 0)::bigint AS compensation_fen {_FROM_LINE}
-     WHERE c.msisdn = $1 AND c.charged_at >= $2 AND c.charged_at < $3 {_WANTED}
+           COALESCE(sum(LEAST(c.due_fen, found.due_fen)), 0)::bigint AS due_fen,
+           COALESCE(sum(given.refunded_fen), 0)::bigint AS refunded_fen,
+           COALESCE(sum(given.compensation_fen), 0)::bigint AS compensation_fen
+      FROM line c
+      LEFT JOIN found ON found.charge_id = c.id LEFT JOIN given ON given.charge_id = c.id
 """
 
 
 async def totals(
     read: Connection, msisdn: str, period: tuple[datetime, datetime], wanted: BillFilter
 ) -> BillTotals:
-    """Sum up a number's charges in a half-open range of time."""
+    """Sum up a number's charges in a part of one month."""
     found = one(BillTotals, await read.fetchrow(TOTALS, msisdn, *period, *_of(wanted)))
     assert found is not None  # noqa: S101 - an aggregate always has a row
     return found
 
 
 LINE = f"""
-    SELECT {_LINE_COLUMNS} {_FROM_LINE}
-     WHERE c.msisdn = $1 AND c.id = $2 AND c.charged_at >= $3
+    WITH line AS MATERIALIZED (
+        SELECT {_COLUMNS} FROM charge_record c
+         WHERE c.msisdn = $1 AND c.charged_at = $2 AND c.id = $3
+    ), {_BESIDE}
+    SELECT {_SHOWN}
 """
 
 
@@ -102,7 +171,11 @@ async def line(
     read: Connection, msisdn: str, charge_id: UUID, *, since: datetime
 ) -> BillLine | None:
     """Return one charge of a number, if it was made since an instant."""
-    return one(BillLine, await read.fetchrow(LINE, msisdn, charge_id, since))
+    owner = await owner_of(read, charge_id)
+    if owner is None or owner.msisdn != msisdn or owner.charged_at < since:
+        return None
+    rows = await read.fetch(LINE, msisdn, owner.charged_at, charge_id)
+    return next(iter(await _named(read, many(Row, rows))), None)
 
 
 FINDINGS = """
@@ -120,11 +193,16 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     """Whose charge it is."""
 
     msisdn: str
+    epoch: int | None
+    """Of whoever held the number at the charge, as it was known when the charge came in."""
     charged_at: datetime
     sp_id: UUID
 
 
-OWNER = "SELECT msisdn, charged_at, sp_id FROM charge_record WHERE id = $1"
+OWNER = """
+    SELECT msisdn, holder_epoch(msisdn, charged_at, received_at) AS epoch, charged_at, sp_id
+      FROM charge_record WHERE id = $1
+"""
 
 
 async def owner_of(read: Connection, charge_id: UUID) -> Owner | None:
@@ -174,6 +252,8 @@ async def tariff(
 
 
 # What licenses the charge, or else what its finding names as over.
+# Never a former holder's: neither the one an audit named, nor one that a charge cites because the
+# change of owner became known after it.
 RELATION = """
     SELECT s.id, s.active_from, s.ended_at, s.end_reason, s.channel, s.requested_at,
            s.request_text, n.version, n.sp_name, n.service_name, n.price_fen AS notice_fen,
@@ -184,6 +264,7 @@ RELATION = """
            SELECT (f.detail ->> 'subscription_id')::uuid FROM charge_finding f
             WHERE f.msisdn = c.msisdn AND f.charge_id = c.id
               AND f.detail ->> 'subscription_id' IS NOT NULL LIMIT 1))
+           AND s.epoch = holder_epoch(c.msisdn, c.charged_at, 'infinity')
       JOIN notice n ON n.id = s.notice_id
       LEFT JOIN consent k ON k.msisdn = s.msisdn AND k.subscription_id = s.id
       LEFT JOIN message_in m ON m.msisdn = k.msisdn AND m.received_at = k.message_received_at
@@ -220,37 +301,3 @@ async def relation(
         ),
         consent=consent,
     )  # fmt: skip
-
-
-class SpLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A charge of an SP, still with its number."""
-
-    id: UUID
-    msisdn: str
-    record_id: str
-    service_code: str
-    kind: Kind
-    charged_at: datetime
-    received_at: datetime
-    price_fen: int
-    due_fen: int
-    delivery: Delivery
-    findings: Sequence[Finding]
-    file_id: UUID | None
-
-
-OF_SP = f"""
-    SELECT c.id, c.msisdn, c.record_id, s.code AS service_code, c.kind, c.charged_at,
-           c.received_at, c.price_fen, LEAST(c.due_fen, f.due_fen) AS due_fen, c.delivery,
-           COALESCE(f.kinds, '{{}}') AS findings, c.file_id
-      FROM charge_record c JOIN service s ON s.id = c.service_id {_FINDINGS_OF_LINE}
-     WHERE c.sp_id = $1 AND c.charged_at <= $2 AND (c.charged_at, c.id) < ($2, $3)
-     ORDER BY c.charged_at DESC, c.id DESC LIMIT $4
-"""
-
-
-async def of_sp(
-    read: Connection, sp_id: UUID, *, before: tuple[datetime, UUID], limit: int
-) -> list[SpLine]:
-    """Return an SP's charges, newest first, before a key."""
-    return many(SpLine, await read.fetch(OF_SP, sp_id, *before, limit))

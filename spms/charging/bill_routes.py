@@ -1,18 +1,18 @@
-"""HTTP about the itemised bill: people and agents read it, line by line or as a file."""
+"""HTTP about the itemised bill: people and agents read it page by page and line by line."""
 
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import Response, Router, get, post
+from litestar import Router, get, post
 from litestar.params import Parameter
 
-from spms.charging import bill, bill_file, looks
-from spms.charging.bill_file import FileKind, Lang
+from spms.charging import bill, looks, summaries
 from spms.charging.bill_model import Bill, BillFilter, LineExplained
 from spms.charging.looks import CanaryTouch, LooksUsedUp
 from spms.charging.model import Kind
+from spms.charging.summaries import SummaryWish
 from spms.core.access import Actor, Role, only
 from spms.core.db import Connection
 from spms.core.errors import Forbidden, NotFound
@@ -95,46 +95,6 @@ async def my_bill(
 
 
 @get(
-    "/my/bill/csv",
-    guards=[only(Role.SUBSCRIBER)],
-    responses=refusals(Forbidden),
-    media_type="text/csv",
-)
-async def my_bill_csv(
-    month: Month, read: Connection, actor: Actor, lang: Lang = Lang.ZH
-) -> Response[bytes]:
-    """Give the signed-in subscriber her whole bill of a month as CSV, in UTF-8."""
-    return await _file(read, month, actor, FileKind.CSV, lang)
-
-
-@get(
-    "/my/bill/xlsx",
-    guards=[only(Role.SUBSCRIBER)],
-    responses=refusals(Forbidden),
-    media_type=bill_file.MEDIA_TYPES[FileKind.XLSX],
-)
-async def my_bill_xlsx(
-    month: Month, read: Connection, actor: Actor, lang: Lang = Lang.ZH
-) -> Response[bytes]:
-    """Give the signed-in subscriber her whole bill of a month as a spreadsheet."""
-    return await _file(read, month, actor, FileKind.XLSX, lang)
-
-
-async def _file(
-    read: Connection, month: str, actor: Actor, form: FileKind, lang: Lang
-) -> Response[bytes]:
-    whole = await bill.whole(read, month, actor=actor)
-    return Response(
-        bill_file.written(whole, form, lang),
-        media_type=bill_file.MEDIA_TYPES[form],
-        headers={
-            "Cache-Control": "no-store",
-            "Content-Disposition": f'attachment; filename="bill-{month}.{form.value}"',
-        },
-    )
-
-
-@get(
     "/my/bill/lines/{charge_id:uuid}",
     guards=[only(Role.SUBSCRIBER)],
     responses=refusals(NotFound, Forbidden),
@@ -142,6 +102,25 @@ async def _file(
 async def my_line(charge_id: UUID, read: Connection, actor: Actor) -> LineExplained:
     """Explain one line of the signed-in subscriber's bill: decision, tariff, both consents."""
     return await bill.own_line(read, charge_id, actor=actor)
+
+
+@get("/my/bill/summary", guards=[only(Role.SUBSCRIBER)], responses=refusals(Forbidden))
+async def my_summary(read: Connection, actor: Actor) -> SummaryWish:
+    """Show whether the signed-in subscriber is told by SMS every month what her bill came to."""
+    return await summaries.wish(read, actor=actor)
+
+
+@post(
+    "/my/bill/summary",
+    status_code=200,
+    guards=[only(Role.SUBSCRIBER)],
+    responses=refusals(Forbidden),
+)
+async def set_summary(
+    data: SummaryWish, tx: Connection, actor: Actor, now: datetime
+) -> SummaryWish:
+    """Switch the monthly message off or on; its next holder is told again."""
+    return await summaries.set_wish(tx, data, actor=actor, now=now)
 
 
 @post(
@@ -200,8 +179,7 @@ async def canary_touches(read: Connection) -> list[CanaryTouch]:
 router = Router(
     "/",
     route_handlers=[
-        my_bill, my_bill_csv,
-        my_bill_xlsx, my_line, search_bill, search_line, add_canary, canary_touches,
+        my_bill, my_line, my_summary, set_summary, search_bill, search_line, add_canary, canary_touches,
     ],
     tags=["charging"],
 )  # fmt: skip

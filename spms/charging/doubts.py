@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from spms.charging.facts import Facts, Fault, Item, Stray, Verdict
-from spms.charging.model import AuditRules, Finding, Kind, Mode
+from spms.charging.model import AuditRules, Delivery, Finding, Kind, Mode
+
+UNUSED = frozenset({"released", "expired"})
+"""How a reservation ends for which nothing was delivered."""
 
 
 def sort_out(verdict: Verdict, suspect: Sequence[Fault], rules: AuditRules) -> Verdict:
@@ -27,7 +30,18 @@ def doubts(
     suspect = split(item, row, rules) if item.kind is Kind.ON_DEMAND else []
     if facts.authorisation_id is None:
         suspect.append(Fault(Finding.NO_DECISION, item.price_fen, {}))
-    return suspect
+    return suspect + undelivered(item, facts.reservation)
+
+
+def undelivered(item: Item, reservation: str | None) -> list[Fault]:
+    """Return whether a charge is for what was held and then let go, or ran out, unused.
+
+    Unless the network saw it delivered: then somebody forgot to capture. What it saw fail is a
+    finding already.
+    """
+    if reservation not in UNUSED or item.delivery is not Delivery.NONE:
+        return []
+    return [Fault(Finding.RESERVED_NOT_DELIVERED, 0, {"reservation": reservation})]
 
 
 def split(item: Item, row: Sequence[tuple[datetime, int]], rules: AuditRules) -> list[Fault]:

@@ -56,7 +56,7 @@ async def content(
     )  # fmt: skip
     if actor.kind is ActorKind.SP:
         secret = await instance_secret(tx)
-        name = subscribers.pseudonym(secret, found.sp_id, found.msisdn)
+        name = subscribers.pseudonym(secret, found.sp_id, found.msisdn, found.epoch)
         line = replace(line, number=name)
     return {
         "about": {"kind": "charge", "id": charge_id},

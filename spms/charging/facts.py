@@ -60,6 +60,8 @@ class Facts(NamedTuple):
     """In force at that instant."""
     authorisation_id: UUID | None
     """The latest allowed decision before it."""
+    reservation: str | None = None
+    """Of that decision, its state when it was read; null: it held nothing."""
     own: OwnLimits = OwnLimits()
     stray: Stray = Stray()
     """Filled in when there are no relations."""

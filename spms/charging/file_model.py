@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -66,6 +67,15 @@ class ChargeFile(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: int
     received_at: datetime
     finished_at: datetime | None = None
+
+
+class Tally(NamedTuple):
+    """What became of some lines of a file: landed + quarantined + duplicates = lines."""
+
+    lines: int
+    landed: int
+    quarantined: int
+    duplicates: int
 
 
 class ReasonCount(msgspec.Struct, frozen=True, kw_only=True):

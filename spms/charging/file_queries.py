@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from spms.charging.file_model import ChargeFile, QuarantinedLine, ReasonCount, Upload
-from spms.charging.model import Landing, Line
+from spms.charging.file_model import ChargeFile, QuarantinedLine, ReasonCount, Tally, Upload
+from spms.charging.model import Line
 from spms.core.db import Connection, many, one
 from spms.core.ids import new_id
 
@@ -94,16 +94,16 @@ COUNT_LINES = """
     UPDATE charge_file
        SET lines = lines + $2, landed = landed + $3, quarantined = quarantined + $4,
            duplicates = duplicates + $5
-     WHERE id = $1
+     WHERE id = $1 AND lines = $6
 """
 
 
-async def count_lines(tx: Connection, file_id: UUID, landing: Landing) -> None:
-    """Add a chunk to the counters of its file, in the transaction that lands it."""
-    await tx.execute(
-        COUNT_LINES, file_id, landing.lines, landing.landed, landing.quarantined,
-        landing.duplicates,
-    )  # fmt: skip
+async def count_lines(tx: Connection, file_id: UUID, tally: Tally, *, start: int) -> bool:
+    """Add a chunk to the counters of its file, in the transaction that lands it.
+
+    Return false when the file does not stand where the chunk starts: then it must not land.
+    """
+    return await tx.execute(COUNT_LINES, file_id, *tally, start) == "UPDATE 1"
 
 
 FINISH_FILE = f"""

@@ -6,6 +6,7 @@ continued after the last chunk. The sender gets a 2xx only for a file that has l
 """
 
 import asyncio
+import contextlib
 import tempfile
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -16,7 +17,6 @@ from uuid import UUID
 import msgspec
 
 from spms.charging import file_queries
-from spms.charging.actions import land
 from spms.charging.file_model import (
     ChargeFile,
     ChargeFileReport,
@@ -24,8 +24,10 @@ from spms.charging.file_model import (
     QuarantinedLine,
     Upload,
 )
-from spms.charging.model import Line
+from spms.charging.landing import land_chunk
+from spms.charging.lanes import Lane, Overtaken, land_all
 from spms.charging.spooling import DigestMismatch, Manifest, Reader, spooled
+from spms.charging.staging import Chunk
 from spms.core.access import Actor
 from spms.core.clock import Clock
 from spms.core.db import Connection, Pool, transaction
@@ -74,15 +76,7 @@ async def receive(
             )  # fmt: skip
         if file.state is FileState.DONE:
             return file, True
-        await asyncio.to_thread(reader.skip, file.lines)
-        while True:
-            lines = await asyncio.to_thread(reader.chunk)
-            async with transaction(pool) as tx:
-                landed = await _land_chunk(
-                    tx, file, lines, start=reader.position - len(lines), actor=actor, clock=clock
-                )
-            if landed is not None:
-                return landed, False
+        return await _landed(pool, file, reader, actor=actor, clock=clock), False
 
 
 def _compare(manifest: Manifest, sha256: bytes, received: int) -> None:
@@ -151,24 +145,32 @@ async def quarantine(
     return Page(items=found, next=following)
 
 
-async def _land_chunk(
-    tx: Connection, file: ChargeFile, lines: list[Line], *, start: int, actor: Actor, clock: Clock
-) -> ChargeFile | None:
-    """Land what of a chunk has not landed yet; return the receipt when the file is through.
+async def _landed(
+    pool: Pool, file: ChargeFile, reader: Reader, *, actor: Actor, clock: Clock
+) -> ChargeFile:
+    """Land the rest of a file; start again where it stands when another connection was faster."""
 
-    Two connections may send the same file at once: each chunk is landed by whichever comes first.
-    """
-    now = clock.now()
-    held = await file_queries.hold_file(tx, file.id)
-    if held.state is FileState.DONE:
-        return held
-    if not lines:
-        return await file_queries.finish_file(tx, file.id, now=now)
-    rest = lines[max(0, held.lines - start) :]
-    if rest:
-        landing = await land(
-            tx, rest, sp_id=file.sp_id, file_id=file.id, actor=actor, now=now,
+    async def land(tx: Connection, chunk: Chunk, lane: Lane) -> None:
+        tally = await land_chunk(
+            tx, chunk, lane, sp_id=file.sp_id, file_id=file.id, actor=actor, now=clock.now(),
             first_seen_at=file.received_at,
         )  # fmt: skip
-        await file_queries.count_lines(tx, file.id, landing)
-    return None
+        await lane.may_land()
+        start = reader.place(chunk)
+        if not await file_queries.count_lines(tx, file.id, tally, start=start):
+            raise Overtaken
+
+    through = file.lines
+    while True:
+        await asyncio.to_thread(reader.stand_after, through)
+        with contextlib.suppress(Overtaken):
+            await land_all(pool, reader.chunk, land)
+        async with transaction(pool) as tx:
+            held = await file_queries.hold_file(tx, file.id)
+            if held.state is FileState.DONE:
+                return held
+            if held.lines == held.received:
+                finished = await file_queries.finish_file(tx, file.id, now=clock.now())
+                assert finished is not None  # noqa: S101 - it is held and was not done
+                return finished
+            through = held.lines

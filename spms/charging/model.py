@@ -64,6 +64,10 @@ class Finding(StrEnum):
     charge may (a rolling sum)."""
     NO_DECISION = "no_decision"
     """The SP never asked whether it may (鉴权)."""
+    RESERVED_NOT_DELIVERED = "reserved_not_delivered"
+    """Decided and held (预占), then let go or run out: nothing was delivered for it."""
+    DELIVERED_NOT_CHARGED = "delivered_not_charged"
+    """Held and captured, and no charge ever came for it. About no charge, so only observed."""
 
 
 class Mode(StrEnum):
@@ -189,23 +193,6 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     rulebook_version: int
 
 
-class OwnCharge(msgspec.Struct, frozen=True, kw_only=True):
-    """A charge as its SP sees it: the person is a pseudonym."""
-
-    id: UUID
-    record_id: str
-    pseudonym: str
-    service_code: str
-    kind: Kind
-    charged_at: datetime
-    received_at: datetime
-    price_fen: int
-    due_fen: int
-    delivery: Delivery
-    findings: list[Finding]
-    file_id: UUID | None
-
-
 class RecordIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One charge record. A value that breaks its form is quarantined, the others land."""
 
@@ -260,6 +247,10 @@ class AuditRules(msgspec.Struct, frozen=True, kw_only=True):
     split_fen: Annotated[int, msgspec.Meta(ge=1)] = 1_000
     """… which together come to more than this, each is suspect."""
     no_decision_mode: Mode = Mode.OBSERVE
+    reserved_mode: Mode = Mode.REVIEW
+    """Of `reserved_not_delivered`: a gateway that fails to capture is no proof against the SP."""
+    uncharged_hours: Annotated[int, msgspec.Meta(ge=0, le=240)] = 24
+    """A delivery is `delivered_not_charged` this long after a record of it would be too old."""
 
     def mode(self, kind: Finding) -> Mode:
         """Return what follows from a finding of a kind."""
@@ -268,5 +259,9 @@ class AuditRules(msgspec.Struct, frozen=True, kw_only=True):
                 return self.split_mode
             case Finding.NO_DECISION:
                 return self.no_decision_mode
+            case Finding.RESERVED_NOT_DELIVERED:
+                return self.reserved_mode
+            case Finding.DELIVERED_NOT_CHARGED:
+                return Mode.OBSERVE
             case _:
                 return Mode.REFUND

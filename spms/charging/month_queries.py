@@ -5,8 +5,8 @@ from datetime import date, datetime
 from spms.core.clock import business_month, next_month
 from spms.core.db import Connection
 
-LONGEST_SECONDS = 540
-"""Writing a month anew takes about a minute for fifty million records."""
+LONGEST_SECONDS = 3500
+"""Writing a month anew takes minutes for fifty million records; the job's slot ends after an hour."""
 PATIENCE = f"SELECT set_config('statement_timeout', '{LONGEST_SECONDS}s', true)"
 
 SEALED = "SELECT month FROM charge_month"

@@ -74,7 +74,7 @@ async def hold_numbers(tx: Connection, msisdns: list[str]) -> None:
 # service, all within the lifetime of an order ($6) and the one before them of an on-demand one.
 FACTS = """
     SELECT i.n, e.state_after AS state, e.epoch_after AS epoch, t.id AS tariff_id,
-           a.id AS authorisation_id, r.id AS subscription_id, r.price_fen,
+           a.id AS authorisation_id, h.state AS reservation, r.id AS subscription_id, r.price_fen,
            r.tariff_id AS agreed_tariff_id, r.active_from, r.ended_at, r.end_reason,
            r.charge_from, r.free_until
       FROM unnest($1::int[], $2::text[], $3::uuid[], $4::text[], $5::timestamptz[])
@@ -93,6 +93,7 @@ FACTS = """
               AND decided_at > i.charged_at - interval '31 days'
               AND service_id = i.service_id AND purpose = 'charge' AND allowed
             ORDER BY decided_at DESC LIMIT 1) a ON true
+      LEFT JOIN reservation h ON h.msisdn = i.msisdn AND h.id = a.id
       LEFT JOIN LATERAL (
            SELECT s.id, s.price_fen, s.tariff_id, s.active_from, s.ended_at, s.end_reason,
                   s.charge_from, s.free_until
@@ -122,7 +123,14 @@ async def facts(read: Connection, items: Sequence[Item], order_lifetime: timedel
     for row in rows:
         if row["n"] == len(found):
             found.append(
-                Facts(row["state"], row["epoch"], [], row["tariff_id"], row["authorisation_id"])
+                Facts(
+                    row["state"],
+                    row["epoch"],
+                    [],
+                    row["tariff_id"],
+                    row["authorisation_id"],
+                    row["reservation"],
+                )
             )
         if row["subscription_id"] is not None:
             found[-1].relations.append(

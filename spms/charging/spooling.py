@@ -16,8 +16,9 @@ from typing import BinaryIO, Final
 import msgspec
 
 from spms.charging.file_model import Encoding, FileFormat, Packing
-from spms.charging.model import COLUMNS, Line
-from spms.charging.parsing import BOM, UTF_16_BOMS, physical_lines, read_line
+from spms.charging.model import COLUMNS
+from spms.charging.parsing import BOM, UTF_16_BOMS, physical_lines
+from spms.charging.staging import Chunk, staged
 from spms.core.errors import TooLarge, Unprocessable
 
 CHUNK_LINES: Final = 5_000
@@ -147,24 +148,26 @@ class Reader:
         if broken > max(SUSPECT_FREE_LINES, lines // SUSPECT_SHARE):
             raise EncodingSuspect(f"{broken} of {lines} lines are not {self.encoding.value}")
 
-    def skip(self, count: int) -> None:
-        """Pass lines that have landed already."""
-        self.position += sum(1 for _ in islice(self._lines, count))
+    def stand_after(self, count: int) -> None:
+        """Stand behind so many lines, which have landed already."""
+        self._rewind()
+        self.position = sum(1 for _ in islice(self._lines, count))
 
-    def chunk(self) -> list[Line]:
-        """Parse the next lines; an empty list is the end of the file."""
-        return list(self._parsed())
-
-    def _parsed(self) -> Iterator[Line]:
-        size = 0
+    def chunk(self) -> Chunk:
+        """Read the next lines; a chunk without any is the end of the file."""
+        raws, size = [], 0
         for raw in islice(self._lines, CHUNK_LINES):
-            number = self._first_line_no + self.position
-            line = read_line(number, raw, self.form, self.encoding)
-            self.position += 1
-            yield line
+            raws.append(raw)
             size += len(raw)
             if size >= CHUNK_BYTES:
-                return
+                break
+        chunk = staged(raws, self._first_line_no + self.position, self.form, self.encoding)
+        self.position += len(raws)
+        return chunk
+
+    def place(self, chunk: Chunk) -> int:
+        """Return how many lines of data lie before a chunk."""
+        return chunk.first_line_no - self._first_line_no
 
 
 class Intake:

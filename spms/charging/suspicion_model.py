@@ -1,8 +1,9 @@
 """The nouns of what the audit leaves to people: suspicions, and what was only observed."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -39,6 +40,14 @@ class Suspicion(msgspec.Struct, frozen=True, kw_only=True):
     decided_at: datetime | None
     decided_by: str | None
     reason: str | None
+
+
+class Observation(NamedTuple):
+    """What a rule in mode `observe` struck in one batch."""
+
+    charges: int
+    fen: int
+    examples: Sequence[UUID]
 
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from spms.charging.facts import Fault, Item
 from spms.charging.model import Finding
-from spms.charging.suspicion_model import Observed, Suspicion, SuspicionState
+from spms.charging.suspicion_model import Observation, Observed, Suspicion, SuspicionState
 from spms.core.db import Connection, many, one
 from spms.core.ids import new_id
 
@@ -46,14 +46,15 @@ async def observe(
     tx: Connection,
     sp_id: UUID,
     kind: Finding,
+    observation: Observation,
     *,
-    charges: int,
-    fen: int,
-    examples: Sequence[UUID],
     now: datetime,
 ) -> None:
     """Count what a rule struck in one batch; only added, so that no two loaders wait."""
-    await tx.execute(OBSERVE, new_id(), sp_id, kind, now, charges, fen, list(examples))
+    await tx.execute(
+        OBSERVE, new_id(), sp_id, kind, now, observation.charges, observation.fen,
+        list(observation.examples),
+    )  # fmt: skip
 
 
 _SUSPICION = """

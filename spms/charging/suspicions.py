@@ -1,7 +1,7 @@
 """What the audit does not refund by itself: kept, shown to people, and decided by them."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -10,7 +10,7 @@ import msgspec
 from spms.charging import queries, suspicion_queries
 from spms.charging.facts import Item, Verdict
 from spms.charging.model import Finding
-from spms.charging.suspicion_model import Observed, Suspicion, SuspicionState
+from spms.charging.suspicion_model import Observation, Observed, Suspicion, SuspicionState
 from spms.core import audit
 from spms.core.access import Actor
 from spms.core.db import Connection
@@ -19,6 +19,7 @@ from spms.core.paging import Page, read_cursor, write_cursor
 from spms.core.phone import mask
 
 EXAMPLES = 5
+NOTHING = Observation(0, 0, ())
 FIRST = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 
 
@@ -35,8 +36,12 @@ async def keep(
     sp_id: UUID,
     found_by: str,
     now: datetime,
+    plain: Mapping[Finding, Observation] | None = None,
 ) -> None:
-    """Keep what a batch that landed made doubtful, and count what is only observed."""
+    """Keep what a batch that landed made doubtful, and count what is only observed.
+
+    `plain` is what was observed of charges that are otherwise right and were not judged one by one.
+    """
     rows = [(item, fault) for item, verdict, _ in judged for fault in verdict.suspicions]
     if rows:
         await suspicion_queries.add(tx, rows, found_by=found_by, now=now)
@@ -44,11 +49,16 @@ async def keep(
     for item, verdict, _ in judged:
         for kind in verdict.observed:
             seen[kind].append(item)
-    for kind, items in sorted(seen.items()):
-        await suspicion_queries.observe(
-            tx, sp_id, kind, charges=len(items), fen=sum(item.price_fen for item in items),
-            examples=[item.charge_id for item in items[:EXAMPLES]], now=now,
-        )  # fmt: skip
+    known = plain or {}
+    for kind in sorted({*seen, *known}):
+        items, more = seen[kind], known.get(kind, NOTHING)
+        observation = Observation(
+            len(items) + more.charges,
+            sum(item.price_fen for item in items) + more.fen,
+            [*(item.charge_id for item in items), *more.examples][:EXAMPLES],
+        )
+        if observation.charges:
+            await suspicion_queries.observe(tx, sp_id, kind, observation, now=now)
 
 
 async def to_decide(

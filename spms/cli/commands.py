@@ -13,6 +13,7 @@ from spms.cli.explain import explain
 from spms.cli.ingest import ingest
 from spms.cli.invariants import invariants
 from spms.cli.loop import run as run_on_loop
+from spms.cli.month_audit import audit_month
 from spms.cli.process import base, settings_from_environment
 from spms.cli.simulate import simulate
 from spms.cli.verify import verify
@@ -39,6 +40,7 @@ app.command()(tools.doctor)
 app.command()(simulate)
 app.command()(verify)
 app.command()(invariants)
+app.command("audit-month")(audit_month)
 app.add_typer(link.app)
 app.add_typer(trunk.app, name="trunk")
 app.add_typer(jobs.app, name="jobs")

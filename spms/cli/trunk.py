@@ -53,7 +53,7 @@ def check(
 
     Nothing is stored and nothing counts. Exits with 1 when the call did not get through to a line.
 
-    Example: SPMS_SIP_HOST=sbc.example SPMS_SIP_CALLER=01010010 spms trunk check 01088886666
+    Example: SPMS_SIP_HOST=sbc.example SPMS_SIP_CALLER=01010010,01010011 spms trunk check 01088886666
     """
     result = run(_call(number))
     table = Table("ms and direction", title=f"{result.outcome}: {WORDS[result.outcome]}")

@@ -1,9 +1,9 @@
 """Compensation: a wrong charge is refunded double, at once, and booked against the SP.
 
-Tables written here: claim, refund, refund_total, journal_entry, posting, journal_head,
+Tables written here: claim (views of it: refund, refund_total), journal_entry, posting, journal_head,
 balance_snapshot, verification, verification_event, payout, payout_query, payout_resolution,
 mass_correction, mass_correction_lane,
-mass_correction_person, clawback.
+mass_correction_charge, mass_correction_person, clawback.
 
 A claim asks whether one charge was right. It is opened by the subscriber, by an agent, or by the
 audit that found something wrong. What it finds follows from the charge's findings alone:
@@ -15,10 +15,11 @@ audit that found something wrong. What it finds follows from the charge's findin
 Invariants, kept by the database and not by the order in which code runs:
 
 - one charge is refunded once a round, whatever the entrance, retry or race: `claim_refunded_once`,
-  the keys of `refund` and of `posting`, each alone enough; a further round pays only what a worse
-  finding leaves missing;
-- never more than double what was charged, never more compensation than principal: the CHECKs on
-  `refund_total`;
+  the keys of `claim`, `journal_entry`, `posting` and `payout`, whose ids follow from charge and round,
+  each alone enough; a further round pays only what a worse finding leaves missing;
+- never more than double what was charged, never more compensation than principal: the CHECK
+  `claim_multiples`, over all rounds (`claim_round_before`, `claim_so_far`), of the charge's real
+  price (`claim_of_charge`);
 - a claim is refunded exactly when less was due than charged: the CHECK on `claim`;
 - at most five claims find one charge right: `claim_stands_once_a_turn` and its CHECK;
 - every posting balances in itself, every entry is whole (`journal_entry_whole`), every

@@ -178,9 +178,9 @@ async def claims_of_sp(
 def _entry(row: ClaimRow, secret: bytes, *, to_sp: bool) -> ClaimEntry:
     """Show a claim to its SP, or to an officer."""
     values = msgspec.structs.asdict(row)
-    msisdn = values.pop("msisdn")
+    msisdn, epoch = values.pop("msisdn"), values.pop("epoch")
     if to_sp:
-        values["number"] = subscribers.pseudonym(secret, row.sp_id, msisdn)
+        values["number"] = subscribers.pseudonym(secret, row.sp_id, msisdn, epoch)
         values["reason"] = row.reason if row.source is Source.AUDIT else None
     else:
         values["number"] = mask(msisdn)

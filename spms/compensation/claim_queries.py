@@ -21,13 +21,13 @@ CLAIMS = """
            COALESCE((SELECT sum(r.amount_fen) FROM refund r
                       WHERE r.msisdn = k.msisdn AND r.charge_id = k.charge_id
                         AND r.claim_id = k.id), 0)::bigint AS refunded_fen,
-           k.charged_fen - COALESCE((SELECT t.principal_fen FROM refund_total t
+           k.charged_fen - COALESCE((SELECT max(t.principal_fen) FROM refund_total t
                                       WHERE t.msisdn = k.msisdn AND t.charge_id = k.charge_id), 0)
                AS remaining_fen,
            ARRAY(SELECT f.kind FROM charge_finding f
                   WHERE f.msisdn = k.msisdn AND f.charge_id = k.charge_id
                   ORDER BY f.kind) AS findings,
-           CASE WHEN k.state = 'stands' AND v.subscription_id IS NOT NULL THEN
+           CASE WHEN k.state = 'stands' AND b.id IS NOT NULL THEN
                jsonb_build_object(
                    'subscription_id', v.subscription_id, 'requested_at', b.requested_at,
                    'request_text', b.request_text,
@@ -42,12 +42,13 @@ CLAIMS = """
       JOIN sp ON sp.id = k.sp_id
       LEFT JOIN consent v ON v.msisdn = c.msisdn AND v.subscription_id = c.consent_id
       LEFT JOIN subscription b ON b.msisdn = v.msisdn AND b.id = v.subscription_id
+           AND b.epoch = n.epoch
      WHERE k.msisdn = $1
        AND ($2::uuid IS NULL OR k.id = $2)
        AND ($3::uuid IS NULL OR (k.charge_id = $3 AND k.state = 'refunded'))
        AND ($4::integer IS NULL OR n.epoch = $4)
        AND ($5::timestamptz IS NULL OR (k.opened_at, k.id) < ($5, $6::uuid))
-     ORDER BY k.opened_at DESC, k.id DESC
+     ORDER BY k.opened_at DESC, CASE WHEN $3 IS NOT NULL THEN k.round END DESC, k.id DESC
      LIMIT $7
 """
 
@@ -108,7 +109,7 @@ async def refunds(
 
 
 CLAIM_ROWS = """
-    SELECT k.id, k.msisdn, k.charge_id, c.record_id, k.charged_at, k.sp_id, c.service_id,
+    SELECT k.id, k.msisdn, c.epoch, k.charge_id, c.record_id, k.charged_at, k.sp_id, c.service_id,
            k.source, k.reason, k.state, k.charged_fen, k.due_fen, k.opened_at,
            COALESCE((SELECT sum(r.amount_fen) FROM refund r
                       WHERE r.msisdn = k.msisdn AND r.charge_id = k.charge_id
@@ -122,7 +123,8 @@ CLAIM_ROWS = """
              ORDER BY opened_at DESC, id DESC
              LIMIT $4) k
      CROSS JOIN LATERAL (
-           SELECT record_id, service_id FROM charge_record
+           SELECT record_id, service_id, holder_epoch(msisdn, charged_at, received_at) AS epoch
+             FROM charge_record
             WHERE msisdn = k.msisdn AND charged_at = k.charged_at AND id = k.charge_id
            OFFSET 0) c
      ORDER BY k.opened_at DESC, k.id DESC

@@ -1,5 +1,7 @@
 """Taking a refund back: with proof of fraud, by two people, as a linked reversal of its entry.
 
+Billing is told to debit it as it is told to credit a refund, and the person by SMS.
+
 Nothing else takes a refund back. The rows of the refund stay: the charge is never refunded again.
 """
 
@@ -10,18 +12,23 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from spms.compensation import clawback_queries as queries
-from spms.compensation import journal, receivable_queries
+from spms.compensation import journal, payout_queries, receivable_queries
+from spms.compensation import queries as claims
 from spms.compensation.accounts import Account, PostingReason
 from spms.compensation.clawback_model import Clawback, ClawbackRequest, ClawbackState
+from spms.compensation.clawback_queries import Refunded
 from spms.compensation.journal_model import Draft, EntryLine
 from spms.compensation.refusals import Moved, NotPaidOut, SamePerson
+from spms.compensation.rules import clawback_text, is_told
 from spms.core import audit
 from spms.core.access import Actor
 from spms.core.db import Connection
 from spms.core.errors import NotFound
-from spms.core.ids import derived_id, new_id
+from spms.core.ids import derived_id, hashed_id, new_id
 from spms.core.paging import Page, read_cursor, write_cursor
 from spms.core.phone import mask
+from spms.messaging import actions as messaging
+from spms.messaging.model import MessageKind, Outgoing
 
 
 class After(NamedTuple):
@@ -108,7 +115,23 @@ async def _take_back(tx: Connection, row: Clawback, *, actor: Actor, now: dateti
         )  # fmt: skip
         draft = Draft(msisdn=chain, id=entry_id, kind="clawback", lines=[line])
         await journal.post(tx, [draft], actor=actor, now=now)
+    await payout_queries.take_back(
+        tx, row.number, about.payout_id, hashed_id("debit", row.id), now=now
+    )
+    await _tell(tx, row, about, now=now)
     return back.id
+
+
+async def _tell(tx: Connection, row: Clawback, about: Refunded, *, now: datetime) -> None:
+    """Tell who was charged, unless somebody else has the number now."""
+    charge = await claims.disputed(tx, row.number, about.charge_id)
+    if charge is None or not is_told(charge):
+        return
+    letter = Outgoing(
+        msisdn=row.number, text=clawback_text(charge, about.fen), kind=MessageKind.INFO,
+        about_kind="clawback", about_id=row.id,
+    )  # fmt: skip
+    await messaging.send_many(tx, [letter], now=now)
 
 
 def _shown(row: Clawback) -> Clawback:

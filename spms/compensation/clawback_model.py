@@ -41,7 +41,7 @@ class Clawback(msgspec.Struct, frozen=True, kw_only=True):
     claim_id: UUID
     charge_id: UUID
     amount_fen: int
-    """What had come back by that claim; once agreed, billing takes it from the subscriber."""
+    """What had come back by that claim; once agreed, billing is told to take it off the bill."""
     proof: Proof
     reference: str
     document_sha256: str
@@ -53,6 +53,8 @@ class Clawback(msgspec.Struct, frozen=True, kw_only=True):
     decided_by: str | None
     reversal_id: UUID | None
     """The entry of the book that took it back."""
+    debit: str | None
+    """How far billing is with taking it off the bill: queued, sending, unknown, settled, refused."""
 
 
 class ClawbackRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,14 +8,16 @@ from spms.compensation.clawback_model import Clawback, ClawbackRequest, Clawback
 from spms.core.db import Connection, many
 
 _CLAWBACK = """
-    SELECT id, msisdn AS number, claim_id, charge_id, amount_fen, proof, reference, document_sha256,
-           reason, state, proposed_at, proposed_by, decided_at, decided_by, reversal_id
-      FROM clawback
+    SELECT c.id, c.msisdn AS number, c.claim_id, c.charge_id, c.amount_fen, c.proof, c.reference,
+           c.document_sha256, c.reason, c.state, c.proposed_at, c.proposed_by, c.decided_at,
+           c.decided_by, c.reversal_id, p.state AS debit
+      FROM clawback c
+      LEFT JOIN payout p ON p.msisdn = c.msisdn AND p.id = hashed_id('debit:' || c.id::text)
 """
-ONE = f"{_CLAWBACK} WHERE id = $1"
+ONE = f"{_CLAWBACK} WHERE c.id = $1"
 PAGE = f"""
     {_CLAWBACK}
-     WHERE ($1::uuid IS NULL OR id > $1) ORDER BY id LIMIT $2
+     WHERE ($1::uuid IS NULL OR c.id > $1) ORDER BY c.id LIMIT $2
 """
 
 
@@ -37,13 +39,15 @@ class Refunded(NamedTuple):
     sp_id: UUID
     fen: int
     settled: bool
+    payout_id: UUID
 
 
 # The payout's row is held: what is settled stays so.
 REFUNDED = """
-    SELECT k.charge_id, k.sp_id, p.amount_fen AS fen, p.state = 'settled' AS settled
+    SELECT k.charge_id, k.sp_id, p.amount_fen AS fen, p.state = 'settled' AS settled, p.id
       FROM claim k
       JOIN payout p ON p.msisdn = k.msisdn AND p.charge_id = k.charge_id AND p.round = k.round
+                   AND p.takes_back IS NULL
      WHERE k.msisdn = $1 AND k.id = $2 AND k.state = 'refunded'
        FOR UPDATE OF p
 """

@@ -1,7 +1,7 @@
 """Billing gateways: whoever can credit a subscriber's bill. Each credit has an id for ever.
 
-A gateway must take the same id twice as one credit, and must be able to say whether it has done
-an id. `pay` and `ask` never raise: what cannot be known is `Answer.NO_ANSWER`.
+A debit takes a credit back that was got by fraud, and has an id of its own. A gateway must take the
+same id twice as one credit or debit, and must be able to say whether it has done an id. `pay` and `ask` never raise: what cannot be known is `Answer.NO_ANSWER`.
 """
 
 import asyncio
@@ -48,13 +48,22 @@ class Payout(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     ask: bool
     """Its outcome is unknown: ask, do not send."""
+    principal_fen: int = 0
+    """Of the amount, what of the charge's price comes back."""
+    takes_back: UUID | None = None
+    """The credit that this one takes off the bill again; null of a credit."""
+
+    @property
+    def form(self) -> str:
+        """Whether it is put on the bill or taken off."""
+        return "credits" if self.takes_back is None else "debits"
 
 
 class BillingGateway(Protocol):
     """Whoever can credit a bill."""
 
     async def pay(self, payout: Payout) -> Answer:
-        """Credit the amount to the number's bill, once for this id."""
+        """Credit the amount to the number's bill, or debit it, once for this id."""
 
     async def ask(self, payout: Payout) -> Answer:
         """Tell whether this id was done."""
@@ -68,6 +77,13 @@ class Credit(msgspec.Struct, frozen=True, kw_only=True):
     charged_at: datetime
     """Whoever held the number then is credited, not a later holder."""
     amount_fen: int
+    charge_id: UUID
+    principal_fen: int
+    """Of the amount, what of this charge's price comes back; the rest is compensation. What was
+    earned by paying the charge (loyalty points, 积分) is to be taken back in this proportion by
+    whoever keeps it."""
+    takes_back: UUID | msgspec.UnsetType = msgspec.UNSET
+    """Of a debit only: the id of the credit."""
 
 
 def _credit(payout: Payout) -> bytes:
@@ -77,6 +93,9 @@ def _credit(payout: Payout) -> bytes:
             msisdn=payout.msisdn,
             charged_at=payout.charged_at,
             amount_fen=payout.amount_fen,
+            charge_id=payout.charge_id,
+            principal_fen=payout.principal_fen,
+            takes_back=payout.takes_back or msgspec.UNSET,
         )
     )
 
@@ -84,7 +103,7 @@ def _credit(payout: Payout) -> bytes:
 class FileGateway:
     """Leaves one file per credit for billing to fetch: `<id>.json`, complete or not there.
 
-    The name is the id, so the same credit twice is the same file.
+    The name is the id, so the same credit twice is the same file. Debits are in `debits/`.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -92,7 +111,8 @@ class FileGateway:
         self.directory = directory
 
     def _path(self, payout: Payout) -> Path:
-        return self.directory / payout.id.hex[:2] / f"{payout.id}.json"
+        root = self.directory if payout.takes_back is None else self.directory / payout.form
+        return root / payout.id.hex[:2] / f"{payout.id}.json"
 
     async def pay(self, payout: Payout) -> Answer:
         """Write the file, on disk before it has its name."""
@@ -106,7 +126,7 @@ class FileGateway:
     def _write(self, payout: Payout) -> Answer:
         path = self._path(payout)
         try:
-            for folder in (self.directory, path.parent):
+            for folder in (self.directory, path.parent.parent, path.parent):
                 folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
             part = path.with_suffix(".part")
             with open(part, "wb", opener=_private) as file:
@@ -120,7 +140,7 @@ class FileGateway:
 
 
 class HttpGateway:
-    """Speaks to a billing system: `PUT <url>/credits/{id}`, and `GET` to ask.
+    """Speaks to a billing system: `PUT <url>/credits/{id}` (or `/debits/{id}`), and `GET` to ask.
 
     200, 201 or 204 is done; 404 to a question is not done; any other 4xx is a refusal; everything
     else, and silence, is no answer.
@@ -146,7 +166,7 @@ class HttpGateway:
             async with (
                 aiohttp.ClientSession(timeout=self.timeout) as session,
                 session.request(
-                    method, f"{self.url}/credits/{payout.id}", data=body, headers=headers
+                    method, f"{self.url}/{payout.form}/{payout.id}", data=body, headers=headers
                 ) as response,
             ):
                 return _meaning(method, response.status)

@@ -24,7 +24,7 @@ def link(
     placed = []
     for draft in drafts:
         end = ends[draft.msisdn]
-        amount_fen = sum(line.amount_fen for line in draft.lines)
+        amount_fen = sum([line.amount_fen for line in draft.lines])
         text = (
             f"{draft.msisdn}|{end.seq + 1}|{draft.id}|{draft.kind}|{draft.charge_id or ''}|"
             f"{draft.reverses or ''}|{amount_fen}|{instant}|"

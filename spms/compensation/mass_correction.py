@@ -1,8 +1,9 @@
 """Putting a wrong price right for everybody at once: previewed, approved by another, in chunks.
 
-A chunk is one transaction: its refunds, its lane's cursor and counts. A process that dies loses the
-chunk it was in and nothing else; the next one goes on behind the cursor. No lock outlives a chunk.
-Lanes have different numbers, so workers side by side wait for nothing of one another.
+Its charges are listed first, and then worked off in the order of the numbers. A chunk is one
+transaction: its refunds, its lane's cursor and counts. A process that dies loses the chunk it was in
+and nothing else; the next one goes on behind the cursor. No lock outlives a chunk. Lanes are
+stretches of different numbers, so workers side by side wait for nothing of one another.
 """
 
 from datetime import datetime
@@ -18,7 +19,6 @@ from spms.compensation.mass_correction_model import (
     Correction,
     CorrectionRequest,
     CorrectionState,
-    Progress,
 )
 from spms.compensation.model import CompensationRules
 from spms.compensation.refusals import CorrectionEmpty, Moved, RangeWrong, SamePerson
@@ -34,8 +34,10 @@ from spms.messaging.model import MessageKind, Outgoing
 
 LANES = 4
 """Into how many parts, by number, the work is cut: so many workers can be at it at once."""
-CHUNK = 5000
+CHUNK = 10_000
 """Charges refunded in one transaction."""
+LISTED_AT_ONCE = 4
+"""Chunks' worth of charges that one transaction lists."""
 TOLD_AT_ONCE = 1000
 
 
@@ -92,11 +94,9 @@ async def decide(
     row = await get(tx, correction_id)
     if row.proposed_by == actor.label:
         raise SamePerson
-    state = CorrectionState.REFUNDING if accept else CorrectionState.DECLINED
+    state = CorrectionState.LISTING if accept else CorrectionState.DECLINED
     if not await statements.decide(tx, correction_id, state, now=now, actor=actor.label):
         raise Moved
-    if accept:
-        await statements.open_lanes(tx, correction_id, LANES)
     await audit.note(
         tx, f"correction.{state}", "mass_correction", row.id, actor=actor, now=now, reason=reason
     )
@@ -125,21 +125,33 @@ async def list_page(
 
 
 async def work_chunk(tx: Connection, *, now: datetime, limit: int = CHUNK) -> int:
-    """Refund or tell the next few of one approved correction; 0 when nothing is left to do."""
+    """List, refund or tell the next few of one approved correction; 0: nothing is left to do.
+
+    A chunk has at least `limit` charges and everything of its last number.
+    """
+    listing = await statements.take_listing(tx)
+    if listing is not None:
+        return await _list(tx, listing, limit * LISTED_AT_ONCE, now=now)
     row = await statements.take_lane(tx)
     if row is None:
         return await _work_rest(tx, limit, now=now)
     await journal.plan_for_sets(tx)
-    chunk = await chunks.end(tx, row, limit)
-    if chunk is None:
-        await statements.finish_lane(tx, row)
-        return 1
+    until = await chunks.end(tx, row, limit)
     rules = await rulebook.section(tx, CompensationRules, at=now)
+    await chunks.hold_heads(tx, row, until, now=now)
     actor = job_actor("correct_prices").label
-    await chunks.hold_heads(tx, row, chunk, now=now)
-    if await chunks.refund(tx, row, chunk, rules, actor=actor, now=now) != chunk.charges:
-        raise Moved
-    return chunk.charges
+    seen = await chunks.refund(tx, row, until, rules, actor=actor, now=now)
+    if until == row.until_number:
+        await statements.finish_lane(tx, row)
+    return seen
+
+
+async def _list(tx: Connection, row: Correction, limit: int, *, now: datetime) -> int:
+    listed = await statements.list_more(tx, row, limit)
+    if listed < limit:
+        await statements.open_lanes(tx, row.id, LANES)
+        await statements.advance(tx, row.id, CorrectionState.REFUNDING, now=now)
+    return max(1, listed)
 
 
 async def _work_rest(tx: Connection, limit: int, *, now: datetime) -> int:
@@ -152,7 +164,7 @@ async def _work_rest(tx: Connection, limit: int, *, now: datetime) -> int:
     return 1
 
 
-async def _tell(tx: Connection, row: Progress, limit: int, *, now: datetime) -> int:
+async def _tell(tx: Connection, row: Correction, limit: int, *, now: datetime) -> int:
     people = await statements.tell(tx, row, limit, now=now)
     apologies = [
         Outgoing(

@@ -17,6 +17,8 @@ class CorrectionState(StrEnum):
 
     PROPOSED = "proposed"
     DECLINED = "declined"
+    LISTING = "listing"
+    """Approved; the charges it is about are being listed."""
     REFUNDING = "refunding"
     TELLING = "telling"
     """Everything is refunded; the people are being told."""
@@ -61,10 +63,9 @@ class Progress(Correction, frozen=True, kw_only=True):
     """The same with where the work of one lane stands."""
 
     lane: int
-    """Which lane of `lanes`: it has the numbers whose hash leaves this remainder."""
-    lanes: int
-    cursor_at: datetime | None
-    cursor_id: UUID | None
+    after_number: str
+    """How far it has come: the numbers after this one and up to `until_number` are left."""
+    until_number: str
 
 
 class Extent(msgspec.Struct, frozen=True, kw_only=True):

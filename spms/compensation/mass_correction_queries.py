@@ -1,4 +1,4 @@
-"""Statements about mass corrections. Writes `mass_correction` with its lanes and persons."""
+"""Statements about mass corrections. Writes `mass_correction`, its lanes, its list and persons."""
 
 from datetime import datetime
 from uuid import UUID
@@ -107,8 +107,12 @@ async def decide(
     return changed(await tx.execute(DECIDE, correction_id, state, now, actor)) == 1
 
 
+TAKE_LISTING = f"""
+    SELECT {_COLUMNS} FROM mass_correction c {_DONE}
+     WHERE c.state = 'listing' ORDER BY c.decided_at, c.id LIMIT 1 FOR UPDATE OF c SKIP LOCKED
+"""
 TAKE_LANE = f"""
-    SELECT {_COLUMNS}, l.lane, l.lanes, l.cursor_at, l.cursor_id
+    SELECT {_COLUMNS}, l.lane, l.after_number, l.until_number
       FROM mass_correction c
       JOIN mass_correction_lane l ON l.correction_id = c.id AND NOT l.finished
       {_DONE}
@@ -117,8 +121,7 @@ TAKE_LANE = f"""
 """
 # Nothing is left to refund of it, or people are still to be told.
 TAKE_REST = f"""
-    SELECT {_COLUMNS}, 0 AS lane, 1 AS lanes, NULL::timestamptz AS cursor_at, NULL::uuid AS cursor_id
-      FROM mass_correction c {_DONE}
+    SELECT {_COLUMNS} FROM mass_correction c {_DONE}
      WHERE c.state = 'telling'
         OR (c.state = 'refunding'
             AND NOT EXISTS (SELECT FROM mass_correction_lane l
@@ -127,27 +130,74 @@ TAKE_REST = f"""
 """
 
 
+async def take_listing(tx: Connection) -> Correction | None:
+    """Hold one approved correction whose charges are not all listed, which nobody else holds."""
+    return one(Correction, await tx.fetchrow(TAKE_LISTING))
+
+
 async def take_lane(tx: Connection) -> Progress | None:
     """Hold one lane that has charges left, which nobody else holds."""
     return one(Progress, await tx.fetchrow(TAKE_LANE))
 
 
-async def take_rest(tx: Connection) -> Progress | None:
+async def take_rest(tx: Connection) -> Correction | None:
     """Hold one correction whose charges are all refunded, which nobody else holds."""
-    return one(Progress, await tx.fetchrow(TAKE_REST))
+    return one(Correction, await tx.fetchrow(TAKE_REST))
 
 
-OPEN_LANES = """
-    INSERT INTO mass_correction_lane (correction_id, lane, lanes)
-    SELECT $1, lane, $2 FROM generate_series(0, $2::integer - 1) AS lane
+LIST = """
+    WITH next AS MATERIALIZED (
+        SELECT c.msisdn, c.charged_at, c.id
+          FROM mass_correction m
+          JOIN charge_record c
+            ON c.sp_id = m.sp_id AND c.service_id = m.service_id AND c.price_fen = m.wrong_fen
+           AND c.charged_at >= COALESCE(m.listed_at, m.from_at) AND c.charged_at < m.until_at
+           AND (m.listed_at IS NULL OR (c.charged_at, c.id) > (m.listed_at, m.listed_id))
+         WHERE m.id = $1 ORDER BY c.charged_at, c.id LIMIT $2
+    ), kept AS (
+        INSERT INTO mass_correction_charge (msisdn, correction_id, charge_id, charged_at)
+        SELECT msisdn, $1, id, charged_at FROM next ORDER BY msisdn
+        ON CONFLICT DO NOTHING
+    )
+    UPDATE mass_correction m SET listed_at = last.charged_at, listed_id = last.id
+      FROM (SELECT charged_at, id FROM next ORDER BY charged_at DESC, id DESC LIMIT 1) last
+     WHERE m.id = $1
+    RETURNING (SELECT count(*) FROM next)
 """
+
+
+async def list_more(tx: Connection, row: Correction, limit: int) -> int:
+    """List the next charges at the wrong price, in the order of time; return how many."""
+    return await tx.fetchval(LIST, row.id, limit) or 0
+
+
+# A lane ends at a number that is listed, so none is empty; those of an earlier listing stay.
+OPEN_LANES = """
+    INSERT INTO mass_correction_lane (correction_id, lane, lanes, after_number, until_number)
+    SELECT $1, before.lanes + row_number() OVER ends - 1, before.lanes + count(*) OVER (),
+           lag(e.number, 1, '') OVER ends, e.number
+      FROM (SELECT DISTINCT unnest(percentile_disc(
+                       ARRAY(SELECT n::float8 / $2 FROM generate_series(1, $2::integer) n))
+                   WITHIN GROUP (ORDER BY msisdn)) AS number
+              FROM mass_correction_charge WHERE correction_id = $1) e,
+           (SELECT count(*) AS lanes FROM mass_correction_lane WHERE correction_id = $1) before
+     WHERE e.number IS NOT NULL
+    WINDOW ends AS (ORDER BY e.number)
+"""
+# What is worked off need not be listed any more.
 FINISH_LANE = """
-    UPDATE mass_correction_lane SET finished = true WHERE correction_id = $1 AND lane = $2
+    WITH done AS (
+        UPDATE mass_correction_lane SET finished = true WHERE correction_id = $1 AND lane = $2
+        RETURNING until_number, (SELECT max(until_number) FROM mass_correction_lane
+                                  WHERE correction_id = $1 AND lane < $2) AS after_number)
+    DELETE FROM mass_correction_charge c USING done
+     WHERE c.correction_id = $1 AND c.msisdn <= done.until_number
+       AND c.msisdn > COALESCE(done.after_number, '')
 """
 
 
 async def open_lanes(tx: Connection, correction_id: UUID, lanes: int) -> None:
-    """Let the work begin."""
+    """Cut what is listed into so many stretches of numbers, and let the work begin."""
     await tx.execute(OPEN_LANES, correction_id, lanes)
 
 
@@ -187,7 +237,7 @@ TELL = """
 """
 
 
-async def tell(tx: Connection, row: Progress, limit: int, *, now: datetime) -> list[Person]:
+async def tell(tx: Connection, row: Correction, limit: int, *, now: datetime) -> list[Person]:
     """Mark some people as told and return them.
 
     A number that changed hands since the correction's time began is not written to: the present

@@ -204,6 +204,8 @@ class ClaimRow(msgspec.Struct, frozen=True, kw_only=True):
 
     id: UUID
     msisdn: str
+    epoch: int | None
+    """Of whoever held the number at the charge, as it was known when the charge came in."""
     charge_id: UUID
     record_id: str
     charged_at: datetime

@@ -5,7 +5,7 @@ what subscribers get to what they have.
 """
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from spms.compensation import journal
 from spms.compensation import payout_queries as queries
@@ -13,9 +13,9 @@ from spms.compensation.accounts import Account, PostingReason
 from spms.compensation.gateways import Answer, BillingGateway, FileGateway, HttpGateway, Payout
 from spms.compensation.journal_model import Draft, EntryLine
 from spms.core import db
-from spms.core.access import job_actor
+from spms.core.access import Actor, job_actor
 from spms.core.clock import Clock
-from spms.core.db import Pool
+from spms.core.db import Connection, Pool
 from spms.core.ids import derived_id
 from spms.core.settings import Settings
 
@@ -48,10 +48,18 @@ async def pump(pool: Pool, gateway: BillingGateway, clock: Clock) -> int:
     async with db.transaction(pool) as tx:
         now = clock.now()
         settled = await queries.record(tx, ended, now=now, ask_again=ASK_AGAIN)
-        await journal.post(
-            tx, [entry_of(payout) for payout in settled], actor=job_actor("pay_out"), now=now
-        )
+        await book(tx, settled, actor=job_actor("pay_out"), now=now)
     return sum(answer is not Answer.NO_ANSWER for answer in answers)
+
+
+async def book(tx: Connection, settled: list[Payout], *, actor: Actor, now: datetime) -> None:
+    """Book what reached the bill; a debit takes back the entry of its credit."""
+    await journal.hold(tx, [one.msisdn for one in settled], now=now)
+    drafts = [entry_of(one) for one in settled if one.takes_back is None]
+    await journal.post(tx, drafts, actor=actor, now=now)
+    for one in settled:
+        if one.takes_back is not None:
+            await journal.reverse(tx, one.msisdn, one.takes_back, actor=actor, now=now)
 
 
 def entry_of(payout: Payout) -> Draft:

@@ -1,6 +1,7 @@
 """Statements about payouts. Writes `payout` and `payout_query`."""
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from spms.compensation.gateways import Answer, Payout
 from spms.compensation.model import Opening
@@ -36,6 +37,25 @@ async def enqueue(tx: Connection, openings: list[Opening], *, now: datetime) -> 
     )
 
 
+# What a credit brought is debited again: the same charge, round and amount.
+TAKE_BACK = """
+    WITH queued AS (
+        INSERT INTO payout (msisdn, id, charge_id, round, charged_at, sp_id, amount_fen, state,
+                            due_at, queued_at, takes_back)
+        SELECT msisdn, $3, charge_id, round, charged_at, sp_id, amount_fen, 'queued', $4, $4, id
+          FROM payout WHERE msisdn = $1 AND id = $2 AND state = 'settled' AND takes_back IS NULL
+        RETURNING 1)
+    SELECT pg_notify('spms_work', 'payout') FROM queued LIMIT 1
+"""
+
+
+async def take_back(
+    tx: Connection, msisdn: str, payout_id: UUID, debit_id: UUID, *, now: datetime
+) -> None:
+    """Queue the debit that takes a settled credit off the bill again; once, its key says."""
+    await tx.execute(TAKE_BACK, msisdn, payout_id, debit_id, now)
+
+
 TAKE = """
     WITH due AS (
         SELECT msisdn, id, state FROM payout
@@ -47,7 +67,10 @@ TAKE = """
            attempts = p.attempts + 1, due_at = $1::timestamptz + $3::interval
       FROM due d WHERE p.msisdn = d.msisdn AND p.id = d.id
     RETURNING p.msisdn, p.id, p.charge_id, p.charged_at, p.sp_id, p.amount_fen, p.attempts,
-              d.state <> 'queued' AS ask
+              d.state <> 'queued' AS ask, p.takes_back,
+              COALESCE((SELECT k.principal_fen FROM claim k
+                         WHERE k.msisdn = p.msisdn AND k.charge_id = p.charge_id
+                           AND k.round = p.round), 0) AS principal_fen
 """
 
 

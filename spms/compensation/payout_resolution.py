@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from spms.compensation import journal, payout
+from spms.compensation import payout
 from spms.compensation import payout_resolution_queries as queries
 from spms.compensation.payout_resolution_model import (
     Outcome,
@@ -85,7 +85,7 @@ async def decide(
         if moved is None:
             raise Moved
         if row.outcome is Outcome.PAID_BY_HAND:
-            await journal.post(tx, [payout.entry_of(moved)], actor=actor, now=now)
+            await payout.book(tx, [moved], actor=actor, now=now)
     await audit.note(
         tx, f"payout.{row.outcome}_{state}", "payout", row.payout_id, actor=actor, now=now,
         reason=reason,

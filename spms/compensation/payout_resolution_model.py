@@ -36,6 +36,8 @@ class RefusedPayout(msgspec.Struct, frozen=True, kw_only=True):
     sp_id: UUID
     amount_fen: int
     refused_at: datetime
+    takes_back: UUID | None
+    """Of a debit: the credit it takes back."""
     attempts: int
     resolution_id: UUID | None
     """What somebody proposed and nobody decided yet."""

@@ -14,7 +14,7 @@ from spms.core.db import Connection, many, one
 
 REFUSED = """
     SELECT p.id, p.msisdn AS number, p.charge_id, p.sp_id, p.amount_fen, p.ended_at AS refused_at,
-           p.attempts, r.id AS resolution_id, r.outcome, r.reason, r.proposed_by
+           p.attempts, p.takes_back, r.id AS resolution_id, r.outcome, r.reason, r.proposed_by
       FROM payout p
       LEFT JOIN payout_resolution r
         ON r.msisdn = p.msisdn AND r.payout_id = p.id AND r.state = 'proposed'
@@ -97,7 +97,7 @@ RESOLVE = """
       FROM payout_resolution r
      WHERE r.id = $1 AND p.msisdn = r.msisdn AND p.id = r.payout_id AND p.state = 'refused'
     RETURNING p.msisdn, p.id, p.charge_id, p.charged_at, p.sp_id, p.amount_fen, p.attempts,
-              false AS ask
+              false AS ask, p.takes_back
 """
 
 

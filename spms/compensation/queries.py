@@ -1,4 +1,4 @@
-"""Statements on disputes, claims and refunds. Writes `claim`, `refund` and `refund_total` only.
+"""Statements on disputes, claims and refunds. Writes `claim` only.
 
 The book's statements are in `journal_queries`, what is shown of claims in `claim_queries`.
 """
@@ -89,64 +89,38 @@ async def open_findings(read: Connection, limit: int) -> list[Disputed]:
 
 
 REFUND = """
-    WITH wanted AS (
-        SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::uuid[],
-                             $6::text[], $7::bigint[], $8::bigint[], $9::integer[], $10::text[],
-                             $11::bigint[], $12::bigint[], $13::bigint[], $17::text[])
-            AS w (msisdn, id, charge_id, charged_at, sp_id, reason, charged_fen, due_fen, round,
-                  cause, honoured_due_fen, principal_fen, compensation_fen, bearer)
-    ), opened AS (
-        INSERT INTO claim (msisdn, id, charge_id, charged_at, sp_id, source, reason, state,
-                           charged_fen, due_fen, round, cause, opened_at, opened_by)
-        SELECT msisdn, id, charge_id, charged_at, sp_id, $14, reason, 'refunded',
-               charged_fen, due_fen, round, cause, $15, $16
-          FROM wanted ORDER BY msisdn, charge_id
-        ON CONFLICT DO NOTHING
-        RETURNING msisdn, id
-    ), first AS (
-        SELECT w.* FROM wanted w JOIN opened o ON o.msisdn = w.msisdn AND o.id = w.id
-    ), totalled AS (
-        INSERT INTO refund_total AS t (msisdn, charge_id, charged_fen, refunded_fen, principal_fen,
-                                       compensation_fen, honoured_due_fen)
-        SELECT msisdn, charge_id, charged_fen, principal_fen + compensation_fen, principal_fen,
-               compensation_fen, honoured_due_fen FROM first WHERE round = 1
-        ON CONFLICT (msisdn, charge_id) DO UPDATE
-        SET refunded_fen = t.refunded_fen + EXCLUDED.refunded_fen,
-            principal_fen = t.principal_fen + EXCLUDED.principal_fen,
-            compensation_fen = t.compensation_fen + EXCLUDED.compensation_fen,
-            honoured_due_fen = LEAST(t.honoured_due_fen, EXCLUDED.honoured_due_fen)
-    ), added AS (
-        UPDATE refund_total t
-           SET refunded_fen = t.refunded_fen + f.principal_fen + f.compensation_fen,
-               principal_fen = t.principal_fen + f.principal_fen,
-               compensation_fen = t.compensation_fen + f.compensation_fen,
-               honoured_due_fen = LEAST(t.honoured_due_fen, f.honoured_due_fen)
-          FROM first f
-         WHERE f.round > 1 AND t.msisdn = f.msisdn AND t.charge_id = f.charge_id
-    ), paid AS (
-        INSERT INTO refund (msisdn, charge_id, kind, round, claim_id, sp_id, amount_fen, at,
-                            bearer)
-        SELECT msisdn, charge_id, 'principal', round, id, sp_id, principal_fen, $15, bearer
-          FROM first WHERE principal_fen > 0
-        UNION ALL
-        SELECT msisdn, charge_id, 'compensation', round, id, sp_id, compensation_fen, $15,
-               bearer
-          FROM first WHERE compensation_fen > 0
-    )
-    SELECT id FROM opened
+    INSERT INTO claim (msisdn, id, charge_id, charged_at, sp_id, source, reason, state, charged_fen,
+                       due_fen, round, cause, opened_at, opened_by, bearer, principal_fen,
+                       compensation_fen, principal_so_far_fen, compensation_so_far_fen,
+                       honoured_due_fen)
+    SELECT msisdn, id, charge_id, charged_at, sp_id, $14, reason, 'refunded', charged_fen, due_fen,
+           round, cause, $15, $16, bearer, principal_fen, compensation_fen,
+           had_principal_fen + principal_fen, had_compensation_fen + compensation_fen,
+           honoured_due_fen
+      FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::uuid[],
+                  $6::text[], $7::bigint[], $8::bigint[], $9::integer[], $10::text[],
+                  $11::bigint[], $12::bigint[], $13::bigint[], $17::text[], $18::bigint[],
+                  $19::bigint[])
+        AS w (msisdn, id, charge_id, charged_at, sp_id, reason, charged_fen, due_fen, round,
+              cause, honoured_due_fen, principal_fen, compensation_fen, bearer,
+              had_principal_fen, had_compensation_fen)
+     ORDER BY msisdn, charge_id
+    ON CONFLICT DO NOTHING
+    RETURNING id
 """
 
 
 async def refund(
     tx: Connection, openings: list[Opening], *, source: Source, now: datetime, actor: str
 ) -> set[UUID]:
-    """Write claims with their refunds; return the ids of those that are the first of their round.
+    """Write claims with what they pay; return the ids of those that are the first of their round.
 
     A round that another claim has opened before, or opens at this moment, is left alone: the key
     of the claim decides, and waits for the other's transaction to end. What a round pays was
     reckoned from the rounds before it, so whoever lost must look again. Keys are taken in order,
-    so that two batches cannot block each other. The keys of refund and posting and the CHECKs on
-    the total have nothing to refuse then; they refuse loudly if that should ever be wrong.
+    so that two batches cannot block each other. The keys of posting and payout, the key to the
+    round before and the CHECK on the multiples have nothing to refuse then; they refuse loudly if
+    that should ever be wrong.
     """
     about = [opening.disputed for opening in openings]
     rows = await tx.fetch(
@@ -161,14 +135,17 @@ async def refund(
         [opening.due_fen for opening in openings],
         [opening.round for opening in openings],
         [opening.cause for opening in openings],
-        [opening.honoured_due_fen for opening in openings],
+        [min(charge.honoured_due_fen, opening.honoured_due_fen)
+         for charge, opening in zip(about, openings, strict=True)],
         [opening.paid_fen(RefundKind.PRINCIPAL) for opening in openings],
         [opening.paid_fen(RefundKind.COMPENSATION) for opening in openings],
         source,
         now,
         actor,
         [opening.bearer for opening in openings],
-    )
+        [charge.principal_fen for charge in about],
+        [charge.compensation_fen for charge in about],
+    )  # fmt: skip
     return {row["id"] for row in rows}
 
 

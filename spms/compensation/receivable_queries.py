@@ -59,15 +59,19 @@ async def ageing(read: Connection, sp_id: UUID | None, *, at: datetime) -> list[
 
 
 SHARES = """
-    SELECT charge_id, credit AS account, sum(amount_fen)::bigint AS fen,
-           COALESCE((SELECT sum(u.amount_fen) FROM posting u
-                      WHERE u.msisdn = p.msisdn AND u.charge_id = p.charge_id
-                        AND u.debit = p.credit AND u.credit = 'sp_receivable'), 0)::bigint
+    WITH booked AS (
+        SELECT p.msisdn, p.charge_id, p.debit, p.credit, p.amount_fen
+          FROM journal_entry e JOIN posting p ON p.msisdn = e.msisdn AND p.entry_id = e.id
+         WHERE e.msisdn = ANY($1::text[]) AND e.charge_id = ANY($2::uuid[])
+    )
+    SELECT s.charge_id, s.credit AS account, sum(s.amount_fen)::bigint AS fen,
+           COALESCE((SELECT sum(u.amount_fen) FROM booked u
+                      WHERE u.msisdn = s.msisdn AND u.charge_id = s.charge_id
+                        AND u.debit = s.credit AND u.credit = 'sp_receivable'), 0)::bigint
                AS unwound_fen
-      FROM posting p
-     WHERE msisdn = ANY($1::text[]) AND charge_id = ANY($2::uuid[])
-       AND debit = 'subscriber_balance' AND credit IN ('sp_payable', 'operator_share')
-     GROUP BY msisdn, charge_id, credit ORDER BY msisdn, charge_id, credit DESC
+      FROM booked s
+     WHERE s.debit = 'subscriber_balance' AND s.credit IN ('sp_payable', 'operator_share')
+     GROUP BY s.msisdn, s.charge_id, s.credit ORDER BY s.msisdn, s.charge_id, s.credit DESC
 """
 
 

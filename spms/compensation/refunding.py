@@ -23,7 +23,7 @@ from spms.compensation.receivable_queries import Share
 from spms.compensation.rules import is_told, outstanding, refund_lines, refund_text
 from spms.core.access import Actor
 from spms.core.db import Connection
-from spms.core.ids import hashed_id, new_id
+from spms.core.ids import hashed_id
 from spms.messaging import actions as messaging
 from spms.messaging.model import MessageKind, Outgoing
 
@@ -31,6 +31,14 @@ UNWINDING: Final[Mapping[Account, PostingReason]] = {
     Account.SP_PAYABLE: PostingReason.UNWIND_SP_SHARE,
     Account.OPERATOR_SHARE: PostingReason.UNWIND_OPERATOR_SHARE,
 }
+
+
+def claim_id(charge: Disputed, number: int) -> UUID:
+    """Return the identity of the claim that refunds a charge in a round: its natural key.
+
+    Its entry in the book has it too, so neither can be there twice.
+    """
+    return hashed_id("claim", charge.charge_id, number)
 
 
 def opening_of(
@@ -41,7 +49,7 @@ def opening_of(
     Without words, the finding is the reason.
     """
     return Opening(
-        id=new_id(),
+        id=claim_id(charge, charge.round + 1),
         disputed=charge,
         round=charge.round + 1,
         due_fen=verdict.due_fen,

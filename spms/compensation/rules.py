@@ -145,3 +145,18 @@ def refund_text(disputed: Disputed, lines: list[Line]) -> str:
         f"您{day.month}月{day.day}日“{disputed.service_name}”收费{charged}元有误，"
         f"现退还{principal}元并补偿{compensation}元，共{total}元。"
     )
+
+
+def clawback_text(disputed: Disputed, amount_fen: int) -> str:
+    """Write the SMS that tells the subscriber what is taken back, and that it can be disputed."""
+    day = disputed.charged_at.astimezone(SHANGHAI)
+    if disputed.language is Language.EN:
+        return (
+            f"The refund of {yuan(amount_fen)} yuan for {disputed.service_name} of "
+            f"{day:%Y-%m-%d} was found to rest on fraud and goes back on your bill. "
+            "Call our hotline to object."
+        )
+    return (
+        f"您{day.month}月{day.day}日“{disputed.service_name}”的退费{yuan(amount_fen)}元"
+        "经核实系欺诈取得，将从账单中收回。如有异议，请致电客服。"
+    )

@@ -238,11 +238,14 @@ async def list_page(
 async def entry(read: Connection, row: VerificationRow, *, actor: Actor) -> VerificationEntry:
     """Show one as this actor may see it."""
     values = msgspec.structs.asdict(row)
-    msisdn = values.pop("msisdn")
+    msisdn, epoch = values.pop("msisdn"), values.pop("epoch")
     del values["opened_by"]
     if actor.kind is ActorKind.SP:
         secret = await instance_secret(read)
-        values |= {"number": subscribers.pseudonym(secret, row.sp_id, msisdn), "reason": None}
+        values |= {
+            "number": subscribers.pseudonym(secret, row.sp_id, msisdn, epoch),
+            "reason": None,
+        }
     else:
         values["number"] = mask(msisdn)
     return VerificationEntry(**values)

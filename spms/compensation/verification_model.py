@@ -67,6 +67,8 @@ class VerificationRow(Verification, frozen=True, kw_only=True):
     """The same with what only some may see."""
 
     msisdn: str
+    epoch: int | None
+    """Of whoever held the number at the charge, as it was known when the charge came in."""
     reason: str
     opened_by: str
 

@@ -6,14 +6,13 @@ from uuid import UUID
 
 from spms.compensation import queries
 from spms.compensation.model import CompensationRules, Disputed, Opening, Source
-from spms.compensation.refunding import refund
+from spms.compensation.refunding import claim_id, refund
 from spms.compensation.refusals import Moved
 from spms.compensation.rules import Due, multiples, refund_lines
 from spms.compensation.verification_model import VerificationRow
 from spms.core import rulebook
 from spms.core.access import Actor
 from spms.core.db import Connection
-from spms.core.ids import new_id
 
 
 async def pay_first(tx: Connection, row: VerificationRow, *, actor: Actor, now: datetime) -> None:
@@ -68,7 +67,7 @@ def _opening(row: VerificationRow, charge: Disputed, owed: Due) -> Opening | Non
     if sum(due) == 0:
         return None
     return Opening(
-        id=new_id(),
+        id=claim_id(charge, charge.round + 1),
         disputed=charge,
         round=charge.round + 1,
         due_fen=charge.charged_fen - charge.principal_fen - principal_fen,

@@ -84,7 +84,11 @@ async def move(
 
 
 VERIFICATIONS = """
-    SELECT v.msisdn, v.id, v.charge_id, v.charged_at, v.sp_id, v.source, v.cause, v.bearer,
+    SELECT v.msisdn, (SELECT holder_epoch(r.msisdn, r.charged_at, r.received_at)
+                        FROM charge_record r
+                       WHERE r.msisdn = v.msisdn AND r.charged_at = v.charged_at
+                         AND r.id = v.charge_id) AS epoch,
+           v.id, v.charge_id, v.charged_at, v.sp_id, v.source, v.cause, v.bearer,
            v.reason, v.claimed_fen, v.state, v.opened_at, v.opened_by, v.object_until, v.objection,
            v.decided_at, v.decision,
            CASE v.state WHEN 'awaiting_approval' THEN 0 WHEN 'declined' THEN 0
@@ -122,7 +126,11 @@ async def verifications(
 
 
 SILENT = """
-    SELECT v.msisdn, v.id, v.charge_id, v.charged_at, v.sp_id, v.source, v.cause, v.bearer,
+    SELECT v.msisdn, (SELECT holder_epoch(r.msisdn, r.charged_at, r.received_at)
+                        FROM charge_record r
+                       WHERE r.msisdn = v.msisdn AND r.charged_at = v.charged_at
+                         AND r.id = v.charge_id) AS epoch,
+           v.id, v.charge_id, v.charged_at, v.sp_id, v.source, v.cause, v.bearer,
            v.reason, v.claimed_fen, v.state, v.opened_at, v.opened_by, v.object_until, v.objection,
            v.decided_at, v.decision, 0 AS paid_fen
       FROM verification v
@@ -157,7 +165,7 @@ DISPUTED_FEES = """
           JOIN refund r ON r.msisdn = p.msisdn AND r.charge_id = p.charge_id AND r.round = p.round
                        AND r.kind = 'principal'
           JOIN claim k ON k.msisdn = r.msisdn AND k.id = r.claim_id
-         WHERE p.state <> 'settled'
+         WHERE p.state <> 'settled' AND p.takes_back IS NULL
     )
     SELECT o.msisdn, sum(o.fen)::bigint AS disputed_fen,
            array_agg(DISTINCT o.charge_id ORDER BY o.charge_id) AS charges

@@ -97,6 +97,12 @@ class Conflict(Refused):
     code = "conflict"
 
 
+class RowIsFinal(Conflict):
+    """It was decided, ended or handled meanwhile, and stays so."""
+
+    code = "final"
+
+
 class NotAllowed(Conflict):
     """No such move from the present state."""
 

@@ -31,6 +31,7 @@ from spms.core.errors import (
     Invalid,
     NotFound,
     Refused,
+    RowIsFinal,
     TooLarge,
     Unauthenticated,
     Unavailable,
@@ -41,6 +42,11 @@ PROBLEM = "application/problem+json"
 TYPE_BASE = "urn:spms:problem:"
 RETRY = {"Retry-After": "1"}
 TOKEN_LENGTH_MAX = 512
+ROW_IS_FINAL = frozenset({
+    "row_is_final", "subscription_settled", "leave_wish_settled_once", "leaving_duty_settled",
+    "partner_event_placed",
+})  # fmt: skip
+"""What the triggers of final rows say (migrations 0085 and 0113)."""
 
 log = structlog.get_logger()
 
@@ -136,9 +142,11 @@ def _http(_: Request[Any, Any, Any], error: HTTPException) -> Response[ProblemDe
 
 
 def _database(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemDetails]:
-    """Tell bad input (400) from a database that cannot answer now (503) from a bug (500)."""
+    """Tell bad input (400) and what is final (409) from a database that cannot answer now (503) from a bug (500)."""
     if isinstance(error, asyncpg.DataError):
         return answer(Invalid("a value is outside what can be stored"))
+    if isinstance(error, asyncpg.CheckViolationError) and error.constraint_name in ROW_IS_FINAL:
+        return answer(RowIsFinal())
     if isinstance(error, NOT_NOW):
         log.warning("database_unavailable", kind=type(error).__name__, path=request.url.path)
         return answer(Unavailable("the database cannot answer now", headers=RETRY))

@@ -69,7 +69,7 @@ def render(sheet: Sheet, pack: bytes, signer: Signer) -> bytes:
     buffer = BytesIO()
     document = SimpleDocTemplate(
         buffer, pagesize=A4, leftMargin=MARGIN, rightMargin=MARGIN, topMargin=MARGIN,
-        bottomMargin=MARGIN, title=_printable(sheet.zh), author="SPMS", invariant=1,
+        bottomMargin=MARGIN, title=printable(sheet.zh), author="SPMS", invariant=1,
         lang="zh-CN",
     )  # fmt: skip
 
@@ -119,18 +119,18 @@ def _in_both_times(found: re.Match[str]) -> str:
 
 
 def _both(zh: str, en: str) -> str:
-    return escape(_printable(f"{zh}  {en}"))
+    return escape(printable(f"{zh}  {en}"))
 
 
 def _value(value: Any) -> str:
     text = value if isinstance(value, str) else str(msgspec.to_builtins(value))
-    text = _printable(INSTANT.sub(_in_both_times, text))
+    text = printable(INSTANT.sub(_in_both_times, text))
     if len(text) > WORDS_MAX:
         text = text[:WORDS_MAX] + f"… ({ATTACHED})"
     return escape(text).replace("\n", "<br/>")
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Write what the font has no sign for by its number, so that nothing is left out unseen."""
     return "".join(
         sign if sign == "\n" or (sign.isprintable() and _in_font(sign)) else f"[U+{ord(sign):04X}]"

@@ -130,8 +130,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """UDP or TCP port of the trunk."""
     sip_transport: Literal["udp", "tcp"] = "udp"
     """How SIP is carried to the trunk."""
-    sip_caller: str = "10010"
-    """Number shown to the called hotline; several, comma-separated, are used in turn."""
+    sip_caller: str = ""
+    """Numbers shown to called hotlines, comma-separated, two at least: a retest shows another one."""
     sip_calls_per_second: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 5.0
     """Most calls that one worker begins in a second."""
     sip_simultaneous: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10

@@ -49,7 +49,9 @@ async def actor_of(read: Connection, token: str, now: datetime) -> Actor | None:
     return one(Actor, await read.fetchrow(ACTOR, digest, now))
 
 
-REVOKE_TOKEN = "UPDATE access_token SET revoked_at = $2 WHERE token_sha256 = $1"  # noqa: S105
+REVOKE_TOKEN = """
+    UPDATE access_token SET revoked_at = $2 WHERE token_sha256 = $1 AND revoked_at IS NULL
+"""  # noqa: S105
 
 
 async def revoke_token(tx: Connection, token: str, now: datetime) -> None:

@@ -18,7 +18,7 @@ from spms.core import db
 from spms.core.clock import Clock
 from spms.core.db import Connection, Pool
 from spms.core.errors import Unavailable
-from spms.inspections import actions
+from spms.inspections import actions, verdict_queries
 from spms.inspections.model import Placing
 from spms.inspections.prober import Prober
 from spms.inspections.rules import may_leave
@@ -52,12 +52,13 @@ async def pump_calls(pool: Pool, prober: Prober, clock: Clock) -> int:
     """
     ended = await _until_none(pool, clock, actions.give_up_lost)
     ended += await _until_none(pool, clock, actions.drop_withdrawn)
-    pace = _Pace(prober.calls_per_second)
+    pace, lines = _Pace(prober.calls_per_second), _Lines(prober.simultaneous)
     placed, trouble = 0, None
     async with asyncio.TaskGroup() as group:
         running: Calls = set()
         while trouble is None:
-            room = prober.simultaneous - len(running)
+            lines.changed.clear()
+            room = lines.room(len(running))
             lease_ends = asyncio.get_running_loop().time() + _lease_seconds(prober)
             try:
                 taken = await _take(pool, prober, clock, room) if room else []
@@ -65,28 +66,55 @@ async def pump_calls(pool: Pool, prober: Prober, clock: Clock) -> int:
                 trouble = error
                 break
             record = partial(_record, pool, pace, lease_ends)
+            lines.busy += len(taken)
             for call in taken:
-                running.add(group.create_task(_place(prober, clock, call, pace, record)))
+                work = _place(prober, clock, call, pace, lines=lines, record=record)
+                running.add(group.create_task(work))
             placed += len(taken)
             if not running:
                 break
-            done, running = await _some_of(running)
+            done, running = await _some_of(running, lines)
             trouble = next(filter(None, (task.result() for task in done)), None)
         rest = await asyncio.gather(*running)
     trouble = trouble or next((error for error in rest if error), None)
     if trouble is not None:
         raise trouble
+    async with db.transaction(pool) as tx:
+        await verdict_queries.finish_over(tx, clock.now())
     return ended + placed
 
 
 Calls = set[asyncio.Task[Exception | None]]
 
 
-async def _some_of(running: Calls) -> tuple[Calls, Calls]:
+class _Lines:
+    """The trunk's places: taken from the decision to call until the call is over.
+
+    Writing down what a call came to takes none: a slow database does not keep the trunk idle, until
+    as many results wait as there are places.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.busy = 0
+        self.changed = asyncio.Event()
+        """A place is free again, or a result is written down."""
+
+    def room(self, running: int) -> int:
+        """Return how many calls may begin beside those running, their recording included."""
+        return min(self._most - self.busy, 2 * self._most - running)
+
+    def leave(self) -> None:
+        """Give a place back."""
+        self.busy -= 1
+        self.changed.set()
+
+
+async def _some_of(running: Calls, lines: _Lines) -> tuple[Calls, Calls]:
     """Wait until a call has ended, and a breath longer; return what ended and what goes on."""
-    _, pending = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-    if pending:
-        await asyncio.wait(pending, timeout=BREATH_SECONDS)
+    await lines.changed.wait()
+    if any(not task.done() for task in running):
+        await asyncio.sleep(BREATH_SECONDS)
     done = {task for task in running if task.done()}
     return done, running - done
 
@@ -144,20 +172,32 @@ Record = Callable[[Write], Awaitable[Exception | None]]
 
 
 async def _place(
-    prober: Prober, clock: Clock, call: Placing, pace: _Pace, record: Record
+    prober: Prober, clock: Clock, call: Placing, pace: _Pace, *, lines: _Lines, record: Record
 ) -> Exception | None:
     """Place one call and record it; return what went wrong, so that other calls go on."""
+    try:
+        write = await _called(prober, clock, call, pace)
+    finally:
+        lines.leave()
+    try:
+        return await record(write)
+    finally:
+        lines.changed.set()
+
+
+async def _called(prober: Prober, clock: Clock, call: Placing, pace: _Pace) -> Write:
+    """Place one call; return how it is to be written down."""
     await pace.turn()
     if not may_leave(call, clock.now()):  # the clock left the permitted hours meanwhile
-        return await record(_as_unknown(call, clock))
+        return _as_unknown(call, clock)
     try:
         async with asyncio.timeout(prober.longest_seconds):
             result = await prober.place(call, clock=clock)
     except Exception as error:  # noqa: BLE001 - whatever it was, the call may have been placed
         kind = type(error).__name__
         log.warning("call_unknown", item=str(call.item_id), attempt=call.attempt_no, error=kind)
-        return await record(_as_unknown(call, clock))
-    return await record(_with_result(call, result, clock))
+        return _as_unknown(call, clock)
+    return _with_result(call, result, clock)
 
 
 def _as_unknown(call: Placing, clock: Clock) -> Write:

@@ -15,7 +15,7 @@ from spms.core.clock import Clock
 from spms.core.settings import Settings, SettingsError
 from spms.inspections.model import Placing
 from spms.inspections.outcomes import CallOutcome, Ending, classify, classify_ending
-from spms.inspections.prober import PATIENCE_SECONDS, listed
+from spms.inspections.prober import PATIENCE_SECONDS, caller_numbers
 from spms.inspections.sip import CallResult
 
 if TYPE_CHECKING:
@@ -63,9 +63,7 @@ class HttpProber:
         self._url = settings.dialler_url or ""
         if not self._url.startswith(("http://", "https://")):
             raise SettingsError("SPMS_DIALLER_URL must be an http or https address")
-        self.callers = listed(settings.sip_caller)
-        if not self.callers:
-            raise SettingsError("SPMS_SIP_CALLER must name at least one number")
+        self.callers = caller_numbers(settings)
         self.simultaneous = settings.sip_simultaneous
         self.calls_per_second = settings.sip_calls_per_second
         self._ring_seconds = settings.sip_ring_seconds

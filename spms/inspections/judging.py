@@ -13,6 +13,7 @@ from spms.inspections.model import (
     TOPIC_SET_ASIDE,
     Greeting,
     ItemKind,
+    NewObjection,
     Objection,
     Verdict,
     Why,
@@ -97,7 +98,7 @@ async def _settle(
 
 
 async def object_to(
-    tx: Connection, item_id: UUID, statement: str, *, actor: Actor, now: datetime
+    tx: Connection, item_id: UUID, new: NewObjection, *, actor: Actor, now: datetime
 ) -> Objection:
     """Open an SP's objection to a verdict against it.
 
@@ -110,7 +111,7 @@ async def object_to(
     if not speaks_against(item.verdict):
         raise NothingToObjectTo
     if not await verdict_queries.add_objection(
-        tx, item_id, item.sp_id, statement, at=now, by=actor.label
+        tx, item_id, item.sp_id, new, at=now, by=actor.label
     ):
         raise ObjectedAlready
     return await objection(tx, item_id)

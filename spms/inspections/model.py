@@ -246,12 +246,23 @@ class Placing(msgspec.Struct, frozen=True, kw_only=True):
 Words = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
 
 
+class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file handed over to the officers, such as the line's own call log: bound by its hash."""
+
+    name: Annotated[
+        str,
+        msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^\s](?:[^\t\r\n]*[^\s])?$(?!\n)"),
+    ]
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+
+
 class Objection(msgspec.Struct, frozen=True, kw_only=True):
     """An SP's objection to a verdict, and what was decided."""
 
     item_id: UUID
     sp_id: UUID
     statement: str
+    documents: list[Document] = []
     opened_at: datetime
     opened_by: str
     sustained: bool | None
@@ -262,9 +273,10 @@ class Objection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewObjection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why a verdict is wrong, with the evidence for it in words."""
+    """Why a verdict is wrong, with the evidence for it in words and documents."""
 
     statement: Words
+    documents: Annotated[list[Document], msgspec.Meta(max_length=20)] = []
 
 
 class ObjectionDecision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -28,6 +28,8 @@ LINGER_SECONDS: Final = 1.0
 HOLD_SECONDS: Final = 3.0
 """How long an answered call is listened to."""
 
+CALLERS_LEAST: Final = 2
+
 SANDBOX_CALLS: Final = 20
 SANDBOX_PATIENCE_SECONDS: Final = 15.0
 SANDBOX_RING_SECONDS: Final = 0.4
@@ -76,7 +78,7 @@ class SipProber:
             raise SettingsError("SPMS_SIP_HOST is needed to call hotlines")
         if (settings.sip_user is None) != (settings.sip_password is None):
             raise SettingsError("SPMS_SIP_USER and SPMS_SIP_PASSWORD belong together")
-        self.callers = listed(settings.sip_caller)
+        self.callers = caller_numbers(settings)
         self.simultaneous = settings.sip_simultaneous
         self.calls_per_second = settings.sip_calls_per_second
         try:
@@ -100,8 +102,6 @@ class SipProber:
             ]
         except ValueError as error:
             raise SettingsError(f"setting not usable: {error}") from error
-        if not trunks:
-            raise SettingsError("SPMS_SIP_CALLER must name at least one number")
         self._trunk = trunks[0]
 
     async def place(self, call: Placing, *, clock: Clock) -> CallResult:
@@ -115,6 +115,19 @@ class SipProber:
             trunk, call.number, call_id=call.call_id, clock=clock.now,
             hold_seconds=self.hold_seconds,
         )  # fmt: skip
+
+
+def caller_numbers(settings: Settings) -> list[str]:
+    """Return the numbers shown to hotlines; raise `SettingsError` for fewer than two.
+
+    With one, a line that bars or knows it would be called bad by its retests as well.
+    """
+    found = list(dict.fromkeys(listed(settings.sip_caller)))
+    if len(found) < CALLERS_LEAST:
+        raise SettingsError(
+            "SPMS_SIP_CALLER must name two numbers at least: a retest shows another than the call before"
+        )
+    return found
 
 
 def listed(text: str) -> list[str]:

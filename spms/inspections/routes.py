@@ -11,7 +11,7 @@ from spms.core.errors import NotFound
 from spms.core.http import refusals
 from spms.core.once import IdempotencyKey, KeyReused, once
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page, read_cursor, write_cursor
-from spms.inspections import actions, judging, plan_queries, proof_queries
+from spms.inspections import actions, judging, plan_queries, proof_queries, verdict_queries
 from spms.inspections.model import (
     Commitment,
     Greeting,
@@ -126,8 +126,22 @@ async def reveal(plan_id: UUID, read: Connection) -> RevealedPlan:
 async def object_to(
     item_id: UUID, data: NewObjection, tx: Connection, actor: Actor, now: datetime
 ) -> Objection:
-    """Object to a verdict against one's own hotline, with the evidence in words."""
-    return await judging.object_to(tx, item_id, data.statement, actor=actor, now=now)
+    """Object to a verdict against one's own hotline, with the evidence in words and documents."""
+    return await judging.object_to(tx, item_id, data, actor=actor, now=now)
+
+
+@get("/inspection-objections", guards=[only(Role.COMPLIANCE)])
+async def waiting_objections(
+    read: Connection, actor: Actor, limit: Limit = 20, after: Cursor = None
+) -> Page[Objection]:
+    """List the objections that wait for a decision, oldest first."""
+    key = await read_cursor(read, actor, "objections", after, tuple[datetime, UUID])
+    rows = await verdict_queries.waiting_objections(read, key, limit + 1)
+    cursor = None
+    if len(rows) > limit:
+        last = rows[limit - 1]
+        cursor = await write_cursor(read, actor, "objections", [last.opened_at, last.item_id])
+    return Page(items=rows[:limit], next=cursor)
 
 
 @get("/inspection-items/{item_id:uuid}/objection", guards=[only(Role.SP, Role.COMPLIANCE)],
@@ -181,7 +195,8 @@ async def service_proofs(
 router = Router(
     "/",
     route_handlers=[
-        draw, find, show, list_mine, show_item, commitments, reveal, object_to, show_objection,
+        draw, find, show, list_mine, show_item, commitments, reveal, object_to, waiting_objections,
+        show_objection,
         decide_objection, register_greeting, service_proofs,
     ],
     tags=["inspections"],

@@ -6,9 +6,12 @@ from uuid import UUID
 import msgspec
 
 from spms.core.db import Connection, changed, many, one
-from spms.inspections.model import ItemKind, Objection, Start, Verdict, Why
+from spms.inspections.model import ItemKind, NewObjection, Objection, Start, Verdict, Why
 from spms.inspections.queries import IN_FORCE
 from spms.inspections.verdict import Attempt
+
+MANY_OPEN = 100
+"""So many open items of a plan say that none of the verdicts under way is its last."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +119,10 @@ async def cure(tx: Connection, found: Found, at: datetime) -> None:
     await tx.execute(CURE, found.sp_id, found.hotline, at, found.drawn_at)
 
 
+OPEN_LEFT = """
+    SELECT count(*) FROM (
+           SELECT FROM inspection_item WHERE plan_id = $1 AND state = 'open' LIMIT $2) AS seen
+"""
 LOCK_PLAN = "SELECT id FROM inspection_plan WHERE id = $1 FOR UPDATE"
 FINISH = """
     UPDATE inspection_plan SET finished_at = $2
@@ -125,34 +132,72 @@ FINISH = """
 
 
 async def finish(tx: Connection, plan_id: UUID, at: datetime) -> None:
-    """Finish a plan if none of its items is open; of two last verdicts, one sees the other."""
+    """Finish a plan if none of its items is open.
+
+    While many are seen open the plan is not held: its verdicts would wait for each other's commits.
+    More last verdicts at one time than `MANY_OPEN`, each seeing the others' items open, would leave
+    it to `finish_over`.
+    """
+    if await tx.fetchval(OPEN_LEFT, plan_id, MANY_OPEN) == MANY_OPEN:
+        return
     await tx.execute(LOCK_PLAN, plan_id)
     await tx.execute(FINISH, plan_id, at)
 
 
+FINISH_OVER = """
+    UPDATE inspection_plan p SET finished_at = $1
+     WHERE p.finished_at IS NULL
+       AND NOT EXISTS (SELECT FROM inspection_item i WHERE i.plan_id = p.id AND i.state = 'open')
+"""
+
+
+async def finish_over(tx: Connection, at: datetime) -> int:
+    """Finish the plans that have no open item; return how many."""
+    return changed(await tx.execute(FINISH_OVER, at))
+
+
 ADD_OBJECTION = """
-    INSERT INTO inspection_objection (item_id, sp_id, statement, opened_at, opened_by)
-    VALUES ($1, $2, $3, $4, $5) ON CONFLICT (item_id) DO NOTHING
+    INSERT INTO inspection_objection (item_id, sp_id, statement, opened_at, opened_by, documents)
+    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (item_id) DO NOTHING
 """
 
 
 async def add_objection(
-    tx: Connection, item_id: UUID, sp_id: UUID, statement: str, *, at: datetime, by: str
+    tx: Connection, item_id: UUID, sp_id: UUID, new: NewObjection, *, at: datetime, by: str
 ) -> bool:
     """Store an objection; False when the item has one."""
-    return changed(await tx.execute(ADD_OBJECTION, item_id, sp_id, statement, at, by)) == 1
+    handed = msgspec.to_builtins(new.documents)
+    tag = await tx.execute(ADD_OBJECTION, item_id, sp_id, new.statement, at, by, handed)
+    return changed(tag) == 1
 
 
 OBJECTION = """
-    SELECT item_id, sp_id, statement, opened_at, opened_by, sustained, decided_at, decided_by,
-           reason
-      FROM inspection_objection WHERE item_id = $1
+    SELECT item_id, sp_id, statement, documents, opened_at, opened_by, sustained, decided_at,
+           decided_by, reason
+      FROM inspection_objection
 """
+OBJECTION_TO = OBJECTION + " WHERE item_id = $1"
 
 
 async def objection(read: Connection, item_id: UUID) -> Objection | None:
     """Load the objection to an item."""
-    return one(Objection, await read.fetchrow(OBJECTION, item_id))
+    return one(Objection, await read.fetchrow(OBJECTION_TO, item_id))
+
+
+WAITING = (
+    OBJECTION
+    + """
+     WHERE decided_at IS NULL AND ($1::timestamptz IS NULL OR (opened_at, item_id) > ($1, $2))
+     ORDER BY opened_at, item_id LIMIT $3
+"""
+)
+
+
+async def waiting_objections(
+    read: Connection, after: tuple[datetime, UUID] | None, limit: int
+) -> list[Objection]:
+    """List the objections that wait for a decision, oldest first."""
+    return many(Objection, await read.fetch(WAITING, *(after or (None, None)), limit))
 
 
 DRAWN_BY = """

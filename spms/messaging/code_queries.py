@@ -64,7 +64,9 @@ async def count_try(tx: Connection, msisdn: str, *, tries_max: int, now: datetim
     return one(Try, await tx.fetchrow(COUNT_TRY, msisdn, now, tries_max))
 
 
-USE_CODE = "UPDATE one_time_code SET used_at = $3 WHERE msisdn = $1 AND id = $2"
+USE_CODE = """
+    UPDATE one_time_code SET used_at = $3 WHERE msisdn = $1 AND id = $2 AND used_at IS NULL
+"""
 
 
 async def use_code(tx: Connection, msisdn: str, code_id: UUID, now: datetime) -> None:

@@ -24,6 +24,8 @@ class NoticeKind(StrEnum):
     """About a holder of a number, a month, and a step of what is spent."""
     UNUSUAL_BILL = "unusual_bill"
     """About a holder of a number and a month."""
+    BILL = "bill"
+    """About a holder of a number and a month."""
 
 
 class NoticeKey(NamedTuple):

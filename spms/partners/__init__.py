@@ -2,8 +2,8 @@
 
 Tables written here: sp, sp_event, sp_hotline, contact_change, restriction, sp_quota,
 bad_credit, bad_credit_clearance, sp_link,
-partner_event, event_feed_head, webhook_endpoint, webhook_secret, webhook_delivery,
-webhook_attempt.
+partner_event, event_feed_head, event_feed_read, webhook_endpoint, webhook_secret,
+webhook_delivery, webhook_attempt.
 
 What it keeps:
 
@@ -19,5 +19,6 @@ What it keeps:
 - What an SP is told has no gaps and no holes that fill later: positions are given after the
   commit, by one worker at a time (`event_feed.py`). A webhook is posted at least once, of one
   subject in order, and only to a public address (`webhook_address.py`).
-- At most two client secrets of one SP live at once; a secret is shown once and never stored.
+- At most two client secrets of one SP live at once; a secret is shown once and never stored. One
+  that has leaked is revoked, and refused by every replica from that commit on.
 """

@@ -1,21 +1,19 @@
 """The verbs: an SP's way in and out, and its contacts. Restrictions are in `restrictions`."""
 
-import secrets
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from spms.core import access, audit
-from spms.core.access import Actor, ActorKind, Role
+from spms.core.access import Actor, ActorKind
 from spms.core.db import Connection
 from spms.core.errors import NotFound, TooManyRequests, Unavailable, Unprocessable
 from spms.core.ids import new_id
 from spms.core.machine import advance
 from spms.core.rulebook import section
-from spms.partners import bad_credit, contact_queries, queries
+from spms.partners import bad_credit, client_secrets, contact_queries, queries
 from spms.partners.model import (
     Application,
     Applied,
-    ClientSecret,
     ContactChange,
     Contacts,
     ContactState,
@@ -51,10 +49,8 @@ __all__ = [
     "NotReady", "SamePerson", "SpGone", "SpNotActive", "activate", "active_hotlines", "apply",
     "close", "decide_contact_change", "get", "get_by_code", "lift", "lift_by_hand", "reject",
     "request_contact_change", "require_active", "restrict", "restriction", "restrictions_at",
-    "review", "rotate_client_secret",
+    "review",
 ]  # fmt: skip
-
-LIVE_SECRETS_MAX = 2
 
 
 async def get(read: Connection, sp_id: UUID) -> Sp:
@@ -113,8 +109,9 @@ async def apply(tx: Connection, data: Application, *, now: datetime) -> Applied:
     await queries.open_hotlines(tx, sp_id, data.hotlines, now)
     applicant = Actor(kind=ActorKind.SP, subject=str(sp_id), name="applicant")
     await queries.note_applied(tx, sp_id, now, applicant.label)
-    client = await _issue_secret(tx, sp_id, actor=applicant, now=now)
-    return Applied(sp=await get(tx, sp_id), client=client)
+    sp = await get(tx, sp_id)
+    client = await client_secrets.issue(tx, sp, actor=applicant, now=now)
+    return Applied(sp=sp, client=client)
 
 
 async def review(tx: Connection, sp_id: UUID, *, actor: Actor, now: datetime) -> Sp:
@@ -247,31 +244,3 @@ async def decide_contact_change(
     decided = await contact_queries.contact_change(tx, change_id)
     assert decided is not None  # noqa: S101 - it was there a statement ago, and rows are not deleted
     return decided
-
-
-async def rotate_client_secret(
-    tx: Connection, sp_id: UUID, *, actor: Actor, now: datetime
-) -> ClientSecret:
-    """Issue new client credentials; of the older ones only the newest stays valid.
-
-    Two live ones let a client change over without an outage; a leaked one dies with the second
-    rotation, or at once by revoking its id. Raises `SpGone`.
-    """
-    _require_living(await _locked(tx, sp_id))
-    client = await _issue_secret(tx, sp_id, actor=actor, now=now)
-    for old in (await queries.live_credentials(tx, sp_id))[LIVE_SECRETS_MAX:]:
-        await access.revoke_credential(tx, old, actor=actor, now=now)
-    await audit.note(tx, "client secret rotated", "sp", sp_id, actor=actor, now=now)
-    return client
-
-
-async def _issue_secret(
-    tx: Connection, sp_id: UUID, *, actor: Actor, now: datetime
-) -> ClientSecret:
-    secret = secrets.token_urlsafe(32)
-    sp = await get(tx, sp_id)
-    client_id = await access.add_credential(
-        tx, kind=ActorKind.SP, subject=str(sp_id), name=sp.code, roles=(Role.SP,),
-        secret_hash=access.hash_secret(secret), actor=actor, now=now,
-    )  # fmt: skip
-    return ClientSecret(client_id=client_id, client_secret=secret)

@@ -1,10 +1,13 @@
-"""Every statement about the feed. Writes partner_event, event_feed_head, webhook_delivery."""
+"""Every statement about the feed.
+
+Writes partner_event, event_feed_head, event_feed_read and webhook_delivery.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from spms.core.db import Connection, many
+from spms.core.db import Connection, changed, many
 from spms.partners.event_feed_model import FeedEvent, News
 
 TELL = """
@@ -47,7 +50,8 @@ NUMBER = """
         ON CONFLICT (sp_id) DO UPDATE SET position = h.position + EXCLUDED.position
         RETURNING sp_id, position
     ), numbered AS (
-        UPDATE partner_event e SET position = head.position - taken.size + taken.n
+        UPDATE partner_event e
+           SET position = head.position - taken.size + taken.n, told_at = $2
           FROM taken JOIN head ON head.sp_id = taken.sp_id
          WHERE e.id = taken.id AND e.position IS NULL
         RETURNING e.sp_id, e.position, e.type, e.subject
@@ -80,11 +84,24 @@ async def page(read: Connection, sp_id: UUID, after: int, limit: int) -> list[Fe
 
 
 READ_TO = """
-    UPDATE event_feed_head SET read_position = $2, read_at = $3
-     WHERE sp_id = $1 AND read_position < $2
+    WITH further AS (
+        UPDATE event_feed_head SET read_position = $2, read_at = $3
+         WHERE sp_id = $1 AND read_position < $2
+        RETURNING sp_id
+    )
+    INSERT INTO event_feed_read (sp_id, position, at) SELECT sp_id, $2, $3 FROM further
+    ON CONFLICT DO NOTHING
 """
 
 
 async def read_to(tx: Connection, sp_id: UUID, position: int, *, now: datetime) -> None:
-    """Remember how far an SP has read; it never reads back."""
+    """Remember how far an SP has read, and since when; it never reads back."""
     await tx.execute(READ_TO, sp_id, position, now)
+
+
+FORGET_READS = "DELETE FROM event_feed_read WHERE at < $1"
+
+
+async def forget_reads(tx: Connection, before: datetime) -> int:
+    """Drop when SPs came further before an instant; how far they have come stays known."""
+    return changed(await tx.execute(FORGET_READS, before))

@@ -113,6 +113,16 @@ class ClientSecret(msgspec.Struct, frozen=True, kw_only=True):
     client_secret: str
 
 
+class Client(msgspec.Struct, frozen=True, kw_only=True):
+    """Client credentials as they are listed: without the secret, which is nowhere."""
+
+    client_id: UUID
+    created_at: datetime
+    created_by: str
+    revoked_at: datetime | None
+    revoked_by: str | None
+
+
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
     """An application that was taken, and the credentials with which it can be followed."""
 
@@ -171,6 +181,10 @@ class Measure(StrEnum):
     """What a restriction takes away."""
 
     NO_NEW_SERVICES = "no_new_services"
+    NO_HIGH_PRICES = "no_high_prices"
+    """No new tariff over the rulebook's ordinary prices."""
+    NO_PROMOTION = "no_promotion"
+    """No joint promotion with the operator."""
     NO_NEW_SUBSCRIPTIONS = "no_new_subscriptions"
     SHIELDED = "shielded"
     """屏蔽: no new relations and no charges."""

@@ -193,14 +193,3 @@ SET_RESPONSIBLE = "UPDATE sp SET responsible_name = $2, responsible_mobile = $3 
 async def set_responsible(tx: Connection, sp_id: UUID, name: str, mobile: str) -> None:
     """Replace the responsible person."""
     await tx.execute(SET_RESPONSIBLE, sp_id, name, mobile)
-
-
-CREDENTIALS = """
-    SELECT id FROM credential WHERE kind = 'sp' AND subject = $1 AND revoked_at IS NULL
-     ORDER BY created_at DESC, id DESC
-"""
-
-
-async def live_credentials(read: Connection, sp_id: UUID) -> list[UUID]:
-    """List an SP's live client ids, newest first."""
-    return [row["id"] for row in await read.fetch(CREDENTIALS, str(sp_id))]

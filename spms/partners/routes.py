@@ -21,7 +21,6 @@ from spms.partners.bad_credit import Barred, MustBeCleared
 from spms.partners.model import (
     Application,
     Applied,
-    ClientSecret,
     ContactChange,
     Contacts,
     Measure,
@@ -193,14 +192,6 @@ async def waiting_contact_changes(
     return Page(items=[masked_change(change) for change in rows[:limit]], next=cursor)
 
 
-@post("/sps/{sp_id:uuid}/client-secrets", status_code=201, response_headers=NO_STORE,
-      guards=[only(Role.SP, Role.ADMIN)], responses=refusals(NotFound, actions.SpGone))  # fmt: skip
-async def rotate(sp_id: UUID, tx: Connection, actor: Actor, now: datetime) -> ClientSecret:
-    """Issue new client credentials; the one before stays valid until the next rotation."""
-    own_or_staff(actor, sp_id)
-    return await actions.rotate_client_secret(tx, sp_id, actor=actor, now=now)
-
-
 @get("/sps/{sp_id:uuid}/restrictions", guards=[only(Role.SP, *Staff)],
      responses=refusals(NotFound, CursorInvalid))  # fmt: skip
 async def list_restrictions(
@@ -261,7 +252,7 @@ router = Router(
     "/",
     route_handlers=[
         apply, find, show, show_mine, review, activate, reject, close, request_contact_change,
-        decide_contact_change, list_contact_changes, waiting_contact_changes, rotate,
+        decide_contact_change, list_contact_changes, waiting_contact_changes,
         list_restrictions, add_restriction, lift,
     ],
     tags=["partners"],

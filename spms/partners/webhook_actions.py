@@ -12,6 +12,7 @@ from spms.core.instance import instance_secret
 from spms.core.machine import advance
 from spms.core.rulebook import section
 from spms.partners import actions as partners
+from spms.partners import delivery_queries, event_feed_queries
 from spms.partners import queries as partner_queries
 from spms.partners import webhook_queries as queries
 from spms.partners.model import SpStatus
@@ -128,7 +129,7 @@ async def change_state(
     after = advance(TRANSITIONS, endpoint.state, action)
     await queries.move(tx, endpoint_id, after, at=now, reason=reason)
     if after in {EndpointState.DISABLED, EndpointState.CLOSED}:
-        await queries.give_up_open(tx, endpoint_id, at=now)
+        await delivery_queries.give_up_open(tx, endpoint_id, at=now)
     act = f"webhook endpoint {after}"
     await _note(tx, act, endpoint_id, actor=actor, now=now, reason=reason)
     return await get(tx, endpoint_id, actor=actor)
@@ -152,7 +153,7 @@ async def replay(
     if endpoint.state not in {EndpointState.ENABLED, EndpointState.PAUSED}:
         raise EndpointSilent
     limit = (await rules_at(tx, now)).replay_max
-    done = await queries.replay(tx, endpoint_id, asked, limit=limit, now=now)
+    done = await delivery_queries.replay(tx, endpoint_id, asked, limit=limit, now=now)
     more = done.last is not None and done.wanted == limit
     detail = {"queued": done.queued, "last": done.last}
     await audit.note(
@@ -174,7 +175,7 @@ async def take_due(
     if not held:
         return [], {}
     lease_until = now + timedelta(seconds=rules.timeout_seconds + LEASE_MARGIN_SECONDS)
-    letters = await queries.take(
+    letters = await delivery_queries.take(
         tx, held, parallel=rules.parallel_per_endpoint, limit=limit, now=now,
         lease_until=lease_until,
     )  # fmt: skip
@@ -193,16 +194,16 @@ async def record(
     """
     if answer.result is AttemptResult.DELIVERED:
         await queries.note_success(tx, letter.endpoint_id, at=now)
-        await queries.finish_try(tx, letter, DeliveryState.DELIVERED, due_at=None, now=now)
-        await queries.add_attempt(tx, new_id(), letter, answer, at=now)
+        await delivery_queries.finish_try(tx, letter, DeliveryState.DELIVERED, due_at=None, now=now)
+        await delivery_queries.add_attempt(tx, new_id(), letter, answer, at=now)
         return
     rest = rest_until(answer, rules, now=now)
     succeeded_at = await queries.note_failure(tx, letter.endpoint_id, at=now, resume_at=rest)
     again = next_try(rules, letter.tries + 1, letter.endpoint_id, letter.position, now=now)
     gone = answer.result is AttemptResult.GONE
     state = DeliveryState.WAITING if again and not gone else DeliveryState.GIVEN_UP
-    mine = await queries.finish_try(tx, letter, state, due_at=again, now=now)
-    await queries.add_attempt(tx, new_id(), letter, answer, at=now)
+    mine = await delivery_queries.finish_try(tx, letter, state, due_at=again, now=now)
+    await delivery_queries.add_attempt(tx, new_id(), letter, answer, at=now)
     if gone:
         await _disable(tx, letter, "it answered 410 Gone", actor=actor, now=now)
     elif mine and again is None and nothing_got_through(succeeded_at, letter.round_at):
@@ -227,6 +228,10 @@ async def _note(
 
 
 async def forget(tx: Connection, *, now: datetime) -> int:
-    """Drop tries that the rulebook does not keep any longer; return how many those were."""
-    rules = await rules_at(tx, now)
-    return await queries.forget_attempts(tx, now - timedelta(days=rules.keep_attempts_days))
+    """Drop tries, and when feeds were read, that the rulebook does not keep any longer.
+
+    Returns how many those were.
+    """
+    before = now - timedelta(days=(await rules_at(tx, now)).keep_attempts_days)
+    tries = await delivery_queries.forget_attempts(tx, before)
+    return tries + await event_feed_queries.forget_reads(tx, before)

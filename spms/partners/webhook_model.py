@@ -50,7 +50,8 @@ class WebhookRules(msgspec.Struct, frozen=True, kw_only=True):
     replay_max: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 10_000
     """Events that one call replays at most; the answer says where to go on."""
     keep_attempts_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 90
-    """How long the tries are kept; whether an event was delivered stays known."""
+    """How long the tries are kept, and when a feed was read; whether an event was delivered, and how far
+    a feed was read, stays known."""
 
 
 class EndpointState(StrEnum):

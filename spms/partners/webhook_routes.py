@@ -14,6 +14,7 @@ from spms.core.errors import NotAllowed, NotFound
 from spms.core.http import refusals
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page, read_cursor, write_cursor
 from spms.core.settings import Settings
+from spms.partners import delivery_queries
 from spms.partners import webhook_actions as actions
 from spms.partners import webhook_queries as queries
 from spms.partners.actions import SpGone
@@ -85,7 +86,7 @@ async def list_attempts(
     await actions.get(read, endpoint_id, actor=actor)
     name = f"webhook attempts {endpoint_id}"
     key = await read_cursor(read, actor, name, after, tuple[UUID])
-    rows = await queries.attempts(read, endpoint_id, key[0] if key else None, limit + 1)
+    rows = await delivery_queries.attempts(read, endpoint_id, key[0] if key else None, limit + 1)
     more = len(rows) > limit
     cursor = await write_cursor(read, actor, name, [rows[limit - 1].id]) if more else None
     return Page(items=rows[:limit], next=cursor)

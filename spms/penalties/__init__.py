@@ -13,8 +13,8 @@ Invariants kept here:
 - money moves only when a breach is final, and nothing final has an open appeal;
 - what is not cured in time escalates, once; what a retest shows cured is closed.
 
-`reporting` brings findings in, `actions` decides, `effect` is what follows and how it falls,
+`reporting` brings findings in, `audits` looks for them in the rooms below once a day, `actions` decides, `effect` is what follows and how it falls,
 `remedies` are the cures, `collecting` the money after finality, `apologies` go to every affected
-number, `register` is published, `what_if` judges the past by other rules. Pure: `catalogue`,
+number, `register` is published, `what_if` judges the past by other rules. Pure: `catalogue`, `detectors`,
 `rules`, `what_if`, `register`.
 """

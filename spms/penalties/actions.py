@@ -49,7 +49,6 @@ from spms.penalties.refusals import (
 from spms.penalties.reporting import (
     follow_inspections,
     follow_leavings,
-    follow_wrong_charges,
     report,
 )
 from spms.penalties.rules import TRANSITIONS, rank_of
@@ -57,8 +56,7 @@ from spms.penalties.rules import TRANSITIONS, rank_of
 __all__ = [
     "AnsweredAlready", "AppealTooLate", "Decided", "NotHeard", "NotMilder", "SamePerson",
     "WrongSource", "answer", "appeal", "balance", "decide", "decide_appeal", "follow_inspections",
-    "follow_leavings",
-    "follow_wrong_charges", "get", "propose", "report",
+    "follow_leavings", "get", "propose", "report",
 ]  # fmt: skip
 
 
@@ -102,12 +100,12 @@ async def decide(
 ) -> Breach:
     """Confirm or dismiss a proposed breach.
 
-    Raises `SamePerson` for its proposer, `NotAllowed` when it is decided, and `NotHeard` for a
+    Raises `SamePerson` for its proposer and everybody who reported it too, `NotAllowed` when it is decided, and `NotHeard` for a
     confirmation before the SP spoke or its time to do so is over.
     """
     breach = await locked(tx, breach_id)
     advance(TRANSITIONS, breach.state, BreachAction.CONFIRM)
-    if breach.proposed_by == actor.label:
+    if breach.proposed_by == actor.label or await queries.has_reported(tx, breach_id, actor.label):
         raise SamePerson
     if confirm:
         waits = breach.answered_at is None and breach.answer_by is not None
@@ -161,14 +159,15 @@ async def decide_appeal(
 ) -> Appeal:
     """Uphold, vary (uphold at a lower grade) or quash a breach on appeal.
 
-    Quashing gives back everything that it brought. Raises `SamePerson` for whoever proposed or
-    decided the breach, `Decided` for a second decision, `NotMilder`.
+    Quashing gives back everything that it brought. Raises `SamePerson` for whoever proposed,
+    reported or decided the breach, `Decided` for a second decision, `NotMilder`.
     """
     found = await appeal_queries.appeal(tx, appeal_id)
     if found is None:
         raise NotFound
     breach = await locked(tx, found.breach_id)
-    if actor.label in {breach.proposed_by, breach.decided_by, found.opened_by}:
+    known = actor.label in {breach.proposed_by, breach.decided_by, found.opened_by}
+    if known or await queries.has_reported(tx, breach.id, actor.label):
         raise SamePerson
     grades = list(Grade)
     if vary_to and not (uphold and grades.index(vary_to) < grades.index(breach.grade)):

@@ -137,7 +137,8 @@ class PenaltyRules(msgspec.Struct, frozen=True, kw_only=True):
             Rank(name="C", at_least=60, new_services=False, high_price=False, promotion=False),
         ]
     )
-    """From the best; with fewer points than the last asks for, an SP may apply for nothing."""
+    """From the best; with fewer points than the last asks for, an SP may apply for nothing. What a
+    rank may not apply for is refused by a measure that the breach brings which lost the right."""
     appeal_working_days: Annotated[int, msgspec.Meta(ge=1, le=250)] = 5
     statement_working_days: Days = 5
     """How long the SP may speak before a breach is decided without it (domain K9, L10)."""
@@ -149,4 +150,19 @@ class PenaltyRules(msgspec.Struct, frozen=True, kw_only=True):
     """联动: from this grade on, the company's other provinces lose the same points (domain P4);
     null: no linkage."""
     wrong_charges_a_day: Annotated[int, msgspec.Meta(ge=1, le=10**6)] = 20
-    """So many refunded charges of one service with one error on one day are a finding."""
+    """So many refunded charges of one service with one kind of error on one day are a finding."""
+    unconsented_charges_a_day: Annotated[int, msgspec.Meta(ge=1, le=10**6)] = 5
+    """The same of charges that nobody agreed to."""
+    unwanted_prompts_least: Annotated[int, msgspec.Meta(ge=1, le=10**6)] = 50
+    unwanted_prompts_percent: Annotated[int, msgspec.Meta(ge=1, le=100)] = 90
+    """Of at least so many prompts that an SP asked for on one day, so many in a hundred refused or
+    left unanswered are a finding (domain P13)."""
+    bundled_numbers_a_day: Annotated[int, msgspec.Meta(ge=1, le=10**6)] = 10
+    bundle_minutes: Annotated[int, msgspec.Meta(ge=1, le=1440)] = 5
+    """So many numbers that an SP asked for several services within so many minutes (domain C11)."""
+    silent_claims_a_day: Annotated[int, msgspec.Meta(ge=1, le=10**6)] = 5
+    """So many claims on one day that an SP let pass in silence (domain K3)."""
+    lost_objections_a_day: Annotated[int, msgspec.Meta(ge=1, le=10**6)] = 5
+    """So many objections to refunds that were overruled on one day (domain F3)."""
+    foreign_questions_a_day: Annotated[int, msgspec.Meta(ge=1, le=10**9)] = 100
+    """So many questions on one day about access numbers, or services, of others (domain S8)."""

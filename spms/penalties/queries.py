@@ -68,22 +68,39 @@ async def add_report(
     await tx.execute(ADD_REPORT, found.source, found.source_id, found.kind, breach_id, at, actor)
 
 
+HAS_REPORTED = """
+    SELECT EXISTS (SELECT FROM breach_report WHERE breach_id = $1 AND reported_by = $2)
+"""
+
+
+async def has_reported(read: Connection, breach_id: UUID, actor: str) -> bool:
+    """Whether somebody is among those who reported what is one breach."""
+    found: bool = await read.fetchval(HAS_REPORTED, breach_id, actor)
+    return found
+
+
 PAGE = (
     BREACH
     + """
      WHERE ($1::uuid IS NULL OR sp_id = $1)
        AND ($2::timestamptz IS NULL OR (found_at, id) < ($2, $3))
+       AND ($5::text IS NULL OR state = $5)
      ORDER BY found_at DESC, id DESC LIMIT $4
 """
 )
 
 
 async def page(
-    read: Connection, sp_id: UUID | None, after: tuple[datetime, UUID] | None, limit: int
+    read: Connection,
+    sp_id: UUID | None,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+    *,
+    state: str | None = None,
 ) -> list[Breach]:
-    """List breaches, newest first, of one SP or of all."""
+    """List breaches, newest first, of one SP or of all, in one state or in any."""
     at, last = after or (None, None)
-    return many(Breach, await read.fetch(PAGE, sp_id, at, last, limit))
+    return many(Breach, await read.fetch(PAGE, sp_id, at, last, limit, state))
 
 
 STANDING = (

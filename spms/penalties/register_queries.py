@@ -88,3 +88,23 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
 async def past(read: Connection, since: datetime, until: datetime, limit: int) -> list[Past]:
     """List the standing breaches that took effect in a time, by SP."""
     return many(Past, await read.fetch(PAST, since, until, limit))
+
+
+class Linked(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the SPs under which a company works in several provinces."""
+
+    sp_id: UUID
+    sp_code: str
+    sp_name: str
+    company: str
+
+
+LINKED = """
+    SELECT l.sp_id, sp.code AS sp_code, sp.name AS sp_name, l.company
+      FROM sp_link l JOIN sp ON sp.id = l.sp_id ORDER BY l.company, sp.code
+"""
+
+
+async def linked(read: Connection) -> list[Linked]:
+    """List the SPs of companies that have several."""
+    return many(Linked, await read.fetch(LINKED))

@@ -69,7 +69,8 @@ async def what_if(data: Question, tx: Connection, now: datetime) -> WhatIf:
     since = months_before(business_month(now), data.months - 1)
     past = await register_queries.past(tx, start_of_day(since), now, BREACHES_MAX)
     rules = await rulebook.section(tx, PenaltyRules, at=now)
-    return WhatIf(months=data.months, breaches=len(past), sps=compare(past, rules, data.rules))
+    sps = compare(past, await register_queries.linked(tx), rules, data.rules)
+    return WhatIf(months=data.months, breaches=len(past), sps=sps)
 
 
 router = Router("/", route_handlers=[show, page, as_csv, as_atom, what_if], tags=["penalties"])

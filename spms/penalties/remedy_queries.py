@@ -69,28 +69,6 @@ async def of_item(read: Connection, item_id: str) -> list[Breach]:
     return many(Breach, await read.fetch(OF_ITEM, item_id))
 
 
-# Wrong charges that were refunded, of one business day, by service and error.
-WRONG_CHARGES = """
-    SELECT c.sp_id, c.service_id, f.kind, count(*) AS charges
-      FROM charge_finding f
-      JOIN charge_record c ON c.msisdn = f.msisdn AND c.charged_at = f.charged_at
-       AND c.id = f.charge_id
-     WHERE f.found_at >= $1 AND f.found_at < $2 AND f.kind = ANY($3::text[])
-       AND EXISTS (SELECT FROM claim k WHERE k.msisdn = f.msisdn AND k.charge_id = f.charge_id
-                      AND k.state = 'refunded')
-     GROUP BY c.sp_id, c.service_id, f.kind HAVING count(*) >= $4
-     ORDER BY c.sp_id, c.service_id, f.kind
-"""
-
-
-async def wrong_charges(
-    read: Connection, since: datetime, until: datetime, kinds: list[str], least: int
-) -> list[tuple[UUID, UUID, str, int]]:
-    """Count refunded wrong charges found in a time by (SP, service, error), from `least` up."""
-    rows = await read.fetch(WRONG_CHARGES, since, until, kinds, least)
-    return [(row["sp_id"], row["service_id"], row["kind"], row["charges"]) for row in rows]
-
-
 # Of earlier years, and cured: the new year's balance has nothing to do with it.
 OVER = """
     SELECT DISTINCT r.cause_id FROM restriction r

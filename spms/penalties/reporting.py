@@ -1,12 +1,11 @@
 """From findings to breaches: whoever reports, one finding is one breach until it is cured."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from spms.catalogue import actions as catalogue
 from spms.core import outbox, rulebook
 from spms.core.access import Actor
-from spms.core.clock import business_day, start_of_day
 from spms.core.db import Connection
 from spms.core.outbox import OutboxItem
 from spms.core.workdays import CalendarRules
@@ -14,6 +13,7 @@ from spms.inspections.model import TOPIC_JUDGED, TOPIC_SET_ASIDE, Verdict
 from spms.inspections.proof import TOPIC_SLOW
 from spms.penalties import appeal_queries, point_queries, remedies, remedy_queries
 from spms.penalties.catalogue import terms
+from spms.penalties.detectors import FROM_VERDICT
 from spms.penalties.effect import add, end_interim, fall, interim_shield, locked, move, take_effect
 from spms.penalties.model import (
     STANDING,
@@ -27,30 +27,9 @@ from spms.penalties.model import (
 )
 from spms.subscriptions.leaving_model import TOPIC_OVERDUE, DutyKind
 
-FROM_VERDICT = {
-    Verdict.NUMBER_CHANGED: BreachKind.HOTLINE_CHANGED,
-    Verdict.UNREACHABLE: BreachKind.HOTLINE_UNREACHABLE,
-}
 WORDS = {
     BreachKind.HOTLINE_CHANGED: "the hotline was found changed without notice, and again on retest",
     BreachKind.HOTLINE_UNREACHABLE: "the hotline was not reached, nor on any retest",
-}
-FROM_ERROR = {
-    "no_consent": (BreachKind.CHARGED_WITHOUT_CONSENT, Source.CONSENT_AUDIT),
-    "after_transfer": (BreachKind.CHARGED_WITHOUT_CONSENT, Source.CONSENT_AUDIT),
-    "other_service": (BreachKind.CHARGED_WITHOUT_CONSENT, Source.CONSENT_AUDIT),
-    "mt_without_mo": (BreachKind.CHARGED_WITHOUT_CONSENT, Source.CONSENT_AUDIT),
-    "after_unsubscribe": (BreachKind.CHARGED_AFTER_LEAVING, Source.COMPENSATION),
-    "duplicate": (BreachKind.CHARGED_TWICE, Source.COMPENSATION),
-    "price_mismatch": (BreachKind.CHARGED_OTHERWISE, Source.COMPENSATION),
-    "in_trial": (BreachKind.TRIAL_CHARGED, Source.CONSENT_AUDIT),
-    "number_suspended": (BreachKind.CHARGED_WHILE_SUSPENDED, Source.COMPENSATION),
-    "number_terminated": (BreachKind.CHARGED_WHILE_SUSPENDED, Source.COMPENSATION),
-    "undelivered": (BreachKind.CHARGED_UNUSED, Source.COMPENSATION),
-    "barred": (BreachKind.CHARGED_WITHOUT_CONSENT, Source.COMPENSATION),
-    "over_cap": (BreachKind.CAP_EVADED, Source.COMPENSATION),
-    "split_charges": (BreachKind.CAP_EVADED, Source.COMPENSATION),
-    "no_decision": (BreachKind.CHARGED_WITHOUT_CONSENT, Source.CONSENT_AUDIT),
 }
 
 
@@ -161,40 +140,18 @@ async def _set_aside(tx: Connection, item_id: str, *, actor: Actor, now: datetim
         await fall(tx, breach, actor=actor, now=now)
 
 
-async def follow_wrong_charges(tx: Connection, *, actor: Actor, now: datetime) -> int:
-    """Serve notice where one service had many charges refunded the day before for one error.
-
-    How many is the rulebook's. Returns how many findings there were.
-    """
-    rules = await rulebook.section(tx, PenaltyRules, at=now)
-    today = start_of_day(business_day(now))
-    day = business_day(today - timedelta(hours=1))
-    rows = await remedy_queries.wrong_charges(
-        tx, start_of_day(day), today, list(FROM_ERROR), rules.wrong_charges_a_day
-    )
-    for sp_id, service_id, error, charges in rows:
-        kind, source = FROM_ERROR[error]
-        found = Finding(
-            sp_id=sp_id, kind=kind, source=source, source_id=f"{service_id}/{day}",
-            subject=str(service_id), service_ids=[service_id],
-            statement=f"{charges} charges of {day} were refunded: {error}",
-        )  # fmt: skip
-        await report(tx, found, actor=actor, now=now)
-    return len(rows)
-
-
 async def follow_leavings(tx: Connection, *, actor: Actor, now: datetime) -> int:
     """Serve notice to SPs that did not take the news of a leaving within its clock; return how many.
 
-    The news lay in the SP's feed, and went to its webhooks, all the time. While one notice of it is
-    not settled, every further clock of the SP is a report of the same. A confirmation that did not
-    reach the person is our own fault and no SP's: it stays in the list of clocks.
+    While one notice of it is not settled, every further clock of the SP is a report of the same.
+    News that did not lie in its feed in time, and a confirmation that did not reach the person, are
+    our own fault and no SP's: they stay in the list of clocks.
     """
     items = await outbox.take(tx, TOPIC_OVERDUE, now=now)
     count = 0
     for item in sorted(items, key=lambda item: item.payload["sp_id"]):  # SPs are locked in order
         told = item.payload
-        if told["kind"] != DutyKind.SP_TOLD:
+        if told["kind"] != DutyKind.SP_TOLD or not told["told_in_time"]:
             continue
         found = Finding(
             sp_id=UUID(told["sp_id"]), kind=BreachKind.LEAVING_OBSTRUCTED,

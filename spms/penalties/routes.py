@@ -1,10 +1,12 @@
 """Breaches, appeals and points over HTTP."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from litestar import Router, get, post
+from litestar.params import Parameter
 
 from spms.core.access import Actor, ActorKind, Role, only
 from spms.core.clock import business_day
@@ -20,10 +22,13 @@ from spms.penalties.model import (
     Balance,
     Breach,
     BreachEvent,
+    BreachState,
     Grade,
     NewBreach,
     Statement,
 )
+
+State = Annotated[str | None, Parameter(pattern=f"^(?:{'|'.join(BreachState)})$")]
 
 
 class BreachDecision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,16 +95,21 @@ async def propose(data: NewBreach, tx: Connection, actor: Actor, now: datetime) 
 
 @get("/breaches", guards=[only(Role.COMPLIANCE, Role.AGENT, Role.SP)])
 async def find(
-    read: Connection, actor: Actor, limit: Limit = 20, after: Cursor = None
+    read: Connection,
+    actor: Actor,
+    status: State = None,
+    limit: Limit = 20,
+    after: Cursor = None,
 ) -> Page[Breach]:
-    """List breaches, newest first; an SP sees its own only."""
+    """List breaches, newest first; `proposed` ones wait. An SP sees its own only."""
     scope = actor.sp_id if actor.kind is ActorKind.SP else None
-    key = await read_cursor(read, actor, "breaches", after, tuple[datetime, UUID])
-    rows = await queries.page(read, scope, key, limit + 1)
+    kind = f"breaches {status}" if status else "breaches"
+    key = await read_cursor(read, actor, kind, after, tuple[datetime, UUID])
+    rows = await queries.page(read, scope, key, limit + 1, state=status)
     cursor = None
     if len(rows) > limit:
         last = rows[limit - 1]
-        cursor = await write_cursor(read, actor, "breaches", [last.found_at, last.id])
+        cursor = await write_cursor(read, actor, kind, [last.found_at, last.id])
     return Page(items=rows[:limit], next=cursor)
 
 

@@ -1,6 +1,7 @@
 """Transitions and the ladder. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from spms.partners.model import Measure
 from spms.penalties.catalogue import CATALOGUE, Terms
@@ -60,10 +61,24 @@ def rank_of(left: int, rules: PenaltyRules) -> Rank:
     return Rank(name="-", at_least=0, new_services=False, high_price=False, promotion=False)
 
 
+RIGHTS: Final[dict[Measure, Callable[[Rank], bool]]] = {
+    Measure.NO_NEW_SERVICES: lambda rank: rank.new_services,
+    Measure.NO_HIGH_PRICES: lambda rank: rank.high_price,
+    Measure.NO_PROMOTION: lambda rank: rank.promotion,
+}
+"""By which measure each right of a rank is taken away."""
+
+
+def rights_lost(before: Rank, after: Rank) -> list[Measure]:
+    """Return the measures that fall from one rank to another brings."""
+    return [measure for measure, has in RIGHTS.items() if has(before) and not has(after)]
+
+
 def consequences(standing: Sequence[Breach], rules: PenaltyRules) -> list[Consequence]:
     """Return what the ladder gives for the breaches of one year that stand, oldest first.
 
-    Each breach brings the rungs that the balance fell below with it; a shield falls on that
+    Each breach brings the rungs that the balance fell below with it, and what takes away the rights
+    of the ranks that it lost; a shield falls on that
     breach's own services, every other measure on the SP. A breach that found the balance below
     the shield's rung already has its services shielded too. What is cured needs no shield, nor
     what the catalogue adds for its kind; what follows from the balance stays.
@@ -84,6 +99,10 @@ def consequences(standing: Sequence[Breach], rules: PenaltyRules) -> list[Conseq
                 ]
             elif before >= rung.below:
                 found.append(Consequence(breach_id=breach.id, measure=rung.measure))
+        found += [
+            Consequence(breach_id=breach.id, measure=measure)
+            for measure in rights_lost(rank_of(before, rules), rank_of(left, rules))
+        ]
         found += [
             Consequence(breach_id=breach.id, measure=measure)
             for measure in CATALOGUE[breach.kind].measures

@@ -81,12 +81,16 @@ class SpRow(msgspec.Struct, frozen=True, kw_only=True):
     activated_at: datetime | None
     follows: bytes
     carried: dict[str, int]
+    unbooked_fen: int
+    """Of what was carried, fines that no lock has booked yet."""
     settlement_id: UUID | None
     revision: int
     owed_fen: int
     deposit_fen: int
 
 
+# A fine is booked whole in the month it arises; before migration 0055 a month booked what it took, and
+# what such a statement carried is booked by the next.
 _SP = """, booked AS (
         SELECT sp_id,
                GREATEST(0, sum(CASE WHEN debit = 'sp_receivable' AND at < $2 THEN amount_fen
@@ -101,14 +105,18 @@ _SP = """, booked AS (
          GROUP BY sp_id
     )
     SELECT s.id, s.code, s.name, s.activated_at, COALESCE(l.sha256, ''::bytea) AS follows,
-           COALESCE(l.carried, '{}') AS carried, t.id AS settlement_id,
+           COALESCE(l.carried, '{}') AS carried, COALESCE(l.unbooked_fen, 0) AS unbooked_fen, t.id AS settlement_id,
            COALESCE(t.revision, 0) AS revision, COALESCE(p.owed_fen, 0) AS owed_fen,
            COALESCE(p.deposit_fen, 0) AS deposit_fen
       FROM chosen s
       LEFT JOIN settlement t ON t.sp_id = s.id AND t.month = $1
       LEFT JOIN LATERAL (
-           SELECT sha256, carried FROM settlement_lock
-            WHERE sp_id = s.id ORDER BY month DESC LIMIT 1) l ON true
+           SELECT k.sha256, k.carried,
+                  (SELECT f.carried_fen FROM settlement_step f
+                    WHERE f.settlement_id = k.settlement_id AND f.revision = k.revision
+                      AND f.kind = 'fines' AND NOT f.inputs ? 'to_book_fen') AS unbooked_fen
+             FROM settlement_lock k
+            WHERE k.sp_id = s.id ORDER BY k.month DESC LIMIT 1) l ON true
       LEFT JOIN booked p ON p.sp_id = s.id
      ORDER BY s.id
 """

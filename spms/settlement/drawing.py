@@ -60,6 +60,7 @@ def facts_of(
         credits=penal.owed_back + items("credit"), owed_fen=row.owed_fen,
         deposit_fen=row.deposit_fen,
         carried={Kind(kind): amount for kind, amount in row.carried.items()},
+        unbooked_fen=row.unbooked_fen,
     )  # fmt: skip
 
 

@@ -116,6 +116,8 @@ class SettlementRules(msgspec.Struct, frozen=True, kw_only=True):
     """Days of the following month in Asia/Shanghai (M4)."""
     object_days: Annotated[int, msgspec.Meta(ge=0, le=60)] = 5
     """The SP has at least so many days to object, however late the statement was sent."""
+    explain_working_days: Annotated[int, msgspec.Meta(ge=1, le=60)] = 5
+    """So long an SP may explain a difference that is its own; then notice of a breach is served."""
     silent_bp: Bp = 6000
     self_consumption_bp: Bp = 3000
     arrears_bp: Bp = 1000
@@ -201,6 +203,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     deposit_fen: Count = 0
     carried: dict[Kind, int] = {}
     """What the statement before could not take, by step."""
+    unbooked_fen: Count = 0
+    """Of the fines in it, what no statement has booked: the next one does."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from spms.core.access import Actor
 from spms.core.clock import business_month, month_range, next_month
 from spms.core.db import Connection
 from spms.core.rulebook import section, version_at
-from spms.settlement import count_queries, draw_queries, queries
+from spms.settlement import count_queries, draw_queries, findings, queries
 from spms.settlement.drawing import draw, gather
 from spms.settlement.model import SettlementRules, Stage, Window
 from spms.settlement.rules import due, object_until
@@ -99,7 +99,9 @@ async def _stage(
         drawn = [draw(one, window=window, rules=rules) for one in gathered]
         if drawn:
             await draw_queries.keep(tx, drawn, now=now, actor=actor.label)
-            await queries.hold_flagged(tx, window.month, [row.id for row in rows], now=now)
+            sp_ids = [row.id for row in rows]
+            await queries.hold_flagged(tx, window.month, sp_ids, now=now)
+            await findings.report_flagged(tx, window.month, sp_ids, actor=actor, now=now)
         if len(rows) == SPS_AT_ONCE:
             done_until, later = rows[-1].id, Stage.DRAW
     else:

@@ -13,6 +13,8 @@ class RecordRow(msgspec.Struct, frozen=True, kw_only=True):
     """One record under a figure."""
 
     msisdn: str
+    epoch: int | None
+    """Of whoever held the number at the charge, as it was known when the charge came in."""
     id: UUID
     at: datetime
     amount_fen: int
@@ -23,15 +25,17 @@ _IN = """((c.charged_at >= $2 AND c.charged_at < $3 AND c.received_at < $5)
           OR (c.charged_at < $2 AND c.received_at >= $4 AND c.received_at < $5))"""
 _AFTER = "($6::timestamptz IS NULL OR (c.charged_at, c.id) > ($6, $7::uuid))"
 
+_EPOCH = "holder_epoch(c.msisdn, c.charged_at, c.received_at) AS epoch"
+
 CHARGES = f"""
-    SELECT c.msisdn, c.id, c.charged_at AS at, c.price_fen AS amount_fen, c.id AS charge_id
+    SELECT c.msisdn, {_EPOCH}, c.id, c.charged_at AS at, c.price_fen AS amount_fen, c.id AS charge_id
       FROM charge_record c
      WHERE c.sp_id = $1 AND c.charged_at < $3 AND {_IN} AND {_AFTER}
      ORDER BY c.charged_at, c.id LIMIT $8
 """
 # As it is known now; the figure is as it was known when it was counted.
 CONTROLLED = f"""
-    SELECT c.msisdn, c.id, c.charged_at AS at,
+    SELECT c.msisdn, {_EPOCH}, c.id, c.charged_at AS at,
            GREATEST(0, c.price_fen - COALESCE(t.principal_fen, 0)) AS amount_fen,
            c.id AS charge_id
       FROM charge_record c
@@ -44,7 +48,9 @@ CONTROLLED = f"""
      ORDER BY c.charged_at, c.id LIMIT $8
 """
 REFUNDS = """
-    SELECT c.msisdn, c.entry_id AS id, c.at, c.amount_fen, c.charge_id
+    SELECT c.msisdn, c.entry_id AS id,
+           (SELECT holder_epoch(r.msisdn, r.charged_at, r.received_at) FROM charge_record r
+             WHERE r.msisdn = c.msisdn AND r.id = c.charge_id) AS epoch, c.at, c.amount_fen, c.charge_id
       FROM posting c
      WHERE c.sp_id = $1 AND c.at >= $4 AND c.at < $5 AND c.debit = 'sp_receivable'
        AND c.reason = 'refund_principal' AND $2::timestamptz < $3::timestamptz

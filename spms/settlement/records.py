@@ -36,7 +36,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Of the charge, or of the entry in the book."""
     charge_id: UUID | None
     number: str
-    """Stands for the number, for this SP only."""
+    """Stands for the person who held the number then, for this SP only."""
     at: datetime
     amount_fen: int
 
@@ -61,7 +61,7 @@ async def under(
     items = [
         Record(
             id=row.id, charge_id=row.charge_id, at=row.at, amount_fen=row.amount_fen,
-            number=subscribers.pseudonym(secret, found.sp_id, row.msisdn),
+            number=subscribers.pseudonym(secret, found.sp_id, row.msisdn, row.epoch),
         )
         for row in rows[:limit]
     ]  # fmt: skip

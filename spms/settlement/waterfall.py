@@ -189,7 +189,9 @@ def _grade_cut(pool: Pool) -> None:
 
 
 def _fines(pool: Pool) -> None:
-    pool.take(Kind.FINES, total(pool.facts.fines), items(pool.facts.fines))
+    inputs = items(pool.facts.fines)
+    inputs["to_book_fen"] += pool.facts.unbooked_fen
+    pool.take(Kind.FINES, total(pool.facts.fines), inputs)
 
 
 def _debits(pool: Pool) -> None:

@@ -57,12 +57,14 @@ async def state_at(read: Connection, msisdn: str, at: datetime) -> tuple[NumberS
     return await queries.state_at(read, msisdn, at)
 
 
-def pseudonym(secret: bytes, sp_id: UUID, msisdn: str) -> str:
-    """Return the name under which one SP sees a number; no two SPs see the same.
+def pseudonym(secret: bytes, sp_id: UUID, msisdn: str, epoch: int | None) -> str:
+    """Return the name under which one SP sees a person: one holder of one number.
 
-    `secret` is the instance's. 128 bits of an HMAC: it cannot be turned back by trying all numbers.
+    No two SPs see the same, and the next holder of the number has another, which nothing ties to
+    the one before. `epoch` is None where nobody held the number. `secret` is the instance's. 128
+    bits of an HMAC: it cannot be turned back by trying all numbers.
     """
-    message = b"pseudonym\x1f" + sp_id.bytes + msisdn.encode()
+    message = b"pseudonym\x1f" + sp_id.bytes + f"{msisdn} {epoch or 0}".encode()
     return "n_" + hmac.new(secret, message, hashlib.sha256).hexdigest()[:32]
 
 

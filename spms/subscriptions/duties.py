@@ -31,6 +31,9 @@ from spms.subscriptions.leaving_model import (
 from spms.subscriptions.model import Subscription
 
 LIST = "leaving-duties"
+UNDER_WAY = timedelta(minutes=1)
+"""Longer than any transaction lasts (see `core.db.SESSION`): what was done in time is on record by
+then. So long after it ran out, a clock is told of as a breach; what it shows does not wait."""
 UNWANTED = (MessageKind.WELCOME, MessageKind.REMINDER, MessageKind.PROMPT)
 
 
@@ -62,15 +65,22 @@ async def acknowledge(tx: Connection, duty_id: UUID, *, actor: Actor, now: datet
 async def watch(tx: Connection, *, actor: Actor, now: datetime, limit: int = 500) -> int:
     """Record what is done by itself, and tell others of the clocks that ran out; return how many.
 
-    Safe to run anywhere at once: a clock runs out once.
+    Safe to run anywhere at once: a clock runs out once. Whatever was done is recorded before any
+    clock is called run out, however much that is; `limit` is how much one statement takes.
     """
-    done = await leaving_queries.sps_know(tx, actor=actor.label, limit=limit)
-    done += await leaving_queries.welcomes_revoked(tx, now=now, actor=actor.label, limit=limit)
-    late = await leaving_queries.overdue(tx, now=now, limit=limit)
-    for duty in late:
+    done = 0
+    while taken := await leaving_queries.sps_know(tx, actor=actor.label, limit=limit):
+        done += taken
+    while taken := await leaving_queries.welcomes_revoked(
+        tx, now=now, actor=actor.label, limit=limit
+    ):
+        done += taken
+    late = await leaving_queries.overdue(tx, due_by=now - UNDER_WAY, now=now, limit=limit)
+    for duty, told_at in late:
         payload = {
             "duty_id": duty.id, "kind": duty.kind, "sp_id": duty.sp_id,
             "subscription_id": duty.subscription_id, "due_at": duty.due_at,
+            "told_in_time": told_at is not None and told_at < duty.due_at,
         }  # fmt: skip
         await outbox.put(tx, TOPIC_OVERDUE, payload, now=now)
     return done + len(late)
@@ -100,7 +110,8 @@ async def show(
     return [
         DutyShown(
             id=duty.id, subscription_id=duty.subscription_id, service_code=duty.service_code,
-            number=pseudonym(secret, duty.sp_id, duty.msisdn) if secret else mask(duty.msisdn),
+            number=pseudonym(secret, duty.sp_id, duty.msisdn, duty.epoch)
+            if secret else mask(duty.msisdn),
             kind=duty.kind, ticket=None if secret else duty.ticket, started_at=duty.started_at,
             due_at=duty.due_at, clock=clock_of(duty, now), met_at=duty.met_at,
             seconds_left=0 if duty.met_at or now >= duty.due_at

@@ -93,7 +93,7 @@ def _party(label: str) -> str:
 
 
 def _name(one: Subscription, secret: bytes) -> str:
-    return pseudonym(secret, one.sp_id, one.msisdn) if secret else mask(one.msisdn)
+    return pseudonym(secret, one.sp_id, one.msisdn, one.epoch) if secret else mask(one.msisdn)
 
 
 def _request(current: Subscription, facts: dict[str, Any]) -> RequestProof:

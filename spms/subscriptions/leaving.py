@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -104,11 +105,14 @@ async def end(
 ) -> list[Subscription]:
     """End live relations as of an instant, without a word; the number is held by the caller.
 
-    What still asks about them or welcomes them, and has not left, never leaves. When staff do it, for whatever entrance, the clocks of what must follow start.
+    Of what is over by another cause the end moves to that instant, never to a later one. What still
+    asks about them or welcomes them, and has not left, never leaves. When staff do it, for whatever
+    entrance, the clocks of what must follow start.
     """
     ended = []
     for current in wanted:
-        change = decide(current, Action.LEAVE, at=at, reason=_why(actor))
+        action = Action.LEAVE if current.live else Action.LEAVE_EARLIER
+        change = decide(current, action, at=at, reason=_why(actor))
         if await move_queries.apply(
             tx, current, change, actor=actor.label, reason=reason, message_id=message_id
         ):
@@ -152,19 +156,21 @@ async def confirm_left(
 
 
 async def make_list(
-    tx: Connection, number: Number, relations: Sequence[Subscription], *, now: datetime
-) -> str:
+    tx: Connection, number: Number, relations: Sequence[Subscription], *, zeros: bool,
+    now: datetime,
+) -> str:  # fmt: skip
     """Write the numbered list of what a number has, and remember it for the answer.
 
     It shows what renews itself; an order on demand ends by itself within the day. What does not
-    fit into one message comes when the list is asked for again.
+    fit into one message comes when the list is asked for again. `zeros`: see `notices.listing`.
     """
     rules = await rulebook.section(tx, ConsentRules, at=now)
     shown = [one for one in relations if one.kind is ServiceKind.MONTHLY][:LIST_MAX]
-    text = notices.listing(_lines(shown), rules.list_hours, language=number.language)
+    write = partial(notices.listing, hours=rules.list_hours, zeros=zeros, language=number.language)
+    text = write(_lines(shown))
     while len(text) > messaging.TEXT_MAX:
         shown.pop()
-        text = notices.listing(_lines(shown), rules.list_hours, language=number.language)
+        text = write(_lines(shown))
     if shown:
         until = now + timedelta(hours=rules.list_hours)
         ids = [one.id for one in shown]

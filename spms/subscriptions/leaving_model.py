@@ -64,6 +64,7 @@ class Duty(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that must follow, with its clock. Inside only: it holds the number."""
 
     msisdn: str
+    epoch: int
     id: UUID
     subscription_id: UUID
     sp_id: UUID

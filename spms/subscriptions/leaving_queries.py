@@ -59,8 +59,8 @@ async def add_duties(
 
 
 DUTY = """
-    SELECT d.msisdn, d.id, d.subscription_id, d.sp_id, v.code AS service_code, d.kind, l.ticket,
-           d.started_at, d.due_at, d.met_at, d.met_by, d.breached_at
+    SELECT d.msisdn, s.epoch, d.id, d.subscription_id, d.sp_id, v.code AS service_code, d.kind,
+           l.ticket, d.started_at, d.due_at, d.met_at, d.met_by, d.breached_at
       FROM leaving_duty d
       JOIN subscription s ON s.msisdn = d.msisdn AND s.id = d.subscription_id
       JOIN service v ON v.id = s.service_id
@@ -118,27 +118,32 @@ async def find(read: Connection, duty_id: UUID) -> Duty | None:
     return one(Duty, await read.fetchrow(FIND, duty_id))
 
 
-# The SP knows once one of its endpoints took the news of the end, or it read on behind it in the
-# feed. That instant counts, not when it was looked at; a breach that is told already stays one.
+# The SP knows once one of its endpoints took the news of the end (the latest, if the end was moved),
+# or it read on behind it in the feed. The first such instant counts, whenever it is looked at; a
+# breach that is told already stays one.
 KNOWN = """
     WITH known AS (
         SELECT d.msisdn, d.id, k.at
           FROM leaving_duty d
          CROSS JOIN LATERAL (
-               SELECT LEAST(min(w.done_at), min(h.read_at)) AS at
-                 FROM subscription_event e
+               SELECT LEAST(min(w.first_delivered_at), min(r.at)) AS at
+                 FROM (SELECT e.id FROM subscription_event e
+                        WHERE e.msisdn = d.msisdn AND e.subscription_id = d.subscription_id
+                          AND e.to_status IN ('ended', 'refused')
+                        ORDER BY e.seq DESC LIMIT 1) e
                  JOIN partner_event p ON p.id = e.id
                  LEFT JOIN webhook_endpoint o ON o.sp_id = p.sp_id
                  LEFT JOIN webhook_delivery w ON w.endpoint_id = o.id AND w.position = p.position
-                       AND w.state = 'delivered'
-                 LEFT JOIN event_feed_head h ON h.sp_id = p.sp_id AND h.read_position >= p.position
-                WHERE e.msisdn = d.msisdn AND e.subscription_id = d.subscription_id
-                  AND e.to_status IN ('ended', 'refused')) k
+                 LEFT JOIN LATERAL (
+                      SELECT f.at FROM event_feed_read f
+                       WHERE f.sp_id = p.sp_id AND f.position >= p.position
+                       ORDER BY f.position LIMIT 1) r ON true) k
          WHERE d.kind = 'sp_told' AND d.met_at IS NULL AND k.at IS NOT NULL
          ORDER BY d.due_at LIMIT $2 FOR UPDATE OF d SKIP LOCKED
     )
     UPDATE leaving_duty d
-       SET met_at = CASE WHEN d.breached_at IS NULL THEN k.at ELSE GREATEST(k.at, d.due_at) END,
+       SET met_at = CASE WHEN d.breached_at IS NULL THEN GREATEST(k.at, d.started_at)
+                         ELSE GREATEST(k.at, d.due_at) END,
            met_by = $1
       FROM known k
      WHERE d.msisdn = k.msisdn AND d.id = k.id AND d.met_at IS NULL
@@ -152,33 +157,42 @@ async def sps_know(tx: Connection, *, actor: str, limit: int) -> int:
 
 
 # The person knows once the network took the confirmation of this leaving (one SMS for all that was
-# left with it), and nothing that welcomes is on its way. Who holds the number by now is not told of
-# what another had.
+# left with it), and nothing that welcomes is on its way; both instants count, not the look. Who holds
+# the number by now is not told of what another had.
 REVOKED = """
     WITH waiting AS (
-        SELECT msisdn, id FROM leaving_duty d
-         WHERE d.kind = 'welcome_revoked' AND d.met_at IS NULL
-           AND (EXISTS (SELECT FROM message_out m
-                          JOIN leaving_duty o ON o.msisdn = m.msisdn
-                               AND o.started_at = d.started_at AND o.kind = d.kind
-                               AND o.subscription_id::text = m.about_id
-                         WHERE m.msisdn = d.msisdn AND m.queued_at >= d.started_at
-                           AND m.kind IN ('left', 'info') AND m.about_kind = 'subscription'
-                           AND m.state IN ('sent', 'delivered'))
-                OR EXISTS (SELECT FROM subscription s JOIN number n ON n.msisdn = s.msisdn
-                            WHERE s.msisdn = d.msisdn AND s.id = d.subscription_id
-                              AND s.epoch <> n.epoch))
-           AND NOT EXISTS (SELECT FROM message_out m
-                            WHERE m.msisdn = d.msisdn
-                              AND m.queued_at > d.started_at - interval '3 days'
-                              AND m.about_kind = 'subscription'
-                              AND m.about_id = d.subscription_id::text
-                              AND m.kind IN ('welcome', 'reminder', 'prompt')
-                              AND m.state IN ('queued', 'sending', 'unknown'))
-         ORDER BY d.due_at LIMIT $3 FOR UPDATE SKIP LOCKED
+        SELECT d.msisdn, d.id,
+               LEAST($1, GREATEST(d.started_at, COALESCE(told.at, moved.at), late.at)) AS at
+          FROM leaving_duty d
+         CROSS JOIN LATERAL (
+               SELECT min(COALESCE(m.sent_at, $1)) AS at
+                 FROM message_out m
+                 JOIN leaving_duty o ON o.msisdn = m.msisdn AND o.started_at = d.started_at
+                      AND o.kind = d.kind AND o.subscription_id::text = m.about_id
+                WHERE m.msisdn = d.msisdn AND m.queued_at >= d.started_at
+                  AND m.kind IN ('left', 'info') AND m.about_kind = 'subscription'
+                  AND m.state IN ('sent', 'delivered')) told
+         CROSS JOIN LATERAL (
+               SELECT min(n.epoch_since) AS at
+                 FROM subscription s JOIN number n ON n.msisdn = s.msisdn
+                WHERE s.msisdn = d.msisdn AND s.id = d.subscription_id
+                  AND s.epoch <> n.epoch) moved
+         CROSS JOIN LATERAL (
+               SELECT max(m.sent_at) AS at,
+                      COALESCE(bool_or(m.state IN ('queued', 'sending', 'unknown')), false) AS coming
+                 FROM message_out m
+                WHERE m.msisdn = d.msisdn AND m.queued_at > d.started_at - interval '3 days'
+                  AND m.about_kind = 'subscription' AND m.about_id = d.subscription_id::text
+                  AND m.kind IN ('welcome', 'reminder', 'prompt')) late
+         WHERE d.kind = 'welcome_revoked' AND d.met_at IS NULL AND NOT late.coming
+           AND COALESCE(told.at, moved.at) IS NOT NULL
+         ORDER BY d.due_at LIMIT $3 FOR UPDATE OF d SKIP LOCKED
     )
-    UPDATE leaving_duty d SET met_at = $1, met_by = $2 FROM waiting w
-     WHERE d.msisdn = w.msisdn AND d.id = w.id
+    UPDATE leaving_duty d
+       SET met_at = CASE WHEN d.breached_at IS NULL THEN w.at ELSE GREATEST(w.at, d.due_at) END,
+           met_by = $2
+      FROM waiting w
+     WHERE d.msisdn = w.msisdn AND d.id = w.id AND d.met_at IS NULL
     RETURNING d.id
 """
 
@@ -188,20 +202,32 @@ async def welcomes_revoked(tx: Connection, *, now: datetime, actor: str, limit: 
     return len(await tx.fetch(REVOKED, now, actor, limit))
 
 
+# Of an SP's clock: since when it could have read the news. Null: never, which is our own fault.
 OVERDUE = """
     WITH late AS (
         SELECT msisdn, id FROM leaving_duty
          WHERE due_at <= $1 AND breached_at IS NULL AND (met_at IS NULL OR met_at >= due_at)
          ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
     )
-    UPDATE leaving_duty d SET breached_at = $1 FROM late
+    UPDATE leaving_duty d SET breached_at = $3 FROM late
      WHERE d.msisdn = late.msisdn AND d.id = late.id
-    RETURNING d.id
+    RETURNING d.id, (
+        SELECT p.told_at FROM subscription_event e LEFT JOIN partner_event p ON p.id = e.id
+         WHERE e.msisdn = d.msisdn AND e.subscription_id = d.subscription_id
+           AND e.to_status IN ('ended', 'refused') AND d.kind = 'sp_told'
+         ORDER BY e.seq DESC LIMIT 1) AS told_at
 """
 MANY = f"{DUTY} WHERE d.id = ANY($1::uuid[]) ORDER BY d.due_at, d.id"
 
 
-async def overdue(tx: Connection, *, now: datetime, limit: int) -> list[Duty]:
-    """Mark the clocks that ran out since the last time and return them."""
-    ids = [cast("UUID", row["id"]) for row in await tx.fetch(OVERDUE, now, limit)]
-    return many(Duty, await tx.fetch(MANY, ids)) if ids else []
+async def overdue(
+    tx: Connection, *, due_by: datetime, now: datetime, limit: int
+) -> list[tuple[Duty, datetime | None]]:
+    """Mark the clocks that ran out by an instant, since the last time, and return them.
+
+    With each, since when the news of it could be read.
+    """
+    rows = await tx.fetch(OVERDUE, due_by, limit, now)
+    told = {cast("UUID", row["id"]): cast("datetime | None", row["told_at"]) for row in rows}
+    found = many(Duty, await tx.fetch(MANY, list(told))) if told else []
+    return [(duty, told[duty.id]) for duty in found]

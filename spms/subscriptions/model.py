@@ -21,6 +21,9 @@ class ConsentRules(msgspec.Struct, frozen=True, kw_only=True):
     """Prompts to one number in one business day, all SPs together."""
     refusal_rest_days: Annotated[int, msgspec.Meta(ge=0, le=366)] = 30
     """After a refusal, the same service is not offered to the number again (domain C15)."""
+    silence_rest_days: Annotated[int, msgspec.Meta(ge=0, le=366)] = 7
+    """Silence is refusal too (C6, C15): so long its SP does not ask the number again for the same
+    service. The person herself may, at once: she may have missed the prompt."""
     on_demand_hours: Annotated[int, msgspec.Meta(ge=1, le=168)] = 24
     """How long an on-demand order may be served and charged."""
     list_hours: Annotated[int, msgspec.Meta(ge=1, le=48)] = 2
@@ -59,6 +62,8 @@ class Action(StrEnum):
     RESUME = "resume"
     LEAVE = "leave"
     """The person, or an agent for the person, wants out (退订)."""
+    LEAVE_EARLIER = "leave_earlier"
+    """A wish to leave that came in before the end was settled after it: the end moves to then."""
     LAPSE = "lapse"
     """An on-demand order, or an SP's own free trial, has run for its whole time."""
     END = "end"
@@ -120,7 +125,8 @@ class Outcome(StrEnum):
     """Not understood, and told so already within the day."""
     UNKNOWN_NUMBER = "unknown_number"
     FORMER_OWNER = "former_owner"
-    """Sent by the number's owner before the present one."""
+    """Sent by who had the number before the present owner, or before it was terminated: nothing is
+    answered, and of what it asks only a clear wish to leave is done."""
 
 
 class Subscription(msgspec.Struct, frozen=True, kw_only=True):

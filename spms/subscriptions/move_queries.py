@@ -15,7 +15,7 @@ APPLY = """
     WITH moved AS (
         UPDATE subscription SET status = $4, end_reason = $5,
                ended_at = CASE WHEN $4 IN ('ended', 'refused', 'expired') THEN $7::timestamptz END
-         WHERE msisdn = $1 AND id = $2 AND status = $3
+         WHERE msisdn = $1 AND id = $2 AND status = $3 AND (ended_at IS NULL OR ended_at > $7)
         RETURNING msisdn, id
     )
     INSERT INTO subscription_event
@@ -30,6 +30,8 @@ async def apply(
     message_id: UUID | None = None,
 ) -> bool:  # fmt: skip
     """Move the status and write its history line together; False when it moved meanwhile.
+
+    The end of what is over moves to an earlier instant only.
 
     The line cites the message that the move follows from, if there is one.
     """

@@ -112,20 +112,26 @@ NOTHING_TO_LEAVE = {
     "en": "You have no such service. Send 0000 to {operator} for a list of all you have.",
 }
 LIST = {
-    "zh": "您在用的业务：\n{lines}\n{hours}小时内回复序号退订，多个序号用逗号分隔；"
-    "回复00000退订全部。",
+    "zh": "您在用的业务：\n{lines}\n{hours}小时内回复序号退订，多个序号用逗号分隔{zeros}。",
     "en": "You have:\n{lines}\nTo leave, reply with the numbers within {hours} hours, "
-    "separated by commas; reply 00000 to leave all.",
+    "separated by commas{zeros}.",
+}
+LIST_ZEROS = {
+    "zh": "；回复00000退订全部",
+    "en": "; reply 00000 to leave all",
 }
 LIST_EMPTY = {
     "zh": "您没有在用的业务。",
     "en": "You have no services.",
 }
 HELP = {
-    "zh": "未能识别您的短信。发送0000到{operator}查询在用业务；发送TD加业务代码退订一项；"
-    "发送00000退订全部。",
+    "zh": "未能识别您的短信。发送0000到{operator}查询在用业务；发送TD加业务代码退订一项{zeros}。",
     "en": "We could not read your message. Send to {operator}: 0000 for a list of your "
-    "services, TD and a code to leave one, 00000 to leave all.",
+    "services, TD and a code to leave one{zeros}.",
+}
+HELP_ZEROS = {
+    "zh": "；发送00000退订全部",
+    "en": ", 00000 to leave all",
 }
 LANGUAGE_SET = {
     "zh": "今后我们将用中文向您发送短信。Reply EN for English.",
@@ -215,19 +221,24 @@ def nothing_to_leave(*, operator: str, language: Language) -> str:
     return NOTHING_TO_LEAVE[language].format(operator=operator)
 
 
-def listing(lines: Sequence[Line], hours: int, *, language: Language) -> str:
-    """Write the numbered list that "1,3" will refer to."""
+def listing(lines: Sequence[Line], hours: int, *, zeros: bool, language: Language) -> str:
+    """Write the numbered list that "1,3" will refer to.
+
+    `zeros`: whether `00000` in reply ends just what the list shows; it is not the same everywhere.
+    """
     if not lines:
         return LIST_EMPTY[language]
     numbered = "\n".join(
         f"{place}. {_item(line, language)} ({line.code})" for place, line in enumerate(lines, 1)
     )
-    return LIST[language].format(lines=numbered, hours=hours)
+    more = LIST_ZEROS[language] if zeros else ""
+    return LIST[language].format(lines=numbered, hours=hours, zeros=more)
 
 
-def help_text(*, operator: str, language: Language) -> str:
-    """Say which commands are understood."""
-    return HELP[language].format(operator=operator)
+def help_text(*, operator: str, zeros: bool, language: Language) -> str:
+    """Say which commands are understood; `zeros`: whether `00000` ends everything there."""
+    more = HELP_ZEROS[language] if zeros else ""
+    return HELP[language].format(operator=operator, zeros=more)
 
 
 def language_set(*, language: Language) -> str:

@@ -20,6 +20,8 @@ STANDING = """
     SELECT count(*) FILTER (WHERE prompt_text IS NOT NULL AND requested_at >= $4) AS prompts_today,
            max(ended_at) FILTER (WHERE service_id = $2 AND epoch = $3 AND status = 'refused')
                AS refused_at,
+           max(ended_at) FILTER (WHERE service_id = $2 AND epoch = $3 AND status = 'expired')
+               AS silent_at,
            COALESCE(max(status) FILTER (WHERE service_id = $2 AND status = 'awaiting'),
                     max(status) FILTER (WHERE service_id = $2 AND kind = 'monthly'
                         AND status IN ('active', 'suspended'))) AS live,

@@ -100,7 +100,9 @@ async def request(
     )
     running = await tariff_change.running(tx, number, offer)
     new_terms = tariff_change.on_new_terms(running, offer, free=free_days is not None)
-    require_room_for_prompt(standing, rules, now=now, new_terms=new_terms)
+    require_room_for_prompt(
+        standing, rules, now=now, new_terms=new_terms, by_sp=channel is Channel.SP
+    )
     free_until = None if free_days is None else now + timedelta(days=free_days)
     first = await tariff_change.first_charge_of(
         tx, number, offer, running, free_until=free_until, at=now

@@ -50,6 +50,19 @@ async def live(read: Connection, msisdn: str) -> list[Subscription]:
     return many(Subscription, await read.fetch(LIVE, msisdn))
 
 
+ENDED_SINCE = """
+    SELECT * FROM subscription_shown
+     WHERE msisdn = $1 AND status = 'ended' AND active_from IS NOT NULL
+       AND COALESCE(request_received_at, requested_at) <= $2 AND ended_at > GREATEST($2, active_from)
+     ORDER BY requested_at, id
+"""
+
+
+async def ended_since(read: Connection, msisdn: str, at: datetime) -> list[Subscription]:
+    """Load what a number had or had been asked about at an instant, and what ended after it."""
+    return many(Subscription, await read.fetch(ENDED_SINCE, msisdn, at))
+
+
 RECENT_PROMPTS = """
     SELECT * FROM subscription_shown
      WHERE msisdn = $1 AND epoch = $2 AND prompt_code IS NOT NULL

@@ -11,12 +11,14 @@ from spms.core.db import Connection, many
 from spms.subscribers.model import Language
 from spms.subscriptions.model import Subscription
 
-# Of relations that live and whose holder still has the number.
+# Of relations that live and whose holder still has the number. An SP's own free trial renews nothing,
+# and what is first charged later than that instant is told of its date by prompt and welcome.
 RENEWING = """
     SELECT x.*, n.language
       FROM subscription_shown x
       JOIN number n ON n.msisdn = x.msisdn AND n.epoch = x.epoch AND n.state = 'active'
      WHERE x.kind = 'monthly' AND x.status = 'active' AND x.active_from <= $1
+       AND x.free_until IS NULL AND x.charge_from <= $6
        AND (x.msisdn, x.id) > ($2, $3)
        AND NOT EXISTS (SELECT FROM subscriber_notice g
                         WHERE g.msisdn = x.msisdn AND g.kind = 'renewal'
@@ -46,10 +48,11 @@ class Renewing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def renewing(
-    read: Connection, *, now: datetime, after: tuple[str, UUID], month: str, limit: int
-) -> list[Renewing]:
-    """Load relations that renew into a month (`YYYY-MM`) and were not reminded, by number."""
-    return _renewing(await read.fetch(RENEWING, now, *after, month, limit))
+    read: Connection, *, now: datetime, after: tuple[str, UUID], month: str, begins: datetime,
+    limit: int,
+) -> list[Renewing]:  # fmt: skip
+    """Load relations that are charged when a month (`YYYY-MM`) begins and were not reminded."""
+    return _renewing(await read.fetch(RENEWING, now, *after, month, limit, begins))
 
 
 async def reminded(read: Connection, numbers: Sequence[str], *, month: str) -> list[Renewing]:

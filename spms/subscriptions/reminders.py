@@ -65,7 +65,7 @@ async def remind(tx: Connection, *, now: datetime, limit: int = 20_000) -> int:
     name, after, told = f"{month:%Y-%m}", ("", UUID(int=0)), 0
     while told < limit:
         found = await reminder_queries.renewing(
-            tx, now=now, after=after, month=name, limit=BATCH
+            tx, now=now, after=after, month=name, begins=month_range(month)[0], limit=BATCH
         )  # fmt: skip
         if not found:
             break

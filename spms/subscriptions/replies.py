@@ -50,21 +50,24 @@ async def _outcome(
     at = message.received_at
     if number is None or (number.state is NumberState.TERMINATED and at >= number.state_since):
         return Outcome.UNKNOWN_NUMBER
-    if at < number.epoch_since:
-        return Outcome.FORMER_OWNER
     rules = await rulebook.section(tx, MessagingRules, at=now)
+    sp_id = None
+    if message.called not in ("", rules.operator_number):
+        sp_id = await talk_queries.sp_behind(tx, message.called)
+    if at < number.epoch_since or number.state is NumberState.TERMINATED:
+        await leave_replies.leave_for_former(tx, message, reading, sp_id=sp_id, now=now)
+        return Outcome.FORMER_OWNER
     everything = [
         current
         for current in await queries.live(tx, number.msisdn)
         if current.epoch == number.epoch and current.asked_at <= at
     ]
-    sp_id = None
-    if message.called not in ("", rules.operator_number):
-        sp_id = await talk_queries.sp_behind(tx, message.called)
     here = [current for current in everything if sp_id in (None, current.sp_id)]
+    gone = await leave_replies.gone(tx, message, reading, number.epoch)
     talk = Talk(
-        tx=tx, message=message, number=number, rules=rules, all=everything, here=here, now=now
-    )
+        tx=tx, message=message, number=number, rules=rules, all=everything, here=here, gone=gone,
+        sp_id=sp_id, now=now,
+    )  # fmt: skip
     return await ANSWERS[reading.kind](talk, reading)
 
 

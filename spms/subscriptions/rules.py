@@ -29,6 +29,7 @@ TRANSITIONS = {
     (Status.SUSPENDED, Action.LEAVE): Status.ENDED,
     (Status.SUSPENDED, Action.LAPSE): Status.ENDED,
     (Status.SUSPENDED, Action.END): Status.ENDED,
+    (Status.ENDED, Action.LEAVE_EARLIER): Status.ENDED,
 }
 OVER = frozenset({Status.ENDED, Status.REFUSED, Status.EXPIRED})
 
@@ -41,6 +42,7 @@ CAUSES = {
     Action.EXPIRE: Cause.SILENCE,
     Action.LAPSE: Cause.LAPSED,
     Action.LEAVE: Cause.SUBSCRIBER,
+    Action.LEAVE_EARLIER: Cause.SUBSCRIBER,
     Action.END: Cause.OPERATOR,
     Action.SUSPEND: Cause.NUMBER_SUSPENDED,
     Action.RESUME: Cause.NUMBER_RESUMED,
@@ -76,7 +78,7 @@ class AlreadyPending(Conflict):
 
 
 class Resting(Unprocessable):
-    """The person refused this service; it must not be offered again so soon."""
+    """The person refused this service, or did not answer its SP; it is not offered again so soon."""
 
     code = "resting"
 
@@ -110,6 +112,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     prompts_today: int
     refused_at: datetime | None
     """Latest refusal of this service by the present owner."""
+    silent_at: datetime | None = None
+    """When the window of the latest prompt for it closed that the present owner left unanswered."""
     live: Status | None
     """Of what is not over with this service: the prompt, if one waits, else the relation."""
     codes: list[str]
@@ -158,11 +162,13 @@ def answerable(subscription: Subscription, *, at: datetime) -> bool:
 
 
 def require_room_for_prompt(
-    standing: Standing, rules: ConsentRules, *, now: datetime, new_terms: bool = False
-) -> None:
+    standing: Standing, rules: ConsentRules, *, now: datetime, new_terms: bool = False,
+    by_sp: bool = False,
+) -> None:  # fmt: skip
     """Refuse a prompt that would repeat, pester or bomb (threat T1).
 
-    `new_terms`: it asks for a yes to something else than what the person has already.
+    `new_terms`: it asks for a yes to something else than what the person has already. `by_sp`: it
+    is the SP that asks, not the person, nor an agent for her.
     """
     if standing.live is Status.AWAITING:
         raise AlreadyPending("wait for the answer or for the window to close")
@@ -171,6 +177,9 @@ def require_room_for_prompt(
     rest = timedelta(days=rules.refusal_rest_days)
     if standing.refused_at is not None and now < standing.refused_at + rest:
         raise Resting(f"no prompt for {rules.refusal_rest_days} days after a refusal")
+    rest = timedelta(days=rules.silence_rest_days)
+    if by_sp and standing.silent_at is not None and now < standing.silent_at + rest:
+        raise Resting(f"no prompt by its SP for {rules.silence_rest_days} days after silence")
     if standing.prompts_today >= rules.prompts_per_day:
         wait = start_of_day(business_day(now) + timedelta(days=1)) - now
         raise PromptLimit(

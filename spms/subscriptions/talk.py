@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from spms.core import rulebook
 from spms.core.access import Actor, subscriber_by_sms
 from spms.core.db import Connection
 from spms.messaging import actions as messaging
 from spms.messaging.model import MessageIn, MessageKind, MessagingRules
 from spms.subscribers.model import Number
 from spms.subscriptions import notices, talk_queries
+from spms.subscriptions.leaving_model import LeavingRules, Zeros
 from spms.subscriptions.model import Outcome, Subscription
 from spms.subscriptions.rules import answerable
 
@@ -31,6 +33,10 @@ class Talk:
     """The owner's relations that are not over and were asked for before the message came."""
     here: list[Subscription]
     """Those of them that the called number stands for: one SP's, or all."""
+    gone: list[Subscription]
+    """To a wish to leave: the others that she had then, which ended before it was read."""
+    sp_id: UUID | None
+    """Whose number was called; None for the operator's, or one that could not be read."""
     now: datetime
 
     @property
@@ -61,7 +67,11 @@ async def help_out(talk: Talk) -> str:
     )
     if told >= talk.rules.help_per_day:
         return Outcome.IGNORED
-    text = notices.help_text(operator=talk.rules.operator_number, language=talk.number.language)
+    profile = await rulebook.section(talk.tx, LeavingRules, at=talk.now)
+    text = notices.help_text(
+        operator=talk.rules.operator_number, zeros=profile.zeros is Zeros.ALL,
+        language=talk.number.language,
+    )  # fmt: skip
     await messaging.send(
         talk.tx, msisdn=talk.number.msisdn, text=text, kind=MessageKind.HELP,
         about_kind="message", about_id=talk.message.id, now=talk.now,

@@ -49,7 +49,7 @@ def news_of(happened: Untold, secret: bytes) -> News:
         subscription_id=happened.subscription_id,
         service_code=happened.service_code,
         kind=happened.kind,
-        number=pseudonym(secret, happened.sp_id, happened.msisdn),
+        number=pseudonym(secret, happened.sp_id, happened.msisdn, happened.epoch),
         status=happened.to_status,
         previous_status=happened.from_status,
         reason=happened.end_reason if over else None,

@@ -30,6 +30,7 @@ class Untold(msgspec.Struct, frozen=True, kw_only=True):
 
     id: UUID
     msisdn: str
+    epoch: int
     subscription_id: UUID
     from_status: Status | None
     to_status: Status
@@ -52,7 +53,8 @@ class SubscriptionNews(msgspec.Struct, frozen=True, kw_only=True):
     service_code: str
     kind: ServiceKind
     number: str
-    """The person's pseudonym with this SP: the same in every answer and file of ours."""
+    """The person's pseudonym with this SP: the same in every answer and file of ours. Who gets the
+    number next has another."""
     status: Status
     previous_status: Status | None
     reason: EndReason | None

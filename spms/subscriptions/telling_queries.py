@@ -4,7 +4,7 @@ from spms.core.db import Connection, many
 from spms.subscriptions.telling_model import Untold
 
 UNTOLD = """
-    SELECT e.id, e.msisdn, e.subscription_id, e.from_status, e.to_status, e.at, s.sp_id,
+    SELECT e.id, e.msisdn, s.epoch, e.subscription_id, e.from_status, e.to_status, e.at, s.sp_id,
            v.code AS service_code, s.kind, s.price_fen, s.channel, s.requested_at, s.confirm_by,
            s.active_from, s.end_reason
       FROM subscription_event e

@@ -14,6 +14,7 @@ from spms.core.errors import NotFound
 from spms.core.paging import Page, read_cursor, write_cursor
 from spms.core.phone import mask
 from spms.messaging import wish_queries
+from spms.subscribers import actions as subscribers
 from spms.subscriptions import leaving, queries
 from spms.subscriptions.evidence import show
 from spms.subscriptions.leaving_model import WishSettled, WishShown
@@ -53,15 +54,23 @@ async def settle(
 ) -> WishSettled:
     """End what the wish meant (everything, unless said), and let it stop charging no longer.
 
-    Raises `NotFound`: no such wish waits, or a relation is not among what the number had then.
+    What ended meanwhile by another cause has ended when the wish came in, too. It is the wish of
+    whoever held the number then. Raises `NotFound`: no such wish waits, or a relation is not among
+    what she had then.
     """
     wish = await wish_queries.find(tx, wish_id)
     if wish is None:
         raise NotFound("no such wish to leave waits to be settled")
     number = await queries.hold_number(tx, wish.msisdn)
+    held = await subscribers.state_at(tx, wish.msisdn, wish.received_at)
     had = [
-        one for one in await queries.live(tx, wish.msisdn) if one.asked_at <= wish.received_at
-    ]  # fmt: skip
+        one
+        for one in [
+            *await queries.live(tx, wish.msisdn),
+            *await queries.ended_since(tx, wish.msisdn, wish.received_at),
+        ]
+        if held is not None and one.epoch == held[1] and one.asked_at <= wish.received_at
+    ]
     wanted = had if subscription_ids is None else [one for one in had if one.id in subscription_ids]
     if subscription_ids and {one.id for one in wanted} != set(subscription_ids):
         raise NotFound("no such subscription of this number when the wish came in")

@@ -41,6 +41,8 @@ RULES = ContentRules(
         ("请访问 https://bad.example.com/a", ("phish",)),
         ("BAD。example．COM", ("phish",)),
         ("see www.bad.example.com now", ("phish",)),
+        ("a.b.c.d.e.f.g.h.i.bad.example.com", ("phish",)),
+        ("http://fine.example@bad.example.com:80/?q", ("phish",)),
         ("notbad.example.com is another", ()),
         ("bad.example.com.cn is another", ()),
         ("六合彩 quick loan bad.example.com", ("loan", "lottery", "phish")),
@@ -87,6 +89,7 @@ def test_no_text_can_make_the_looking_slow() -> None:
     """Each takes a matter of milliseconds; what goes back and tries again would take ages."""
     assert not fits("a{}" * 10 + "b", "a" * 1000)
     assert not Lists(RULES).met("a." * 499 + "-")
+    assert not Lists(RULES).met("a-" * 500)
 
 
 @pytest.mark.parametrize("wording", ["{}", "{}{}", "ab{}{}cd", " {} ", "x{}" * 11])

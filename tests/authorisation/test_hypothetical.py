@@ -95,9 +95,8 @@ async def test_nothing_is_left_of_it_but_who_looked_and_why(
         "price_fen": 800, "reason": WHY, "at": "2026-03-12T12:00:00+08:00",
     }  # fmt: skip
     path = "/authorisations/explanation"
-    told = await http.post(
-        path, params={"lang": "zh"}, json=body, headers=await sign_in(make.AGENT)
-    )
+    officer = await sign_in(make.OFFICER)
+    told = await http.post(path, params={"lang": "zh"}, json=body, headers=officer)
     assert told.status_code == 200
     assert told.json()["checks"][0]["sentence"].endswith("。")
     assert world.msisdn not in told.text
@@ -105,12 +104,12 @@ async def test_nothing_is_left_of_it_but_who_looked_and_why(
         assert await owner.fetchval(f"SELECT count(*) FROM {table}") == 0
     row = await owner.fetchrow("SELECT actor, act, reason, about_id FROM audit_log")
     assert row is not None
-    assert (row["actor"], row["act"], row["reason"]) == ("staff:agent", "decision.supposed", WHY)
+    assert (row["actor"], row["act"], row["reason"]) == ("staff:officer", "decision.supposed", WHY)
     assert world.msisdn[2:] not in row["about_id"]
-    for actor in (make.sp_actor(world.sp_id), make.ADMIN, make.subscriber_actor(world.msisdn)):
+    her = make.subscriber_actor(world.msisdn)
+    for actor in (make.sp_actor(world.sp_id), make.ADMIN, make.AGENT, her):
         refused = await http.post(path, json=body, headers=await sign_in(actor))
         assert refused.status_code == 403
-    officer = await sign_in(make.OFFICER)
     for wrong in ({"msisdn": "13800138000"}, {"reason": ""}, {"at": "2026-03-12T12:00:00"}):
         assert (await http.post(path, json=body | wrong, headers=officer)).status_code == 400
 

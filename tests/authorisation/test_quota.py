@@ -1,6 +1,6 @@
 """What an SP may send: exact whatever runs at once, through every entrance, and explained."""
 
-from asyncio import gather
+from asyncio import ensure_future, gather, sleep, timeout
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -75,6 +75,20 @@ async def test_a_mixed_round_neither_waits_crosswise_nor_passes_quota_or_month(
     assert sum(decision.allowed for decision in flat) == 7
     assert await owner.fetchval(SENT) == await owner.fetchval(COUNTED) == 5
     assert await owner.fetchval("SELECT sum(total_fen)::bigint FROM month_spend") == 1600
+
+
+async def test_months_are_taken_before_quotas(uses: World, owner: Connection) -> None:
+    """Whoever waits for a number's month holds no quota: nobody waits for each other crosswise."""
+    await agree(uses, per_month=5)
+    asked = [push(uses), uses.question()]
+    await uses.decide(*asked)
+    async with owner.transaction(), timeout(60):
+        await owner.execute("SELECT FROM month_spend FOR UPDATE")
+        waiting = ensure_future(uses.decide(*asked))
+        while not await owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110 - the database tells nobody
+            await sleep(0.02)
+        await owner.execute("SELECT FROM sp_quota_use FOR UPDATE NOWAIT")
+    assert [decision.allowed for decision in await waiting] == [True, True]
 
 
 async def test_days_months_and_seconds_each_have_their_own_end(

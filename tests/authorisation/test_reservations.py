@@ -1,21 +1,30 @@
 """Charges in two steps: held, captured, given back; caps that stay exact whatever runs at once."""
 
 from asyncio import gather
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
 from jobs import expire_reservations
-from spms.authorisation import actions, reservation_queries, reservations
+from spms.authorisation import actions, deciding, reservations
 from spms.authorisation.deciding import ReferenceReused
 from spms.authorisation.model import Reason
 from spms.authorisation.reservation_model import Answer, Ask, Reservation, ReservationState
-from spms.authorisation.reservations import ReservationClosed
+from spms.authorisation.reservations import ChargingStopped, ReservationClosed
 from spms.core import db
 from spms.core.access import job_actor
 from spms.core.db import Connection
 from spms.core.errors import NotFound
+from spms.messaging import actions as messaging
+from spms.messaging.model import IncomingSms
+from spms.subscribers import actions as subscribers
+from spms.subscribers import limits
+from spms.subscribers.limit_model import BarIn, BarScope
+from spms.subscribers.model import NumberEventIn, NumberEventKind, NumberReason
+from spms.subscriptions import actions as subscriptions
 from tests import make
 from tests.authorisation import arrange
 from tests.authorisation.arrange import World
@@ -106,6 +115,62 @@ async def test_what_is_not_captured_in_time_is_given_back(uses: World, owner: Co
             )
 
 
+async def wishes(world: World, owner: Connection) -> None:
+    async with db.transaction(world.pool) as tx:
+        await messaging.receive(
+            tx,
+            IncomingSms(msisdn=world.msisdn, called="10010", text="TD", raw=b"TD", link="smsc",
+                        link_message_id="1"),
+            now=world.now + MINUTE / 2,
+        )  # fmt: skip
+
+
+async def leaves(world: World, owner: Connection) -> None:
+    async with db.transaction(world.pool) as tx:
+        await subscriptions.leave_all(
+            tx, msisdn=world.msisdn, reason=None, actor=make.subscriber_actor(world.msisdn),
+            now=world.now + MINUTE / 2,
+        )  # fmt: skip
+
+
+async def bars(world: World, owner: Connection) -> None:
+    async with db.transaction(world.pool) as tx:
+        await limits.bar(tx, world.msisdn, BarIn(scope=BarScope.ALL),
+                         actor=make.subscriber_actor(world.msisdn), now=world.now + MINUTE / 2)  # fmt: skip
+
+
+async def happens(kind: str, reason: str, world: World, owner: Connection) -> None:
+    event = NumberEventIn(
+        msisdn=world.msisdn, kind=NumberEventKind(kind), reason=NumberReason(reason),
+        effective_at=world.now + MINUTE / 2,
+    )  # fmt: skip
+    async with db.transaction(world.pool) as tx:
+        await subscribers.record_event(tx, event, actor=make.GATEWAY, now=world.now + MINUTE / 2)
+
+
+STOPS: dict[str, Callable[[World, Connection], Awaitable[None]]] = {
+    "an unread TD": wishes, "leaving": leaves, "a bar": bars,
+    "suspended": partial(happens, "suspended", "lost"),
+    "another owner": partial(happens, "transferred", "owner_changed"),
+    "terminated": partial(happens, "terminated", "subscriber_request"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stop", STOPS)
+async def test_what_is_held_is_not_captured_once_charging_has_stopped(
+    world: World, owner: Connection, stop: str
+) -> None:
+    held, before = await reserve(world, "r1"), await reserve(world, "r2")
+    assert held.decision.allowed
+    taken = await close(world, before, ReservationState.CAPTURED, MINUTE / 4)
+    await STOPS[stop](world, owner)
+    with pytest.raises(ChargingStopped):
+        await close(world, held, ReservationState.CAPTURED)
+    assert await close(world, before, ReservationState.CAPTURED) == taken, "it was made before"
+    assert (await close(world, held, ReservationState.RELEASED)).state is ReservationState.RELEASED
+    assert await owner.fetchval(SPENT) == await owner.fetchval(COUNTED) == 800
+
+
 async def test_a_month_is_held_once_whoever_asks_at_once_and_again_when_it_was_given_back(
     world: World, owner: Connection
 ) -> None:
@@ -146,7 +211,8 @@ async def test_a_numbers_next_holder_begins_her_month_with_nothing(
     # What is given back to the former holder is none of hers.
     await close(world, held, ReservationState.RELEASED)
     assert (await reserve(world, "again")).decision.reasons == (Reason.MONTH_USED,)
-    sums = dict(await owner.fetch("SELECT epoch, total_fen FROM month_spend ORDER BY epoch"))
+    rows = await owner.fetch("SELECT epoch, total_fen FROM month_spend ORDER BY epoch")
+    sums = {row["epoch"]: row["total_fen"] for row in rows}
     assert sums == {1: 0, 2: 800}
     async with db.transaction(world.pool) as tx:
         await reservations.expire(tx, actor=job_actor("test"), now=world.now + 16 * MINUTE)
@@ -158,24 +224,25 @@ async def test_a_numbers_next_holder_begins_her_month_with_nothing(
             assert told.replay.facts == told.facts
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
 async def test_a_reference_that_is_being_held_elsewhere_gets_the_first_answer_in_the_end(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     """A gateway asks again on its next stream while its first question is still under way.
 
-    Between the two looks of the second, at names and at facts, the first is committed.
+    The first is committed just before, or just after, the second reads what it rests on.
     """
     first: list[Answer] = []
-    kept = reservation_queries.kept
+    gather_facts = deciding._gather
 
     async def meanwhile(*asked: Any) -> Any:
-        found = await kept(*asked)
+        found = await gather_facts(*asked) if when == "after" else None
         if not first:
             monkeypatch.undo()
             first.append(await reserve(world, "order-1"))
-        return found
+        return found or await gather_facts(*asked)
 
-    monkeypatch.setattr(reservation_queries, "kept", meanwhile)
+    monkeypatch.setattr(deciding, "_gather", meanwhile)
     second = await reserve(world, "order-1")
     assert second.decision.allowed
     assert second == first[0]

@@ -222,7 +222,9 @@ async def test_an_sp_sees_its_own_charges_under_a_pseudonym(http, sign_in, tx, w
     assert {item["id"] for item in items} == {str(charge_id) for charge_id in charges}
     assert items == sorted(items, key=lambda i: (i["charged_at"], i["id"]), reverse=True)
     secret = await tx.fetchval("SELECT secret FROM instance")
-    assert {item["pseudonym"] for item in items} == {pseudonym(secret, world.sp_id, world.msisdn)}
+    assert {item["pseudonym"] for item in items} == {
+        pseudonym(secret, world.sp_id, world.msisdn, 1)
+    }
     assert world.msisdn not in str(answers)
     assert (await http.get("/charge-records", headers=other)).json()["items"] == []
 

@@ -4,17 +4,26 @@ import asyncio
 import csv
 import io
 import zipfile
+from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 
-from spms.charging import looks
+from spms.charging import bill_pdf, bill_sheet, looks
+from spms.charging.bill_model import Bill, BillLine, BillTotals, Correction, evidence_of
+from spms.charging.bill_words import Lang
 from spms.charging.looks import LooksUsedUp
+from spms.charging.model import Delivery, Kind
 from spms.compensation import actions as compensation
 from spms.core.db import transaction
 from tests import make
 from tests.charging.world import DAY
 
 MONTH = "2026-03"
+EMPTY = Bill(
+    month=MONTH, number="", items=[],
+    totals=BillTotals(lines=0, charged_fen=0, due_fen=0, refunded_fen=0, compensation_fen=0),
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -92,6 +101,11 @@ async def test_a_cursor_of_one_filter_is_none_of_another(http, person, charges):
     assert (answer.status_code, answer.json()["code"]) == (400, "cursor_invalid")
 
 
+async def exported(http, person, form, **wanted):
+    params = {"month": MONTH, "form": form} | wanted
+    return await http.get("/my/bill/file", params=params, headers=person)
+
+
 @pytest.mark.parametrize(
     ("lang", "words"),
     [("zh", ("代收费", "退费", "赔付")), ("en", ("代收费", "refund", "compensation"))],
@@ -100,7 +114,7 @@ async def test_a_bill_as_csv_has_each_line_with_its_corrections_below(
     http, person, owner, world, charges, lang, words
 ):
     await owner.execute("UPDATE service SET name = '=HYPERLINK(1)' WHERE id = $1", world.game_id)
-    answer = await http.get("/my/bill/csv", params={"month": MONTH, "lang": lang}, headers=person)
+    answer = await exported(http, person, "csv", lang=lang)
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "no-store"
     assert answer.content.startswith(b"\xef\xbb\xbf")
@@ -117,7 +131,7 @@ async def test_a_bill_as_csv_has_each_line_with_its_corrections_below(
 
 
 async def test_a_bill_as_a_spreadsheet_holds_no_formula(http, person, charges):
-    answer = await http.get("/my/bill/xlsx", params={"month": MONTH}, headers=person)
+    answer = await exported(http, person, "xlsx")
     with zipfile.ZipFile(io.BytesIO(answer.content)) as book:
         sheet = book.read("xl/worksheets/sheet1.xml").decode()
         strings = book.read("xl/sharedStrings.xml").decode()
@@ -174,3 +188,99 @@ async def test_a_look_at_a_canary_is_told_and_the_agent_sees_nothing_odd(
     (one,) = (await http.get("/canary-touches", headers=officer)).json()
     assert (one["touched_by"], one["reason"]) == (make.AGENT.label, "call 12")
     assert (await http.get("/canary-touches", headers=agent)).status_code == 403
+
+
+async def test_a_bill_as_pdf_has_its_lines_and_the_same_bytes_again(http, person, charges):
+    first, again, english = [
+        (await exported(http, person, "pdf", **more)) for more in ({}, {}, {"lang": "en"})
+    ]
+    assert first.headers["content-type"] == "application/pdf"
+    assert first.content.startswith(b"%PDF-")
+    assert first.content == again.content
+    assert first.content != english.content
+
+
+def a_line(n, **values):
+    charge_id = UUID(int=n)
+    fields = {
+        "id": charge_id, "charged_at": datetime(2026, 3, 1, tzinfo=UTC),
+        "received_at": datetime(2026, 3, 1, tzinfo=UTC), "sp_code": "100001",
+        "sp_name": "天津信息" * 9, "service_code": "600001", "service_name": f"天气{n}",
+        "kind": Kind.MONTHLY, "access_number": "10660001", "price_fen": 800, "due_fen": 800,
+        "findings": [], "delivery": Delivery.NONE, "consent_id": charge_id,
+        "authorisation_id": charge_id, "corrections": [], "evidence": evidence_of(charge_id),
+    }  # fmt: skip
+    return BillLine(**(fields | values))
+
+
+def test_paper_has_every_line_with_its_way_to_what_proves_it(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(bill_pdf, "_text", lambda _canvas, text, *_, **__: drawn.append(text))
+    back = Correction(kind="principal", amount_fen=800, at=datetime(2026, 3, 2, tzinfo=UTC))
+    bill = Bill(
+        month=MONTH, number="86138****0000", next="more",
+        totals=BillTotals(
+            lines=60, charged_fen=48_000, due_fen=48_000, refunded_fen=800, compensation_fen=0
+        ),
+        items=[a_line(n, corrections=[back] if n == 7 else []) for n in range(60)],
+    )  # fmt: skip
+    bill_pdf.render(bill_sheet.of_bill(bill, Lang.EN))
+    assert [f"600001 天气{n}" in drawn for n in range(60)] == [True] * 60
+    proofs = [text for text in drawn if evidence_of(UUID(int=59)) in text]
+    assert len(proofs) == 1
+    assert proofs[0].count(str(UUID(int=59))) == 4
+    at = drawn.index("600001 天气7", drawn.index("600001 天气7") + 1)
+    assert "refund" in drawn[at - 4 : at]
+    assert drawn[at + 3] == "-8.00"
+    assert "there are more lines online" in drawn
+    assert sum(text.startswith("page ") for text in drawn) >= 3
+
+
+def test_what_is_too_long_for_its_column_ends_in_an_ellipsis_within_it():
+    bill_pdf.render(bill_sheet.of_bill(EMPTY, Lang.ZH))  # makes the font known
+    text, taken = bill_pdf._fitted("天津信息" * 9, 10)
+    assert text.endswith("…")
+    assert taken <= 10
+    assert bill_pdf._fitted("天津", 10) == ("天津", 2.0)
+
+
+async def test_an_agents_file_is_one_look_on_record_and_hides_the_number(
+    http, agent, tx, world, charges
+):
+    body = look(world, form="csv", reason="ticket 3", kind="monthly")
+    answer = await http.post("/bills/file", json=body, headers=agent)
+    assert answer.status_code == 200, answer.text
+    assert answer.text.count("代收费") == 1
+    assert world.msisdn not in answer.text
+    assert await tx.fetchval("SELECT used FROM bill_quota WHERE span = 'hour'") == 1
+    log = await tx.fetch("SELECT act, reason FROM audit_log WHERE act LIKE 'bill.%'")
+    assert [tuple(row) for row in log] == [("bill.exported", "ticket 3")]
+    await tx.execute("UPDATE bill_quota SET used = $1", looks.LooksRules().day)
+    refused = await http.post("/bills/file", json=body, headers=agent)
+    assert (refused.status_code, refused.json()["code"]) == (429, "looks_used_up")
+
+
+async def test_no_file_shows_a_new_holder_what_the_former_one_had(
+    http, sign_in, agent, tx, world, charges
+):
+    def shown(answer, form):
+        assert answer.status_code == 200, answer.text
+        if form == "xlsx":
+            with zipfile.ZipFile(io.BytesIO(answer.content)) as book:
+                return book.read("xl/sharedStrings.xml")
+        return answer.content
+
+    old = await sign_in(make.subscriber_actor(world.msisdn))
+    empty = {}
+    for form in ("csv", "xlsx", "pdf"):
+        empty[form] = shown(await exported(http, old, form, sp_code="000000"), form)
+        assert shown(await exported(http, old, form), form) != empty[form]
+    await tx.execute(
+        "UPDATE number SET epoch = 2, epoch_since = $2 WHERE msisdn = $1", world.msisdn, world.now
+    )
+    new = await sign_in(make.subscriber_actor(world.msisdn, epoch=2))
+    for form, nothing in empty.items():
+        assert (await exported(http, old, form)).status_code == 403
+        assert shown(await exported(http, new, form), form) == nothing
+        looked = await http.post("/bills/file", json=look(world, form=form), headers=agent)
+        assert shown(looked, form) == nothing

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from spms.charging.doubts import doubts, sort_out, split, unlicensed
+from spms.charging.doubts import doubts, sort_out, split, undelivered, unlicensed
 from spms.charging.facts import Facts, Fault, Item, Stray, Verdict
 from spms.charging.model import AuditRules, Delivery, Finding, Kind, Mode
 
@@ -63,6 +63,25 @@ def test_a_quick_succession_is_a_rolling_sum(row, strikes):
 
 
 @pytest.mark.parametrize(
+    ("reservation", "delivery", "strikes"),
+    [
+        (None, Delivery.NONE, False),  # it held nothing
+        ("reserved", Delivery.NONE, False),  # may still be captured
+        ("captured", Delivery.NONE, False),
+        ("released", Delivery.NONE, True),
+        ("expired", Delivery.NONE, True),
+        ("released", Delivery.DELIVERED, False),  # the network saw it arrive
+        ("expired", Delivery.FAILED, False),  # `undelivered` says so, and refunds
+    ],
+)
+def test_what_was_held_and_let_go_was_not_delivered(reservation, delivery, strikes):
+    found = undelivered(item()._replace(delivery=delivery), reservation)
+    assert [(fault.kind, fault.due_fen) for fault in found] == (
+        [(Finding.RESERVED_NOT_DELIVERED, 0)] if strikes else []
+    )
+
+
+@pytest.mark.parametrize(
     ("kind", "authorisation_id", "expected"),
     [
         (Kind.ON_DEMAND, A, [Finding.SPLIT_CHARGES]),
@@ -99,5 +118,8 @@ def test_a_mode_says_what_follows(mode, faults, due, suspicions, observed):
 
 def test_what_promises_rest_on_is_refunded_whatever_a_rulebook_says():
     rules = AuditRules(split_mode=Mode.OBSERVE, no_decision_mode=Mode.REVIEW)
-    own = {Finding.SPLIT_CHARGES, Finding.NO_DECISION}
+    own = {
+        Finding.SPLIT_CHARGES, Finding.NO_DECISION, Finding.RESERVED_NOT_DELIVERED,
+        Finding.DELIVERED_NOT_CHARGED,
+    }  # fmt: skip
     assert {kind for kind in Finding if rules.mode(kind) is Mode.REFUND} == set(Finding) - own

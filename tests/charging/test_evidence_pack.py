@@ -61,7 +61,7 @@ async def test_a_right_charge_is_proved_to_each_party(http, sign_in, talk):
     assert [msisdn in answer.text for answer in answers] == [True, False, True]
     secret = await talk.pool.fetchval("SELECT secret FROM instance")
     assert [answer.json()["statement"]["charge"]["number"] for answer in answers] == [
-        mask(msisdn), pseudonym(secret, sold.sp_id, msisdn), mask(msisdn),
+        mask(msisdn), pseudonym(secret, sold.sp_id, msisdn, 1), mask(msisdn),
     ]  # fmt: skip
     paper = await http.get(f"{path}.pdf", headers=person)
     assert paper.headers["content-type"] == "application/pdf"

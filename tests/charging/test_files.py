@@ -10,7 +10,7 @@ import zipfile
 import asyncpg
 import pytest
 
-from spms.charging import actions, files, spooling
+from spms.charging import files, landing, spooling
 from spms.charging.file_model import FileFormat, Upload
 from spms.charging.model import COLUMNS
 from spms.charging.spooling import ArchivePolicy, Inflater, Manifest, Reader
@@ -166,9 +166,9 @@ async def test_a_file_in_the_middle_shows_how_far_it_is_and_has_no_receipt(
         calls += 1
         if calls > 2:
             raise Killed
-        return await actions.land(*args, **kwargs)
+        return await landing.land_chunk(*args, **kwargs)
 
-    monkeypatch.setattr(files, "land", mortal)
+    monkeypatch.setattr(files, "land_chunk", mortal)
     with pytest.raises(Killed):
         await deliver(pool, world, csv_of(*[world.record() for _ in range(35)]), tmp_path)
     (one,) = (await http.get("/charge-files", headers=sp)).json()["items"]
@@ -301,16 +301,16 @@ async def test_a_file_cut_off_by_a_crash_is_continued_and_nothing_is_lost_or_dou
         if landed == after:
             raise Killed
         landed += 1
-        return await actions.land(*args, **kwargs)
+        return await landing.land_chunk(*args, **kwargs)
 
-    monkeypatch.setattr(files, "land", mortal)
+    monkeypatch.setattr(files, "land_chunk", mortal)
     with pytest.raises(Killed):
         await deliver(pool, world, content, tmp_path)
     partial = await tx.fetchrow("SELECT * FROM charge_file")
     assert (partial["state"], partial["lines"]) == ("landing", after * 10)
     assert await tx.fetchval("SELECT count(*) FROM charge_record") == partial["landed"]
 
-    monkeypatch.setattr(files, "land", actions.land)
+    monkeypatch.setattr(files, "land_chunk", landing.land_chunk)
     monkeypatch.setattr(spooling, "CHUNK_LINES", 7)
     receipt, known = await deliver(pool, world, content, tmp_path)
     assert not known
@@ -352,10 +352,12 @@ async def test_an_old_file_that_is_continued_is_as_old_as_when_it_first_came(
     pool, tx, world, tmp_path, monkeypatch
 ):
     content = csv_of(world.record())
-    monkeypatch.setattr(files, "land", lambda *_args, **_kwargs: (_ for _ in ()).throw(Killed()))
+    monkeypatch.setattr(
+        files, "land_chunk", lambda *_args, **_kwargs: (_ for _ in ()).throw(Killed())
+    )
     with pytest.raises(Killed):
         await deliver(pool, world, content, tmp_path)
-    monkeypatch.setattr(files, "land", actions.land)
+    monkeypatch.setattr(files, "land_chunk", landing.land_chunk)
     world.now = world.now.replace(day=20)
     receipt, _ = await deliver(pool, world, content, tmp_path)
     assert (receipt.landed, receipt.quarantined) == (1, 0)
@@ -385,5 +387,5 @@ def test_a_bomb_is_refused_before_it_has_grown():
 def test_a_chunk_is_bounded_in_bytes_too(monkeypatch):
     monkeypatch.setattr(spooling, "CHUNK_BYTES", 1000)
     reader = Reader(io.BytesIO(HEADER + (b"x" * 300 + b"\n") * 10), FileFormat.CSV)
-    assert [len(reader.chunk()) for _ in range(4)] == [4, 4, 2, 0]
+    assert [len(reader.chunk().raws) for _ in range(4)] == [4, 4, 2, 0]
     assert reader.position == 10

@@ -59,7 +59,7 @@ async def until_taken(http, path, **sent):
         assert answer.status_code == 503, answer.text
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("kills", [1, pytest.param(30, marks=pytest.mark.soak)])
 async def test_what_was_acknowledged_is_stored_once_whatever_is_killed(
     owner_url, pool, now, world, sign_in, tmp_path, kills

@@ -3,6 +3,7 @@
 import random
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from spms.charging import files
@@ -63,29 +64,75 @@ CASES = [
     (whole(b'"x\rx'), "quote_malformed"),
     (whole("确认订购".encode("gb18030")), "encoding"),
 ]  # fmt: skip
+
+
+def key(name, value):
+    """Return a mutation that puts a value under a key."""
+    return lambda row: msgspec.json.encode(msgspec.json.decode(row) | {name: value})
+
+
+def without(name):
+    return lambda row: msgspec.json.encode(
+        {each: value for each, value in msgspec.json.decode(row).items() if each != name}
+    )
+
+
+JSON_CASES = [
+    *[(key("price_fen", value), "amount_format") for value in ("800", 8.5, 1.0, True, None, [1])],
+    *[(key("price_fen", value), "amount_range") for value in (0, -1, 1_000_001, 2**62)],
+    *[(key("msisdn", value), reason) for value, reason in (
+        (8613812345678, "msisdn_format"), ("1.38E+10", "msisdn_format"), (None, "msisdn_format"),
+        ("138****5678", "msisdn_masked"), ("861381234567", "msisdn_length"),
+    )],
+    *[(key("charged_at", value), "time_format") for value in (
+        46024, "2026-03-02T12:00:00", "2026-11-31T12:00:00Z", "2026-03-02T24:00:00Z",
+        "2026-03-02T12:00:00z", "2026-03-02T12:00:60Z",
+    )],
+    *[(key("record_id", value), "record_id_format") for value in ("", 7, "a b", "r,1", "r\\1")],
+    *[(key("service_code", value), "service_code_format") for value in (600001, "1", "")],
+    (key("service_code", "00000000"), "service_unknown"),
+    *[(key("delivery", value), "delivery_unknown") for value in ("ok", None, "NONE")],
+    (key("more", 1), "column_count"), (without("delivery"), "column_count"),
+    (whole(b""), "json_malformed"), (whole(b"[]"), "json_malformed"), (whole(b"1"), "json_malformed"),
+    (lambda row: row[:-1], "json_malformed"), (lambda row: row + b"{}", "json_malformed"),
+    (lambda row: row.replace(b"{", b'{"price_fen":1,', 1), "json_malformed"),
+    (lambda row: row.replace(b"800", b"NaN"), "json_malformed"),
+    (lambda row: row.replace(b"800", b"1e3"), "amount_format"),
+    (lambda row: row.replace(b"none", b"no\x00ne"), "nul_char"),
+    (lambda row: row.replace(b"none", b"no\\u0000ne"), "nul_char"),
+    (whole(b"[" * 100_000), "line_too_long"), (whole(b"[" * 60_000), "json_malformed"),
+    (whole("确认订购".encode("gb18030")), "encoding"),
+]  # fmt: skip
+FORMS = {FileFormat.CSV: CASES, FileFormat.NDJSON: JSON_CASES}
+
+
+def ndjson_of(*records):
+    return b"\n".join(msgspec.json.encode(record) for record in records)
+
+
 ODD = {"encoding": 8}
 """At most so many rows of a file: more of them make the whole file suspect."""
 
 
-def spoiled(rows, share, dice, now):
+def spoiled(rows, form, share, dice, now):
     """Return lines, and the reason expected of each (None: lands)."""
     lines, expected, odd = [], [], 0
+    cases, put = FORMS[form], field if form is FileFormat.CSV else key
     for row in rows:
-        fields = row.split(b",")
+        fields = row.split(b",") if form is FileFormat.CSV else row
         if dice.random() >= share:
             lines.append(row)
             expected.append(None)
             continue
-        pick = dice.randrange(len(CASES) + 2)
-        if pick == len(CASES):
-            change, reason = (
-                field("charged_at", f"{now + timedelta(minutes=6):%FT%TZ}"),
-                "time_future",
-            )
-        elif pick > len(CASES):
-            change, reason = field("charged_at", f"{now - timedelta(hours=73):%FT%TZ}"), "time_old"
+        pick = dice.randrange(len(cases) + 2)
+        if pick == len(cases):
+            at = now + timedelta(minutes=6)
+            change, reason = put("charged_at", f"{at:%FT%TZ}"), "time_future"
+        elif pick > len(cases):
+            at = now - timedelta(hours=73)
+            change, reason = put("charged_at", f"{at:%FT%TZ}"), "time_old"
         else:
-            change, reason = CASES[pick]
+            change, reason = cases[pick]
         if reason == "encoding":
             odd += 1
             if odd > ODD["encoding"]:
@@ -105,10 +152,14 @@ async def test_every_spoiled_row_gets_its_reason_and_every_good_row_lands(
     dice = random.Random(files_of)
     met = set()
     for number in range(files_of):
-        rows = csv_of(*[world.record() for _ in range(ROWS)]).splitlines()
-        lines, expected = spoiled(rows[1:], dice.uniform(0, 0.6), dice, world.now)
+        form = dice.choice([*FileFormat]) if number > 1 else [*FileFormat][number]
+        records = [world.record() for _ in range(ROWS)]
+        write = csv_of if form is FileFormat.CSV else ndjson_of
+        rows = write(*records).splitlines()
+        header = [rows.pop(0)] if form is FileFormat.CSV else []
+        lines, expected = spoiled(rows, form, dice.uniform(0, 0.6), dice, world.now)
         end = dice.choice([b"\n", b"\r\n"])
-        content = end.join([rows[0], *lines]) + (
+        content = end.join([*header, *lines]) + (
             end if dice.random() < 0.5 or not lines[-1] else b""
         )
 
@@ -116,11 +167,13 @@ async def test_every_spoiled_row_gets_its_reason_and_every_good_row_lands(
             yield content
 
         receipt, _ = await files.receive(
-            stream(), upload=Upload(form=FileFormat.CSV), manifest=Manifest(lines=ROWS), pool=pool,
+            stream(), upload=Upload(form=form), manifest=Manifest(lines=ROWS), pool=pool,
             clock=FixedClock(world.now), directory=tmp_path, limit_bytes=10**8,
             actor=make.sp_actor(world.sp_id),
         )  # fmt: skip
-        bad = [(n, reason) for n, reason in enumerate(expected, start=2) if reason is not None]
+        bad = [
+            (n, reason) for n, reason in enumerate(expected, 1 + len(header)) if reason is not None
+        ]
         found = await tx.fetch(
             "SELECT line_no, reason FROM charge_quarantine WHERE file_id = $1 ORDER BY line_no",
             receipt.id,

@@ -6,22 +6,39 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from spms.compensation import journal, receivable
+from spms.compensation import journal, payout, receivable
 from spms.compensation.accounts import Account
 from spms.compensation.invariant_queries import INVARIANTS
+from spms.compensation.verification_queries import disputed_fees
 from spms.core import db, invariants
 from tests import make
 from tests.compensation.conftest import PRICE
-
-PAID = "UPDATE payout SET state = 'settled', ended_at = due_at WHERE state <> 'settled'"
+from tests.compensation.test_payout import LossyGateway, RefusingGateway
 
 
 @pytest.fixture
-async def fraud(tx, world, claim):
+def gateway():
+    return LossyGateway()
+
+
+@pytest.fixture
+def deliver(pool, gateway, clock):
+    """Return a function that lets the courier go until nothing is left to ask about."""
+
+    async def delivered():
+        for _ in range(8):
+            await payout.pump(pool, gateway, clock)
+            clock.move(payout.LEASE)
+
+    return delivered
+
+
+@pytest.fixture
+async def fraud(tx, world, claim, deliver):
     """A refund that was paid out, and the body that proposes to take it back."""
     charge_id = await world.wrong()
     refunded = await claim(world.msisdn, charge_id)
-    await tx.execute(PAID)
+    await deliver()
     return {
         "msisdn": world.msisdn, "claim_id": str(refunded.id), "proof": "forged_evidence",
         "reference": "case 12", "document_sha256": "ab" * 32, "reason": "the letter was forged",
@@ -75,6 +92,69 @@ async def test_two_people_take_back_what_fraud_brought_and_only_once(
     assert await failing(tx) == []
     (listed,) = (await http.get("/clawbacks", headers=await signed(make.GATEWAY))).json()["items"]
     assert listed["number"] == world.msisdn, "billing must know whose bill it is"
+
+
+async def test_billing_is_told_to_take_it_off_once_and_the_person_learns_of_it(
+    fraud, call, http, signed, tx, pool, world, gateway, deliver
+):
+    made = await call(make.OFFICER, "/clawbacks", fraud, 201)
+    done = await call(make.OFFICER_2, f"/clawbacks/{made['id']}/decision", YES, 200)
+    assert done["debit"] == "queued"
+    assert await disputed_fees(tx, [world.msisdn], after=None, limit=1) == [], "no dispute of his"
+    told = await tx.fetchval("SELECT text FROM message_out WHERE about_kind = 'clawback'")
+    assert "16.00元" in told
+    await deliver()
+    credit, debit = await tx.fetch("SELECT * FROM payout ORDER BY takes_back NULLS FIRST")
+    assert (debit["takes_back"], debit["amount_fen"], debit["state"]) == (
+        credit["id"], 2 * PRICE, "settled",
+    )  # fmt: skip
+    assert gateway.book == {credit["id"]: 1, debit["id"]: 1}
+    (listed,) = (await http.get("/clawbacks", headers=await signed(make.GATEWAY))).json()["items"]
+    assert listed["debit"] == "settled"
+    sums = """
+        SELECT COALESCE(sum(CASE WHEN debit = $1 THEN amount_fen ELSE -amount_fen END), 0)::bigint
+          FROM posting WHERE $1 IN (debit, credit)"""
+    for account in (Account.SUBSCRIBER_PAYABLE, Account.SUBSCRIBER_BALANCE, Account.SP_RECEIVABLE):
+        assert await tx.fetchval(sums, account) == 0, account
+    assert (await journal.verify(pool))[1] == []
+    assert await failing(tx) == []
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await tx.execute(
+            "INSERT INTO payout (msisdn, id, charge_id, round, charged_at, sp_id, amount_fen, state,"
+            " due_at, queued_at, takes_back) SELECT msisdn, gen_random_uuid(), charge_id, round,"
+            " charged_at, sp_id, amount_fen, 'queued', due_at, queued_at, takes_back FROM payout"
+            " WHERE takes_back IS NOT NULL"
+        )
+
+
+async def test_a_debit_that_billing_refuses_is_booked_by_two_people_once_it_was_done_by_hand(
+    fraud, call, http, signed, tx, pool, clock
+):
+    made = await call(make.OFFICER, "/clawbacks", fraud, 201)
+    await call(make.OFFICER_2, f"/clawbacks/{made['id']}/decision", YES, 200)
+    await payout.pump(pool, RefusingGateway(), clock)
+    page = (await http.get("/refused-payouts", headers=await signed(make.OFFICER))).json()
+    (refused,) = page["items"]
+    credit = await tx.fetchval("SELECT id FROM payout WHERE takes_back IS NULL")
+    assert refused["takes_back"] == str(credit)
+    by_hand = {"outcome": "paid_by_hand", "reason": "billing took it off"}
+    path = f"/refused-payouts/{refused['id']}/resolutions"
+    proposed = await call(make.OFFICER, path, by_hand, 201)
+    await call(make.OFFICER_2, f"/payout-resolutions/{proposed['id']}/decision", YES, 200)
+    (entry,) = await tx.fetch("SELECT * FROM journal_entry WHERE reverses = $1", credit)
+    assert entry["amount_fen"] == 2 * PRICE
+    assert await failing(tx) == []
+
+
+async def test_who_has_the_number_now_is_not_told_of_another_ones_fraud(
+    fraud, call, tx, owner, world, now
+):
+    made = await call(make.OFFICER, "/clawbacks", fraud, 201)
+    await owner.execute("UPDATE number SET epoch = 2, epoch_since = $1", now)
+    await call(make.OFFICER_2, f"/clawbacks/{made['id']}/decision", YES, 200)
+    assert await tx.fetchval("SELECT count(*) FROM message_out WHERE about_kind = 'clawback'") == 0
+    debit = await tx.fetchrow("SELECT charged_at FROM payout WHERE takes_back IS NOT NULL")
+    assert debit["charged_at"] < now, "billing knows by it whose bill it is"
 
 
 async def receivable_of(pool, world):

@@ -18,7 +18,8 @@ async def test_the_command_says_what_holds_and_fails_with_ids(
     charge_id = await world.wrong()
     assert await audit() == 1
     if broken:
-        await owner.execute("UPDATE refund SET amount_fen = $1", PRICE - 1)
+        await owner.execute("ALTER TABLE claim DROP CONSTRAINT claim_first_round")
+        await owner.execute("UPDATE claim SET principal_fen = $1, compensation_fen = $1", PRICE - 1)
         await owner.execute("UPDATE posting SET actor = 'x'")
     monkeypatch.setenv("SPMS_DATABASE_URL", owner_url)
     monkeypatch.setenv("SPMS_APP_DATABASE_URL", roles.app_url(owner_url))

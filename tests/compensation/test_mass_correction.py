@@ -14,7 +14,7 @@ from spms.compensation.invariant_queries import INVARIANTS
 from spms.compensation.journal_model import Draft, EntryLine
 from spms.compensation.mass_correction_model import CorrectionRequest
 from spms.compensation.model import CompensationRules, Opening, Source
-from spms.compensation.refunding import refund
+from spms.compensation.refunding import claim_id, refund
 from spms.compensation.refusals import CorrectionEmpty, Moved, RangeWrong, SamePerson
 from spms.compensation.rules import judge, outstanding, refund_lines
 from spms.core import db, invariants
@@ -124,13 +124,14 @@ async def test_a_chunk_that_dies_is_done_again_and_claims_meanwhile_are_not_paid
     await mass_correction.decide(
         tx, row.id, accept=True, reason="seen", actor=make.OFFICER_2, now=clock.now()
     )
+    await chunk(60)  # all are listed
     await chunk(10)
     async with pool.acquire() as connection:
         dying = connection.transaction()
         await dying.start()
-        assert await mass_correction.work_chunk(connection, now=clock.now(), limit=10) == 10
+        assert await mass_correction.work_chunk(connection, now=clock.now(), limit=10) == 12
         await dying.rollback()
-    assert (await mass_correction.get(tx, row.id)).charges_done == 10
+    assert (await mass_correction.get(tx, row.id)).charges_done == 12, "nobody is split over two"
 
     async def correct():
         while await chunk(7):
@@ -193,10 +194,11 @@ async def test_what_cannot_be_proposed_is_refused_and_a_declined_one_does_nothin
 
 
 WRITTEN = {
-    "claim": "SELECT charge_id, source, state, charged_fen, due_fen, round, cause FROM claim",
+    "claim": "SELECT id, charge_id, source, state, charged_fen, due_fen, round, cause FROM claim",
     "refund": "SELECT charge_id, kind, round, sp_id, amount_fen, bearer FROM refund",
     "refund_total": "SELECT * FROM refund_total",
-    "posting": "SELECT id, debit, credit, sp_id, amount_fen, reason, charge_id, line_no, of_lines "
+    "entry": "SELECT id, kind, lines, amount_fen FROM journal_entry WHERE charge_id = ANY($1)",
+    "posting": "SELECT entry_id, debit, credit, sp_id, amount_fen, reason, charge_id, line_no, of_lines "
                "FROM posting WHERE charge_id = ANY($1)",
     "payout": "SELECT id, charge_id, round, charged_at, sp_id, amount_fen, state FROM payout",
 }  # fmt: skip
@@ -252,6 +254,7 @@ async def test_a_chunk_writes_what_refunding_one_by_one_writes(
     async with pool.acquire() as connection:
         by_set = connection.transaction()
         await by_set.start()
+        assert await mass_correction.work_chunk(connection, now=now) == 24, "first they are listed"
         assert await mass_correction.work_chunk(connection, now=now) == 24
         from_database = await written(connection)
         await by_set.rollback()
@@ -261,8 +264,8 @@ async def test_a_chunk_writes_what_refunding_one_by_one_writes(
         due_fen = min(800, judge(charge).due_fen)
         due = outstanding(charge, due_fen, CompensationRules())
         openings.append(Opening(
-            id=uuid4(), disputed=charge, round=charge.round + 1, due_fen=due_fen,
-            honoured_due_fen=due_fen, reason="x", cause=cause, bearer=Bearer(bearer),
+            id=claim_id(charge, charge.round + 1), disputed=charge, round=charge.round + 1,
+            due_fen=due_fen, honoured_due_fen=due_fen, reason="x", cause=cause, bearer=Bearer(bearer),
             lines=refund_lines(charge, due, Bearer(bearer)),
         ))  # fmt: skip
     await refund(tx, openings, source=Source.BATCH, actor=make.OFFICER, now=now, telling=False)
@@ -293,5 +296,31 @@ async def test_lanes_side_by_side_refund_each_charge_once_and_tell_each_person_o
     assert tuple(await tx.fetchrow(TOTALS)) == (200, 200 * 200)
     used = await tx.fetchval("SELECT count(*) FROM mass_correction_lane WHERE charges_done > 0")
     assert used == 4
+    assert (await journal.verify(pool))[1] == []
+    assert [one for one in await invariants.check(tx, INVARIANTS) if not one.holds] == []
+
+
+async def test_two_corrections_of_the_same_charges_pay_together_what_the_lower_price_leaves(
+    tx, pool, clock, world, fill, chunk, monkeypatch
+):
+    """Side by side: whoever comes second waits for the chain and pays only what is missing."""
+    monkeypatch.setattr(mass_correction, "LANES", 2)
+    await fill(20, 3)
+    for due_fen in (800, 500):
+        row = await mass_correction.propose(
+            tx, wanted(world, due_fen=due_fen), actor=make.OFFICER, now=clock.now()
+        )
+        await mass_correction.decide(
+            tx, row.id, accept=True, reason="seen", actor=make.OFFICER_2, now=clock.now()
+        )
+
+    async def work():
+        while await chunk(9):
+            pass
+
+    while await tx.fetchval("SELECT count(*) FROM mass_correction WHERE state <> 'done'"):
+        await asyncio.gather(*[work() for _ in range(4)])
+    assert tuple(await tx.fetchrow(TOTALS)) == (60, 60 * 2 * 400)
+    assert await tx.fetchval("SELECT count(*) FROM mass_correction_charge") == 0
     assert (await journal.verify(pool))[1] == []
     assert [one for one in await invariants.check(tx, INVARIANTS) if not one.holds] == []

@@ -5,6 +5,7 @@ from collections import Counter
 from datetime import timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -122,7 +123,10 @@ async def test_the_file_gateway_leaves_one_whole_file_a_credit(
     assert await gateway.ask(taken) is Answer.DONE
     (file,) = (tmp_path / "payouts").glob("*/*")
     assert file.name == f"{taken.id}.json"
-    assert f'"amount_fen":{2 * PRICE}' in file.read_text()
+    told = msgspec.json.decode(file.read_bytes())
+    assert (told["amount_fen"], told["principal_fen"]) == (2 * PRICE, PRICE)
+    assert told["charge_id"] == str(taken.charge_id), "whoever keeps points must know of what"
+    assert "takes_back" not in told
     written = next((tmp_path / "payouts").rglob("*.json"))
     assert written.stat().st_mode & 0o077 == 0, "a payout names a person's number"
     assert written.parent.stat().st_mode & 0o077 == 0

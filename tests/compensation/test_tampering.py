@@ -46,7 +46,6 @@ async def book(owner, now, world, audit):
     await owner.execute(FILL, now - DAY, world.sp_id, world.service_id, NUMBERS, EACH)
     assert await audit() + await audit() == NUMBERS * EACH
     await owner.execute("ALTER TABLE posting DROP CONSTRAINT posting_accounts")
-    await owner.execute("ALTER TABLE posting DROP CONSTRAINT posting_entry")
     await owner.execute("ALTER TABLE journal_entry DROP CONSTRAINT journal_entry_in_turn")
     return owner
 
@@ -157,7 +156,9 @@ BREAKING = {
     "chains_end_at_their_head": "UPDATE journal_head SET seq = seq + 1",
     "refunded_within_policy":
         "UPDATE claim SET due_fen = 1 WHERE state = 'refunded'",
-    "refunds_add_up": "UPDATE refund SET amount_fen = amount_fen - 1 WHERE kind = 'principal'",
+    "refunds_add_up":
+        "ALTER TABLE claim DROP CONSTRAINT claim_first_round; "
+        "UPDATE claim SET principal_fen = principal_fen - 1",
     "refunds_are_booked": "UPDATE posting SET amount_fen = amount_fen + 1 WHERE line_no = 1",
     "receivable_is_advances_less_recoveries": "UPDATE posting SET debit = 'goodwill'",
     "no_charge_without_decision":

@@ -59,7 +59,7 @@ async def test_the_application_role_cannot_rewrite_history(tx):
         "UPDATE posting SET amount_fen = 1",
         "DELETE FROM consent",
         "UPDATE charge_record SET price_fen = 1",
-        "TRUNCATE refund",
+        "TRUNCATE claim",
         "UPDATE subscription SET price_fen = 1",
         "DROP TABLE claim",
         "ALTER TABLE claim ADD COLUMN x int",

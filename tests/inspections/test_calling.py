@@ -291,7 +291,7 @@ async def test_the_operator_s_trunk_is_called_as_the_settings_say(clock):
 
 
 async def test_a_trunk_that_cannot_be_found_is_our_own_failure(clock):
-    prober = SipProber(Settings(sip_host="trunk.invalid"))
+    prober = SipProber(Settings(sip_host="trunk.invalid", sip_caller="10010,10011"))
     result = await prober.place(CALL, clock=clock)
     assert result.outcome == "own_failure"
 
@@ -301,12 +301,14 @@ async def test_a_trunk_that_cannot_be_found_is_our_own_failure(clock):
     [
         {},
         {"sip_host": "trunk one"},
-        {"sip_host": "trunk", "sip_caller": "+"},
+        {"sip_host": "trunk", "sip_caller": "10010,+"},
         {"sip_host": "trunk", "sip_caller": " , "},
+        {"sip_host": "trunk", "sip_caller": "10010"},
+        {"sip_host": "trunk", "sip_caller": "10010, 10010"},
         {"sip_host": "trunk", "sip_user": "u"},
         {"sip_host": "trunk", "sip_user": 'u"', "sip_password": "p"},
     ],
 )
 def test_settings_that_make_no_trunk_are_refused_at_the_start(wrong):
     with pytest.raises(SettingsError):
-        SipProber(Settings(**wrong))
+        SipProber(Settings(**{"sip_caller": "10010,10011"} | wrong))

@@ -33,7 +33,9 @@ async def dialler(answer):
     await site.start()
     port = site._server.sockets[0].getsockname()[1]
     settings = Settings(
-        dialler_url=f"http://127.0.0.1:{port}/calls", dialler_token="t0ken", sip_caller="01010010"
+        dialler_url=f"http://127.0.0.1:{port}/calls",
+        dialler_token="t0ken",
+        sip_caller="01010010,01010011",
     )
     async with http_prober(settings) as prober:
         yield prober, heard
@@ -81,9 +83,11 @@ async def test_a_dialler_that_fails_is_asked_once_and_never_counts(clock, answer
     assert len(heard) == 1
 
 
-@pytest.mark.parametrize("wrong", [{"dialler_url": "ftp://x"}, {"sip_caller": ","}])
+@pytest.mark.parametrize("wrong", [{"dialler_url": "ftp://x"}, {"sip_caller": "10010"}])
 def test_settings_that_make_no_dialler_are_refused(wrong):
-    settings = msgspec.structs.replace(Settings(dialler_url="http://x"), **wrong)
+    settings = msgspec.structs.replace(
+        Settings(dialler_url="http://x", sip_caller="10010,10011"), **wrong
+    )
     with pytest.raises(SettingsError):
         HttpProber(settings, None)
 
@@ -93,6 +97,7 @@ async def test_trunk_check_places_one_call_and_explains_it(tmp_path, monkeypatch
 
     async with SandboxLines(t1_seconds=0.05) as lines:
         monkeypatch.setenv("SPMS_SIP_HOST", "127.0.0.1")
+        monkeypatch.setenv("SPMS_SIP_CALLER", "01010010,01010011")
         monkeypatch.setenv("SPMS_SIP_PORT", str(lines.port))
         out = tmp_path / "out.json"
         arguments = ["trunk", "check", "4008123456", "--json", str(out)]
@@ -107,6 +112,7 @@ async def test_trunk_check_places_one_call_and_explains_it(tmp_path, monkeypatch
 
 def test_trunk_check_of_a_dead_trunk_fails_and_says_where_to_look(monkeypatch):
     monkeypatch.setenv("SPMS_SIP_HOST", "trunk.invalid")
+    monkeypatch.setenv("SPMS_SIP_CALLER", "01010010,01010011")
     ran = CliRunner().invoke(command_line, ["trunk", "check", "4008123456"])
     assert ran.exit_code == 1
     assert "firewall" in ran.output

@@ -12,7 +12,7 @@ from spms.core.access import job_actor
 from spms.core.clock import FixedClock, business_day, business_month, month_range
 from spms.inspections import actions, judging, plan_queries, proving
 from spms.inspections.calling import pump_calls
-from spms.inspections.model import Start, Verdict, Why
+from spms.inspections.model import NewObjection, Start, Verdict, Why
 from spms.inspections.outcomes import CallOutcome
 from spms.inspections.policy import InspectionRules
 from spms.inspections.proof import at_most, too_slow
@@ -267,7 +267,11 @@ async def test_responsible_persons_are_called_once_a_quarter_and_a_dead_mobile_i
     )  # fmt: skip
     async with db.transaction(pool) as own:
         await judging.object_to(
-            own, item_id := UUID(item["id"]), "it rings", actor=make.sp_actor(sps[0]), now=at
+            own,
+            item_id := UUID(item["id"]),
+            NewObjection(statement="it rings"),
+            actor=make.sp_actor(sps[0]),
+            now=at,
         )
         await judging.decide_objection(
             own, item_id, sustain=True, reason="so it does", actor=make.OFFICER, now=at

@@ -185,8 +185,11 @@ async def test_an_sp_objects_once_and_another_officer_decides(http, sign_in, tx,
     await tx.execute("UPDATE hotline_finding SET closed_at = NULL, closed_because = NULL")
     sp, stranger = await sign_in(make.sp_actor(mine)), await sign_in(make.sp_actor(other))
     path = f"/inspection-items/{ids['item_id']}/objection"
-    words = {"statement": "线路检修,附运营商工单"}
+    order = {"name": "工单.pdf", "sha256": "ab" * 32}
+    words = {"statement": "线路检修,附运营商工单", "documents": [order]}
     assert (await http.post(path, json=words, headers=stranger)).status_code == 404
+    vague = {"statement": "x", "documents": [order | {"sha256": "ab"}]}
+    assert (await http.post(path, json=vague, headers=sp)).status_code == 400
     assert (await http.get(path, headers=sp)).status_code == 404
     opened = await http.post(path, json=words, headers=sp)
     assert (opened.status_code, opened.json()["sustained"]) == (201, None)
@@ -195,8 +198,12 @@ async def test_an_sp_objects_once_and_another_officer_decides(http, sign_in, tx,
     assert (await http.get(path, headers=stranger)).status_code == 404
     decision = {"sustain": True, "reason": "工单属实"}
     officer = await sign_in(make.OFFICER)
+    waiting = await http.get("/inspection-objections", headers=officer)
+    assert [one["documents"] for one in waiting.json()["items"]] == [[order]]
+    assert (await http.get("/inspection-objections", headers=sp)).status_code == 403
     done = await http.post(f"{path}/decision", json=decision, headers=officer)
     assert (done.status_code, done.json()["sustained"]) == (200, True)
+    assert (await http.get("/inspection-objections", headers=officer)).json()["items"] == []
     twice = await http.post(f"{path}/decision", json=decision, headers=officer)
     assert (twice.status_code, twice.json()["code"]) == (409, "already_decided")
     assert await tx.fetchval("SELECT closed_because FROM hotline_finding") == "objection"

@@ -9,7 +9,7 @@ import pytest
 from spms.core import access, db
 from spms.core.access import ActorKind
 from spms.core.errors import Conflict, NotAllowed, NotFound, Refused, TooManyRequests, Unprocessable
-from spms.partners import actions
+from spms.partners import actions, client_secrets
 from spms.partners.model import Application, Contacts, Measure, SpStatus
 from tests import make
 
@@ -256,7 +256,7 @@ async def test_at_most_two_client_secrets_live(pool, tx, now):
     answers = await asyncio.gather(
         *[
             in_own_transaction(
-                pool, actions.rotate_client_secret, applied.sp.id,
+                pool, client_secrets.rotate, applied.sp.id,
                 actor=make.sp_actor(applied.sp.id), now=now,
             )
             for _ in range(4)
@@ -270,11 +270,11 @@ async def test_at_most_two_client_secrets_live(pool, tx, now):
 
 async def test_closing_an_sp_revokes_its_credentials_and_no_new_ones_are_given(tx, now):
     sp_id = await make.sp(tx, now)
-    made = await actions.rotate_client_secret(tx, sp_id, actor=make.sp_actor(sp_id), now=now)
+    made = await client_secrets.rotate(tx, sp_id, actor=make.sp_actor(sp_id), now=now)
     await actions.close(tx, sp_id, reason="终止合作", actor=make.OFFICER, now=now)
     assert await access.credential_by_id(tx, made.client_id) is None
     with pytest.raises(Conflict):
-        await actions.rotate_client_secret(tx, sp_id, actor=make.ADMIN, now=now)
+        await client_secrets.rotate(tx, sp_id, actor=make.ADMIN, now=now)
     assert await access.credential_of(tx, ActorKind.SP, str(sp_id)) is None
 
 

@@ -4,17 +4,19 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import pytest
 
+from jobs import TIMETABLE
 from spms.charging.model import Finding as ChargeFinding
 from spms.core.errors import NotAllowed
 from spms.core.machine import advance
 from spms.partners.model import Measure
 from spms.partners.rules import company_key
 from spms.penalties.catalogue import CATALOGUE, terms
+from spms.penalties.detectors import FOUND_BY, FROM_ERROR, REPORTED_BY_PEOPLE
 from spms.penalties.model import BreachKind, Grade, PenaltyRules, Remedy, RemedyAction, Source
-from spms.penalties.register_queries import Past
-from spms.penalties.reporting import FROM_ERROR
+from spms.penalties.register_queries import Linked, Past
 from spms.penalties.rules import REMEDIES, WORSE, escalation_points, rank_of
 from spms.penalties.what_if import compare, months_before
 from tests import make
@@ -22,6 +24,7 @@ from tests import make
 NOON = datetime(2026, 3, 2, 4, tzinfo=UTC)
 RULES = PenaltyRules()
 DOC = (Path(__file__).parents[2] / "docs" / "penalties.md").read_text("utf-8")
+LINES = DOC.splitlines()
 
 
 def test_every_kind_has_one_line_with_a_source_a_name_and_a_reporter_and_stands_in_the_manual():
@@ -33,9 +36,23 @@ def test_every_kind_has_one_line_with_a_source_a_name_and_a_reporter_and_stands_
         assert f"| {offence.kind} | {offence.name} | {offence.grade} |" in DOC
     for kind, source in FROM_ERROR.values():
         assert source in CATALOGUE[kind].causes
-    assert set(FROM_ERROR) == {f.value for f in ChargeFinding}
+    prices = {"price_raised", "price_not_filed"}  # wrong prices, seen closer
+    assert set(FROM_ERROR) == {f.value for f in ChargeFinding} | prices
     reported = {cause for o in CATALOGUE.values() for cause in o.causes}
     assert reported == set(Source) - {Source.ESCALATION, Source.LINKAGE}
+
+
+def test_of_every_kind_the_manual_says_which_job_finds_it_or_why_people_report_it():
+    assert set(FOUND_BY).isdisjoint(REPORTED_BY_PEOPLE)
+    assert set(FOUND_BY) | set(REPORTED_BY_PEOPLE) == set(BreachKind)
+    jobs = {job.name for job in TIMETABLE}
+    for kind, job in FOUND_BY.items():
+        assert job in jobs
+        assert any(
+            f"| {kind} |" in line and f"| [{job}](jobs/{job}.md) |" in line for line in LINES
+        )
+    for kind, why in REPORTED_BY_PEOPLE.items():
+        assert any(f"| {kind} |" in line and f"| {why} |" in line for line in LINES)
 
 
 @pytest.mark.parametrize(
@@ -108,13 +125,41 @@ def test_the_same_past_under_other_rules():
         past(BreachKind.BAD_PRESS, 1, sp_id=uuid4(), sp_code="900002"),
     ]
     stricter = PenaltyRules(grades={BreachKind.SPAM: Grade.GRAVE})
-    hit, spared = compare(breaches, RULES, stricter)
+    hit, spared = compare(breaches, [], RULES, stricter)
     assert (hit.now.left, hit.then.left, hit.differs) == (40, -20, True)
     assert Measure.OFFLINE in hit.then.measures
     assert Measure.OFFLINE not in hit.now.measures
     assert (hit.now.fine_fen, hit.then.fine_fen) == (21_000_000, 40_000_000)
     assert (spared.differs, spared.now.left) == (False, 90)
-    assert all(not fared.differs for fared in compare(breaches, RULES, RULES))
+    assert all(not fared.differs for fared in compare(breaches, [], RULES, RULES))
+
+
+def test_a_fine_that_was_suspended_counts_when_the_breach_was_not_cured():
+    cured = past(BreachKind.BAD_PRESS, 0, remedy=Remedy.CLOSED)
+    late = past(BreachKind.BAD_PRESS, 1, remedy=Remedy.ESCALATED)
+    [fared] = compare([cured, late], [], RULES, RULES)
+    assert fared.now.fine_fen == 500_000
+
+
+def test_linkage_is_tried_like_any_other_rule_and_what_it_carried_is_carried_anew():
+    breach = past(BreachKind.SPAM, 0)
+    other, stranger = uuid4(), uuid4()
+    carried = past(BreachKind.SPAM, 0, sp_id=other, source_kind=Source.LINKAGE)
+    linked = [
+        Linked(sp_id=sp_id, sp_code=code, sp_name="津门", company=company)
+        for sp_id, code, company in (
+            (breach.sp_id, "900001", "津门"), (other, "900002", "津门"), (stranger, "900003", "他"),
+        )
+    ]  # fmt: skip
+    on = msgspec.structs.replace(RULES, linkage_from=Grade.SERIOUS)
+    for before in ([breach], [breach, carried]):
+        fared = {one.sp_id: one for one in compare(before, linked, RULES, on)}
+        assert set(fared) == {breach.sp_id, other}
+        assert (fared[other].now.left, fared[other].then.left) == (100, 70)
+        assert fared[other].then.fine_fen == 0
+        assert not fared[breach.sp_id].differs
+    grave = msgspec.structs.replace(RULES, linkage_from=Grade.GRAVE)
+    assert other not in {one.sp_id for one in compare([breach], linked, RULES, grave)}
 
 
 def test_months_before_crosses_the_year():

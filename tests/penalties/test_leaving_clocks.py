@@ -8,8 +8,10 @@ from jobs import follow_leavings
 from jobs.timetable import House
 from spms.core import db
 from spms.core.access import job_actor
+from spms.partners import event_feed
 from spms.penalties.model import BreachKind, BreachState, Source
 from spms.subscriptions import duties, proxy
+from spms.subscriptions.telling import tell_untold
 from tests import make
 
 WATCH = job_actor("watch_leaving")
@@ -20,7 +22,7 @@ def house(case, settings):
     return House(pool=case.pool, clock=case.clock, settings=settings, link=None, prober=None)
 
 
-async def left_through_an_agent(case) -> None:
+async def left_through_an_agent(case, *, told=True) -> None:
     async with db.transaction(case.pool) as tx:
         msisdn = await make.number(tx, case.now)
         await make.subscription(tx, case.now, msisdn, case.service_id)
@@ -33,6 +35,15 @@ async def left_through_an_agent(case) -> None:
             tx, found.lookup_id, subscription_ids=None, actor=make.AGENT, now=case.now
         )
     assert len(done.left) == 1
+    if told:
+        await put_into_the_feed(case)
+
+
+async def put_into_the_feed(case) -> None:
+    async with db.transaction(case.pool) as tx:
+        assert await event_feed.take_turn(tx)
+        await tell_untold(tx)
+        await event_feed.number(tx, now=case.now)
 
 
 async def test_a_clock_that_ran_out_is_a_notice_and_the_next_a_report_of_the_same(case, house):
@@ -76,3 +87,18 @@ async def test_an_sp_that_acknowledged_in_time_is_served_nothing(case, house):
             tx, clock="overdue", cursor=None, limit=10, actor=make.OFFICER, now=case.now
         )
     assert [one.kind for one in shown.items] == ["welcome_revoked"]
+
+
+async def test_news_that_was_not_there_to_be_read_in_time_is_no_sps_fault(case, house):
+    for late in (False, True):
+        await left_through_an_agent(case, told=False)
+        case.clock.move(timedelta(hours=13))
+        if late:
+            await put_into_the_feed(case)
+        await case.do(duties.watch, actor=WATCH)
+        assert await follow_leavings.pump(house) == 0
+        assert await case.all() == []
+    breached = (
+        "SELECT count(*) FROM leaving_duty WHERE kind = 'sp_told' AND breached_at IS NOT NULL"
+    )
+    assert await case.pool.fetchval(breached) == 2, "it stays in the list of clocks"

@@ -1,11 +1,16 @@
 """Notice, statement, decision, appeal, cure, retest, closed or escalated; measures on the way."""
 
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
+from spms.catalogue import actions as catalogue
+from spms.catalogue import promotions
+from spms.catalogue.model import NewTariff
+from spms.catalogue.promotion_model import NewPromotion
 from spms.core import db, outbox
-from spms.core.errors import NotAllowed
+from spms.core.errors import NotAllowed, Refused
 from spms.inspections.model import TOPIC_SET_ASIDE
 from spms.partners import actions as partners
 from spms.partners import bad_credit
@@ -13,6 +18,8 @@ from spms.partners.model import Application, CompanyLink, Measure
 from spms.penalties import actions, remedies
 from spms.penalties.model import BreachKind, BreachState, Finding, Grade, Remedy, Source
 from tests import make
+
+LOWER_RANK = {Measure.NO_NEW_SERVICES, Measure.NO_HIGH_PRICES, Measure.NO_PROMOTION}
 
 
 async def _fine(owner, breach):
@@ -133,7 +140,7 @@ async def test_a_varied_breach_stands_at_the_lower_grade(case, owner):
     varied = await case.get(breach)
     assert (done.decision, varied.state) == ("varied", BreachState.VARIED)
     assert (varied.grade, varied.points, varied.final_at) == (Grade.SERIOUS, 30, case.now)
-    assert (await case.left(), await case.held()) == (70, {Measure.NO_NEW_SERVICES})
+    assert (await case.left(), await case.held()) == (70, LOWER_RANK)
     assert await _fine(owner, breach) == ("due", 1_000_000)
     assert await case.collect() == 1
     assert await owner.fetchval("SELECT sum(amount_fen) FROM posting") == 1_000_000
@@ -222,3 +229,35 @@ async def test_the_barred_come_back_under_no_similar_name_number_or_person(case,
     assert (late.state, late.points) == (BreachState.EFFECTIVE, 30)
     await case.later(days=732)
     await apply(responsible_mobile="8613900000001", name="另一家", licence_no="B2-88888888")
+
+
+async def test_points_decide_what_may_be_applied_for_and_a_quashed_breach_gives_it_back(case, tx):
+    hotline = await tx.fetchval("SELECT min(number) FROM sp_hotline WHERE sp_id = $1", case.sp_id)
+    dear = NewTariff(
+        price_fen=2000, effective_from=case.now + timedelta(days=1), hotline=hotline
+    )  # fmt: skip
+    asked = NewPromotion(text="新用户优惠", ends_at=case.now + timedelta(days=7))
+    actor = make.sp_actor(case.sp_id)
+
+    async def refusals():
+        found = []
+        for verb, data in ((catalogue.add_tariff, dear), (promotions.ask, asked)):
+            async with db.acquired(case.pool) as own:
+                trial = own.transaction()
+                await trial.start()
+                try:
+                    await verb(own, case.service_id, data, actor=actor, now=case.now)
+                except Refused as refused:
+                    found.append(refused.instance_code)
+                await trial.rollback()
+        return found
+
+    assert await refusals() == []
+    first = await case.effective(BreachKind.COMPLAINT_UNANSWERED)  # 90 points: rank B
+    assert await refusals() == ["no_high_prices"]
+    second = await case.effective(BreachKind.TARIFF_NOT_SHOWN)  # 60 points: rank C
+    assert await refusals() == ["no_high_prices", "no_promotion"]
+    await case.decide_appeal(await case.appeal(first), uphold=False)
+    assert await refusals() == ["no_high_prices", "no_promotion"]  # the second brings it by now
+    await case.decide_appeal(await case.appeal(second), uphold=False)
+    assert (await case.held(), await refusals()) == (set(), [])

@@ -17,6 +17,10 @@ from tests import make
 
 JOB = job_actor("follow_inspections")
 
+LOWER_RANK = {
+    (Measure.NO_NEW_SERVICES, None), (Measure.NO_HIGH_PRICES, None), (Measure.NO_PROMOTION, None),
+}  # fmt: skip
+
 
 async def _judged(pool, now, sp_id: UUID, verdict: str, hotline="4008000000", item=None) -> None:
     payload = {
@@ -55,7 +59,7 @@ async def test_a_changed_hotline_is_a_grave_breach_that_shields_the_services_sho
         assert (await actions.balance(read, sp_id, year=2026, at=now)).left == 40
     assert (breach.kind, breach.state) == (BreachKind.HOTLINE_CHANGED, BreachState.EFFECTIVE)
     assert await _measures(pool, sp_id, now) == {
-        (Measure.NO_NEW_SERVICES, None), (Measure.SHIELDED, service_id),
+        *LOWER_RANK, (Measure.SHIELDED, service_id),
     }  # fmt: skip
 
 
@@ -105,7 +109,7 @@ async def test_a_quashed_breach_gives_its_points_back_and_lifts_what_only_it_bro
     appeal = await _appeal(pool, now, grave, make.sp_actor(sp_id))
     assert (Measure.SETTLEMENT_HELD, None) in await _measures(pool, sp_id, now)
     await _decide(pool, now, appeal, uphold=False)
-    assert await _measures(pool, sp_id, now) == {(Measure.NO_NEW_SERVICES, None)}
+    assert await _measures(pool, sp_id, now) == LOWER_RANK
     async with db.snapshot(pool) as read:
         assert (await actions.balance(read, sp_id, year=2026, at=now)).left == 70
         assert (await actions.get(read, grave.id)).state is BreachState.QUASHED
@@ -120,7 +124,7 @@ async def test_quashing_the_earlier_breach_leaves_what_the_later_one_still_asks_
     appeal = await _appeal(pool, now, first, make.sp_actor(sp_id))
     await _decide(pool, now, appeal, uphold=False)
     assert await _measures(pool, sp_id, now) == {
-        (Measure.NO_NEW_SERVICES, None), (Measure.SHIELDED, service_id),
+        *LOWER_RANK, (Measure.SHIELDED, service_id),
     }  # fmt: skip
 
 
@@ -228,6 +232,10 @@ async def test_over_http_an_sp_sees_and_appeals_its_own_breaches_only(
         str(breach.id)
     ]
     assert (await http.get("/breaches", headers=theirs)).json()["items"] == []
+    for status, count in (("effective", 1), ("proposed", 0)):
+        listed = await http.get(f"/breaches?status={status}", headers=mine)
+        assert len(listed.json()["items"]) == count
+    assert (await http.get("/breaches?status=x", headers=mine)).status_code == 400
     foreign = await http.get(f"/breaches/{breach.id}", headers=theirs)
     missing = await http.get(f"/breaches/{uuid4()}", headers=theirs)
     assert (foreign.status_code, foreign.content) == (404, missing.content)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from itertools import product
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from spms.penalties.model import (
     BreachState,
     Grade,
     PenaltyRules,
+    Rank,
     Source,
 )
 from spms.penalties.rules import TRANSITIONS, consequences
@@ -40,23 +42,38 @@ def measures(*points: int) -> list[list[Measure]]:
     return [[c.measure for c in found if c.breach_id == breach.id] for breach in breaches]
 
 
+SERVICES, PRICES, PROMOTION = (
+    Measure.NO_NEW_SERVICES, Measure.NO_HIGH_PRICES, Measure.NO_PROMOTION,
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("points", "expected"),
     [
-        ([20], [[]]),
-        ([21], [[Measure.NO_NEW_SERVICES]]),
-        ([60], [[Measure.NO_NEW_SERVICES, Measure.SHIELDED]]),
-        ([61], [[Measure.NO_NEW_SERVICES, Measure.SHIELDED, Measure.NO_NEW_SUBSCRIPTIONS]]),
-        ([30, 10], [[Measure.NO_NEW_SERVICES], []]),
-        ([30, 30], [[Measure.NO_NEW_SERVICES], [Measure.SHIELDED]]),
-        ([100], [[r.measure for r in RULES.ladder]]),
-        ([60, 60], [[Measure.NO_NEW_SERVICES, Measure.SHIELDED],
+        ([5], [[]]),
+        ([6], [[PRICES]]),
+        ([20], [[PRICES]]),
+        ([21], [[SERVICES, PRICES, PROMOTION]]),
+        ([60], [[SERVICES, Measure.SHIELDED, PRICES, PROMOTION]]),
+        ([61], [[SERVICES, Measure.SHIELDED, Measure.NO_NEW_SUBSCRIPTIONS, PRICES, PROMOTION]]),
+        ([10, 10], [[PRICES], []]),
+        ([10, 30], [[PRICES], [SERVICES, PROMOTION]]),
+        ([30, 10], [[SERVICES, PRICES, PROMOTION], []]),
+        ([30, 30], [[SERVICES, PRICES, PROMOTION], [Measure.SHIELDED]]),
+        ([100], [[*(r.measure for r in RULES.ladder), PRICES, PROMOTION]]),
+        ([60, 60], [[SERVICES, Measure.SHIELDED, PRICES, PROMOTION],
                     [Measure.SHIELDED, Measure.NO_NEW_SUBSCRIPTIONS, Measure.SETTLEMENT_HELD,
                      Measure.OFFLINE]]),
     ],
 )  # fmt: skip
-def test_each_breach_brings_the_rungs_it_fell_below(points, expected):
+def test_each_breach_brings_the_rungs_and_takes_the_rights_it_fell_below(points, expected):
     assert measures(*points) == expected
+
+
+def test_a_rulebook_may_grant_rights_to_every_rank():
+    ranks = [Rank(name="A", at_least=0, new_services=True, high_price=True, promotion=True)]
+    lenient = msgspec.structs.replace(RULES, ranks=ranks, ladder=[])
+    assert consequences([a_breach(90)], lenient) == []
 
 
 def test_a_shield_falls_on_the_breachs_own_services_only():
@@ -75,6 +92,8 @@ def test_what_holds_for_the_sp_depends_on_the_sum_and_not_on_the_order(points):
     left = 100 - sum(points)
     assert held(points) == held(points[::-1])
     expected = {r.measure for r in RULES.ladder if left < r.below} - {Measure.SHIELDED}
+    expected |= {PRICES} if left < 95 else set()
+    expected |= {PROMOTION} if left < 80 else set()
     assert held(points) == expected
 
 

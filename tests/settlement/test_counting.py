@@ -116,6 +116,14 @@ async def test_reports_hold_a_settlement_until_somebody_has_looked(world, pool, 
     )
     for day in (15, 22, 24):
         await world.on(2, day)
+    served = await tx.fetch(
+        "SELECT b.kind, b.sp_id, b.state, count(*) AS reports FROM breach b"
+        "  JOIN breach_report r ON r.breach_id = b.id GROUP BY b.id ORDER BY b.kind"
+    )
+    assert [tuple(row) for row in served] == [  # two reports of one fraud are one breach
+        ("charged_unused", world.sp_id, "proposed", 1),
+        ("self_consumption", world.sp_id, "proposed", 2),
+    ]
     mine = await world.state()
     assert mine["state"] == "locked", "figures are agreed; money waits"
     officer = {"actor": make.OFFICER, "now": clock.now()}

@@ -7,6 +7,7 @@ from spms.compensation.journal import post, sp_chain
 from spms.compensation.journal_model import Draft, EntryLine
 from spms.core import db, invariants
 from spms.penalties import collecting, effect
+from spms.settlement import waterfall
 from spms.settlement.invariant_queries import INVARIANTS
 from tests import make
 from tests.settlement.conftest import DAY, JANUARY, JOB
@@ -65,6 +66,43 @@ async def test_a_fine_that_a_month_cannot_take_is_owed_in_the_book_and_carried(w
     assert (await world.steps(march["id"]))["fines"]["taken_fen"] == fines["carried_fen"]
     assert -(await world.balances())["sp_payable"] == march["payable_fen"]
     assert await _failing(tx) == []
+
+
+async def test_what_an_old_statement_carried_without_booking_it_is_booked_by_the_next(
+    world, tx, monkeypatch
+):
+    await world.charges(5)
+    fine = {
+        "id": uuid4(), "sp_id": world.sp_id, "kind": "fine", "amount_fen": 5000, "about": "late",
+        "state": "approved", "proposed_at": JANUARY, "proposed_by": "staff:a",
+        "decided_at": JANUARY, "decided_by": "staff:b",
+    }  # fmt: skip
+    await make._insert(tx, "settlement_adjustment", fine)
+    with monkeypatch.context() as before_0055:
+        before_0055.setattr(waterfall, "items", lambda listed: Unbooked({"items": listed}))
+        await world.through(2)
+    fines = (await world.steps((await world.state())["id"]))["fines"]
+    assert "to_book_fen" not in fines["inputs"]
+    assert -(await world.balances())["fines"] == fines["taken_fen"] < 5000
+    for n in range(40):
+        await world.charge(31 + n / 10)
+    await world.through(3)
+    march = await world.state(month=JANUARY + 31 * DAY)
+    after = (await world.steps(march["id"]))["fines"]
+    assert (after["taken_fen"], after["inputs"]["to_book_fen"]) == (fines["carried_fen"],) * 2
+    booked = await world.balances()
+    assert (-booked["fines"], -booked["sp_payable"]) == (5000, march["payable_fen"])
+    assert await _failing(tx) == []
+
+
+class Unbooked(dict[str, object]):
+    """A step's inputs as they were before there was `to_book_fen`."""
+
+    def __setitem__(self, key, value):
+        assert key == "to_book_fen"
+
+    def __missing__(self, key):
+        return 0
 
 
 async def test_a_cut_is_what_its_measure_says_and_an_officers_cuts_the_months_it_is_in_force(

@@ -6,11 +6,11 @@ import pytest
 
 from spms.core import db
 from spms.core.errors import NotFound
-from spms.settlement import reconciliation
+from spms.settlement import findings, reconciliation
 from spms.settlement.reconciliation import DayNotOver, ServiceUnknown
 from spms.settlement.reconciliation_model import Source, Told, ToldCount
 from tests import make
-from tests.settlement.conftest import DAY, JANUARY, PRICE
+from tests.settlement.conftest import DAY, JANUARY, JOB, PRICE
 
 FIFTH = date(2026, 1, 5)
 
@@ -94,3 +94,36 @@ async def test_a_day_that_is_not_over_and_a_code_nobody_has_are_refused(world, t
         with pytest.raises(ServiceUnknown):
             await tell(Source.BILLING, *counts)
     assert await tx.fetchval("SELECT count(*) FROM reconciliation_count") == 0
+
+
+async def test_what_an_sp_does_not_explain_in_its_time_is_one_breach_and_what_it_explains_is_none(
+    world, tx, clock, tell
+):
+    clock.at = JANUARY + 9 * DAY  # a Saturday; the day before was a Friday
+    game_id = await make.service(tx, JANUARY, world.sp_id, price_fen=200, kind="on_demand")
+    game = await tx.fetchval("SELECT code FROM service WHERE id = $1", game_id)
+    for day in (4, 5, 6):
+        await world.charge(day, service_id=game_id, kind="on_demand", price_fen=200)
+        at = FIFTH.replace(day=day + 1)
+        assert (await tell(Source.GATEWAY, (game, 0, 0), day=at)).differences == 1
+    rows = await reconciliation.page(tx, FIFTH.replace(day=1), None, 9, actor=make.OFFICER)
+    async with db.transaction(world.pool) as own:
+        await reconciliation.explain(
+            own, rows[0].id, "resent", actor=make.sp_actor(world.sp_id), now=clock.now()
+        )
+
+    async def reports():
+        async with db.transaction(world.pool) as own:
+            await findings.report_unexplained(own, actor=JOB, now=clock.now())
+        found = await tx.fetch("SELECT breach_id FROM breach_report")
+        return len(found), len({row["breach_id"] for row in found})
+
+    clock.at = JANUARY + 15 * DAY  # Friday: the fifth working day is not over
+    assert await reports() == (0, 0)
+    clock.at = JANUARY + 16 * DAY
+    assert await reports() == (2, 1)
+    assert await reports() == (2, 1)
+    [breach] = await tx.fetch("SELECT kind, source_kind, state, sp_id, service_ids FROM breach")
+    assert tuple(breach) == (
+        "settlement_data_false", "settlement_audit", "proposed", world.sp_id, [game_id],
+    )  # fmt: skip

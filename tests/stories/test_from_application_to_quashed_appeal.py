@@ -174,7 +174,9 @@ async def a_changed_hotline_is_a_breach_only_after_retest(world: World, sale: Sa
 async def the_ladder_shields_the_service(world: World, sale: Sale, breach_id: str) -> str:
     """Return the decision that was refused."""
     held = await sale.company.api.get(f"/sps/{sale.company.id}/restrictions")
-    assert {r["measure"] for r in held["items"]} == {"no_new_services", "shielded"}
+    assert {r["measure"] for r in held["items"]} == {
+        "no_new_services", "no_high_prices", "no_promotion", "shielded",
+    }  # fmt: skip
     assert all(breach_id in r["cause_id"] and r["ends_at"] is None for r in held["items"])
     decision = await ask(sale)
     assert decision["reasons"] == ["service_shielded", "month_used"]

@@ -188,14 +188,16 @@ async def test_only_the_present_holder_is_shown_the_number(tx, now):
         await actions.held(tx, make.subscriber_actor(MSISDN))
 
 
-def test_each_sp_knows_a_number_under_another_name():
+def test_each_sp_knows_each_holder_of_a_number_under_another_name():
     one, other = uuid4(), uuid4()
     names = {
-        actions.pseudonym(b"s", one, MSISDN),
-        actions.pseudonym(b"s", other, MSISDN),
-        actions.pseudonym(b"t", one, MSISDN),
-        actions.pseudonym(b"s", one, "8613912340001"),
+        actions.pseudonym(b"s", one, MSISDN, 1),
+        actions.pseudonym(b"s", other, MSISDN, 1),
+        actions.pseudonym(b"t", one, MSISDN, 1),
+        actions.pseudonym(b"s", one, "8613912340001", 1),
+        actions.pseudonym(b"s", one, MSISDN, 2),
+        actions.pseudonym(b"s", one, MSISDN, None),
     }
-    assert len(names) == 4
-    assert actions.pseudonym(b"s", one, MSISDN) in names
+    assert len(names) == 6
+    assert actions.pseudonym(b"s", one, MSISDN, 1) in names
     assert not any(MSISDN[2:] in name for name in names)

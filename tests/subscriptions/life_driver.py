@@ -31,7 +31,7 @@ T = TypeVar("T")
 OPERATOR = "10010"
 REASONS = {
     "suspended": "arrears", "resumed": "paid", "terminated": "subscriber_request",
-    "transferred": "owner_changed", "activated": "opened",
+    "transferred": "owner_changed", "activated": "opened", "number_changed": "subscriber_request",
 }  # fmt: skip
 _serial = count(1)
 

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 
 HERE = ZoneInfo("Asia/Shanghai")
 WINDOW, SETTLING = timedelta(minutes=60), timedelta(seconds=10)
-ORDER_LIVES, TRIAL, REST = timedelta(hours=24), timedelta(hours=72), timedelta(days=30)
+ORDER_LIVES, TRIAL = timedelta(hours=24), timedelta(hours=72)
+REST, SILENCE = timedelta(days=30), timedelta(days=7)
 PROMPTS_A_DAY, SERVICE_CAP, TOTAL_CAP, LAST_TRIAL_DAY = 3, 3000, 10_000, 20
 
 
@@ -90,6 +91,7 @@ class Life:
     charges: list[Charge] = field(default_factory=list)
     prompts: list[datetime] = field(default_factory=list)
     refusals: list[tuple[str, int, datetime]] = field(default_factory=list)
+    silences: list[tuple[str, int, datetime]] = field(default_factory=list)
     allowed: list[tuple[str, datetime, int]] = field(default_factory=list)
     used: set[int] = field(default_factory=set)
     """Orders that an allowed charge cited, by identity."""
@@ -122,12 +124,13 @@ class Life:
         return self.past[-1][2]
 
     def happened(self, kind: str, at: datetime) -> None:
-        state = {"suspended": "suspended", "terminated": "terminated"}.get(kind, "active")
+        gone = {"terminated", "number_changed"}
+        state = "terminated" if kind in gone else "suspended" if kind == "suspended" else "active"
         self.past.append((at, state, self.epoch + (kind in {"transferred", "activated"})))
-        if kind in {"terminated", "transferred"}:
+        if kind in {*gone, "transferred"}:
             for one in self.relations:
                 if one.state != "over":
-                    one.over(at, f"number_{kind}")
+                    one.over(at, kind)
 
     # Getting in
 
@@ -152,7 +155,7 @@ class Life:
                 return at
         return at + TRIAL
 
-    def ask(self, service: str, at: datetime) -> str:
+    def ask(self, service: str, at: datetime, door: str) -> str:
         if self.state != "active":
             return "number_not_active"
         self.expire(at)
@@ -161,7 +164,9 @@ class Life:
         current = self.running(service)
         if current is not None and current.price == self.prices[service]:
             return "already_subscribed"
-        if any((s, e) == (service, self.epoch) and at < t + REST for s, e, t in self.refusals):
+        said_no = [t + REST for s, e, t in self.refusals if (s, e) == (service, self.epoch)]
+        said_nothing = [t + SILENCE for s, e, t in self.silences if (s, e) == (service, self.epoch)]
+        if any(at < until for until in said_no + (said_nothing if door == "sp" else [])):
             return "resting"
         day = at.astimezone(HERE).date()
         if sum(t.astimezone(HERE).date() == day for t in self.prompts) >= PROMPTS_A_DAY:
@@ -241,6 +246,7 @@ class Life:
         for one in self.relations:
             if one.state == "waiting" and one.asked + WINDOW <= now - SETTLING:
                 one.over(one.asked + WINDOW, "silence")
+                self.silences.append((one.service, one.epoch, one.asked + WINDOW))
 
     def lapse(self, now: datetime) -> None:
         for one in self.relations:

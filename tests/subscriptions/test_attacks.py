@@ -1,5 +1,6 @@
 """What the application's own database role cannot do, however it is tricked."""
 
+from datetime import timedelta
 from typing import cast
 from uuid import uuid4
 
@@ -10,6 +11,9 @@ from spms.compensation import journal
 from spms.compensation.accounts import Account
 from spms.compensation.journal_model import Draft, EntryLine
 from spms.core import db
+from spms.partners import event_feed, event_feed_queries
+from spms.subscriptions import actions, duties
+from spms.subscriptions.telling import tell_untold
 from tests import make
 from tests.subscriptions.world import World
 
@@ -77,6 +81,84 @@ async def test_terms_consents_and_history_cannot_be_rewritten(
     assert succeeded == []
 
 
+SETTLED = (
+    # A relation that is over, or runs.
+    "UPDATE subscription SET status = 'active', ended_at = NULL, end_reason = NULL WHERE id = {left}",
+    "UPDATE subscription SET status = 'suspended', ended_at = NULL WHERE id = {left}",
+    "UPDATE subscription SET status = 'expired' WHERE id = {left}",
+    "UPDATE subscription SET ended_at = ended_at + interval '1 microsecond' WHERE id = {left}",
+    "UPDATE subscription SET ended_at = 'infinity' WHERE id = {left}",
+    "UPDATE subscription SET active_from = ended_at WHERE id = {left}",
+    "UPDATE subscription SET status = 'awaiting' WHERE id = {running}",
+    "UPDATE subscription SET active_from = active_from - interval '1 day' WHERE id = {running}",
+    "UPDATE subscription SET charge_from = active_from WHERE id = {running}",
+    "UPDATE subscription SET charge_rule = 'free_month' WHERE id = {running}",
+    (
+        "UPDATE subscription SET status = 'active', ended_at = NULL, end_reason = NULL, active_from ="
+        " requested_at, charge_from = requested_at, charge_rule = 'at_once' WHERE id = {refused}"
+    ),
+    # A wish to leave, a clock that ran out, one that was stopped, an event's place.
+    "UPDATE leave_wish SET settled_at = NULL, settled_by = NULL",
+    "UPDATE leave_wish SET settled_at = settled_at + interval '1 day'",
+    "UPDATE leave_wish SET settled_by = 'staff:other'",
+    "UPDATE leaving_duty SET breached_at = NULL WHERE breached_at IS NOT NULL",
+    "UPDATE leaving_duty SET met_at = started_at, met_by = 'sp:1' WHERE breached_at IS NOT NULL",
+    "UPDATE leaving_duty SET met_at = NULL, met_by = NULL WHERE met_at IS NOT NULL",
+    "UPDATE leaving_duty SET met_at = met_at + interval '1 day' WHERE met_at IS NOT NULL",
+    "UPDATE leaving_duty SET due_at = 'infinity'",
+    "UPDATE leaving_duty SET started_at = due_at",
+    "DELETE FROM leaving_duty",
+    "UPDATE proxy_lookup SET reason = 'other'",
+    "UPDATE proxy_lookup SET expires_at = 'infinity'",
+    "DELETE FROM proxy_lookup",
+    "UPDATE partner_event SET position = position + 100",
+    "UPDATE partner_event SET position = NULL",
+    "UPDATE partner_event SET told_at = NULL",
+    "UPDATE partner_event SET data = '{{}}'",
+    "DELETE FROM partner_event",
+    "UPDATE event_feed_read SET at = '-infinity'",
+)
+
+
+async def test_what_is_settled_is_not_unsettled(world: World, tx: db.Connection) -> None:
+    sold, msisdn = await world.sold(), await world.number()
+    refused = await world.asked(msisdn, await world.sold())
+    assert await world.say(msisdn, "N") == "refused"
+    begun = world.clock.now()
+    left = await world.running(msisdn, sold)
+    running = await world.running(
+        msisdn, await world.sold(), active_from=begun, charge_from=begun + timedelta(days=3),
+        charge_rule="free_hours",
+    )  # fmt: skip
+    world.clock.move(timedelta(hours=1))
+    async with db.transaction(world.pool) as own:
+        await actions.leave(own, msisdn=msisdn, subscription_id=left, reason="GD-1: called",
+                            actor=make.AGENT, now=world.clock.now())  # fmt: skip
+    assert await world.say(msisdn, "TD 99999") == "nothing_to_leave"
+    async with db.transaction(world.pool) as own:
+        await event_feed.take_turn(own)
+        await tell_untold(own)
+        await event_feed.number(own, now=world.clock.now())
+        await event_feed_queries.read_to(own, sold.sp_id, 1, now=world.clock.now())
+    world.clock.move(timedelta(hours=13))
+    async with db.transaction(world.pool) as own:
+        await duties.watch(own, actor=make.AGENT, now=world.clock.now())
+    ids = {"left": left, "running": running, "refused": refused.id}
+    literals = {name: f"'{value}'" for name, value in ids.items()}
+    assert await tx.fetchval("SELECT count(*) FROM leaving_duty WHERE breached_at IS NULL") == 1
+    before = await world.row(left), await world.row(running), await world.row(refused.id)
+    succeeded = []
+    for attack in (attack.format(**literals) for attack in SETTLED):
+        try:
+            succeeded.append((attack, await tx.execute(attack)))
+        except REFUSED:
+            continue
+    assert succeeded == []
+    assert before == (
+        await world.row(left), await world.row(running), await world.row(refused.id)
+    )  # fmt: skip
+
+
 EVIDENCE = (
     # The log itself.
     "UPDATE chain_entry SET body = '{}'",
@@ -131,8 +213,8 @@ EVIDENCE = (
     "UPDATE charge_finding SET due_fen = 800",
     "DELETE FROM charge_finding",
     "UPDATE claim SET state = 'stands'",
-    "UPDATE refund SET amount_fen = 1",
-    "DELETE FROM refund",
+    "UPDATE claim SET principal_fen = 1",
+    "DELETE FROM claim",
     "UPDATE posting SET amount_fen = 1",
     "DELETE FROM posting",
     "UPDATE journal_entry SET amount_fen = 1",
@@ -240,10 +322,8 @@ async def fill(world: World, owner: asyncpg.Connection) -> None:
         ),
         (
             "INSERT INTO claim VALUES ({msisdn}, {claim}, {charge}, {now}, {sp}, 'audit', 'x', "
-            "'refunded', 800, 0, NULL, {now}, 'test', 1)"
+            "'refunded', 800, 0, NULL, {now}, 'test', 1, NULL, 'sp', 800, 800, 800, 800, 0)"
         ),
-        "INSERT INTO refund_total VALUES ({msisdn}, {charge}, 800, 1600, 800, 800, 0)",
-        "INSERT INTO refund VALUES ({msisdn}, {charge}, 'principal', {claim}, {sp}, 800, {now}, 1, 'sp')",
         (
             "INSERT INTO breach VALUES ({breach}, {sp}, 'x', 'general', 10, '{{}}', 'officer', 'x', "
             "'x', 'proposed', {now}, 'staff:officer')"

@@ -9,7 +9,7 @@ import pytest
 from spms.authorisation import actions as authorisation
 from spms.authorisation.model import DecisionRequest, Purpose
 from spms.core import db
-from tests.subscriptions.world import Sold, World
+from tests.subscriptions.world import OPERATOR, Sold, World
 
 MINUTE = timedelta(minutes=1)
 
@@ -31,6 +31,24 @@ async def test_five_zeros_do_what_the_operators_profile_says(
     assert await world.status(here) == await world.status(there) == "active"
     assert await world.say(msisdn, "00000", to=sold.access_number) == "left"
     assert (await world.status(here), await world.status(there)) == ("ended", "active")
+
+
+@pytest.mark.parametrize("zeros", ["all", "list"])
+async def test_what_the_texts_say_of_five_zeros_is_what_they_do(
+    world: World, owner: db.Connection, zeros: str
+) -> None:
+    await profile(world, owner, zeros=zeros)
+    sold, other, msisdn = await world.sold(), await world.sold(), await world.number()
+    for one in (sold, other):
+        await world.running(msisdn, one)
+    said = []
+    for text, to in (("你好", OPERATOR), ("0000", OPERATOR), ("0000", sold.access_number)):
+        await world.say(msisdn, text, to=to)
+        world.clock.move(MINUTE)
+        said.append("00000退订全部" in (await world.inbox(msisdn))[-1])
+    # An answer to the SP's list goes to the operator's number, where it would end the other as well.
+    assert said == [zeros == "all", zeros == "all", False]
+    assert await world.say(msisdn, "00000") == ("left" if zeros == "all" else "listed")
 
 
 async def test_everything_is_left_in_words_as_well(world: World) -> None:

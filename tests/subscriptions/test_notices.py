@@ -168,14 +168,15 @@ def test_leaving_is_confirmed_with_its_time_in_shanghai() -> None:
 
 
 def test_the_list_numbers_what_can_be_left() -> None:
-    assert notices.listing(LINES, 2, language=Language.ZH) == (
+    assert notices.listing(LINES, 2, zeros=True, language=Language.ZH) == (
         "您在用的业务：\n"
         "1. 天津信息的“天气早知道” 8.00元/月 (880101)\n"
         "2. 海河娱乐的“笑话” 0.55元/次 (880202)\n"
         "2小时内回复序号退订，多个序号用逗号分隔；回复00000退订全部。"
     )
-    assert notices.listing([], 2, language=Language.ZH) == "您没有在用的业务。"
-    assert notices.listing([], 2, language=Language.EN) == "You have no services."
+    for zeros in (True, False):
+        assert notices.listing([], 2, zeros=zeros, language=Language.ZH) == "您没有在用的业务。"
+        assert notices.listing([], 2, zeros=zeros, language=Language.EN) == "You have no services."
 
 
 def test_the_question_for_the_code_shows_each_answer() -> None:
@@ -199,8 +200,18 @@ def test_a_refusal_and_a_late_yes_both_say_that_nothing_is_charged() -> None:
 
 def test_help_names_the_commands() -> None:
     for language in Language:
-        text = notices.help_text(operator="10010", language=language)
+        text = notices.help_text(operator="10010", zeros=True, language=language)
         assert all(word in text for word in ("0000", "TD", "00000", "10010"))
+
+
+def test_no_text_promises_five_zeros_where_they_only_list() -> None:
+    for language in Language:
+        for text in (
+            notices.help_text(operator="10010", zeros=False, language=language),
+            notices.listing(LINES, 2, zeros=False, language=language),
+        ):
+            assert "00000" not in text
+            assert "{" not in text
 
 
 def test_every_text_exists_in_every_language() -> None:
@@ -214,8 +225,8 @@ def test_none_of_our_own_texts_sent_back_does_anything() -> None:
     for language in Language:
         for text in (
             prompt(TERMS, language),
-            notices.help_text(operator="10010", language=language),
-            notices.listing(LINES, 2, language=language),
+            notices.help_text(operator="10010", zeros=True, language=language),
+            notices.listing(LINES, 2, zeros=False, language=language),
             notices.left(LINES, AT, language=language),
             notices.ask_code(LINES, language=language),
         ):

@@ -12,7 +12,8 @@ from aiohttp import web
 
 from spms.core import db
 from spms.core.access import Actor, job_actor
-from spms.partners import event_feed
+from spms.partners import event_feed, webhook_actions
+from spms.partners.webhook_model import NewReplay
 from spms.subscriptions import duties
 from spms.subscriptions.telling import tell_untold
 from tests import make
@@ -161,6 +162,8 @@ async def test_a_clock_that_runs_out_is_told_once_and_stays_on_record(desk: Desk
     world.clock.move(12 * HOUR - timedelta(seconds=1))
     assert await watched(world) == 0
     world.clock.move(timedelta(seconds=1))
+    assert await watched(world) == 0, "what was done in time may still be committing"
+    world.clock.move(duties.UNDER_WAY)
     assert await watched(world) == 2
     assert await watched(world) == 0
     late = await overdue(world)
@@ -264,10 +267,74 @@ async def test_reading_on_in_the_feed_stops_the_clock_and_a_page_alone_does_not(
         await desk.http.get("/events", params={"cursor": page["next"]}, headers=sp)
         world.clock.move(HOUR)
     assert await met(world) == [(sold.sp_id, at)]
-    world.clock.move(12 * HOUR)
+    world.clock.move(13 * HOUR)
     assert await watched(world) > 0
     late = [one["sp_id"] for one in await overdue(world) if one["kind"] == "sp_told"]
     assert late == [str(other.sp_id)]
+
+
+async def test_a_look_after_an_outage_judges_by_when_the_sp_knew(desk: Desk) -> None:
+    """It read on in time and later once more, or had it by webhook and by a replay; nobody watched."""
+    world = desk.world
+    hooks = WebhookWorld(world.pool, world.clock)
+    read, hooked = await world.sold(), await world.sold()
+    async with receiving() as receiver:
+        await hooks.endpoint(hooked.sp_id, receiver.url)
+        msisdn = await world.number()
+        for one in (read, hooked):
+            await world.running(msisdn, one)
+        sp = await desk.sign_in(read.sp)
+        began = world.clock.now()
+        await desk.leave(await desk.look(msisdn))
+        await told(world)
+        cursor = (await desk.http.get("/events", headers=sp)).json()["next"]
+        await world.pool.execute(
+            "UPDATE message_out SET state = 'sent', sent_at = $1 WHERE kind = 'left'", began + HOUR
+        )
+        world.clock.move(HOUR)
+        await desk.http.get("/events", params={"cursor": cursor}, headers=sp)
+        while await hooks.sent():
+            pass
+        world.clock.move(20 * HOUR)
+        await world.asked(await world.number(), read)
+        await told(world)
+        page = await desk.http.get("/events", params={"cursor": cursor}, headers=sp)
+        await desk.http.get("/events", params={"cursor": page.json()["next"]}, headers=sp)
+        async with db.transaction(world.pool) as tx:
+            endpoint_id = await tx.fetchval("SELECT id FROM webhook_endpoint")
+            await webhook_actions.replay(
+                tx, endpoint_id, NewReplay(from_position=1, reason="asked"), actor=hooked.sp,
+                now=world.clock.now(),
+            )  # fmt: skip
+        while await hooks.sent():
+            pass
+    assert len(receiver.got) == 2
+    assert {at for _, at in await met(world)} == {began + HOUR}
+    rows = await world.pool.fetch("SELECT met_at FROM leaving_duty")
+    assert [row["met_at"] for row in rows] == 4 * [began + HOUR]
+    assert await overdue(world) == []
+
+
+async def test_however_many_sps_know_none_of_them_is_called_late(desk: Desk) -> None:
+    world = desk.world
+    sold = await world.sold()
+    for _ in range(4):
+        msisdn = await world.number()
+        await world.running(msisdn, sold)
+        await desk.leave(await desk.look(msisdn))
+    await told(world)
+    sp = await desk.sign_in(sold.sp)
+    cursor = (await desk.http.get("/events", headers=sp)).json()["next"]
+    await desk.http.get("/events", params={"cursor": cursor}, headers=sp)
+    await world.pool.execute(
+        "UPDATE message_out SET state = 'sent', sent_at = queued_at WHERE kind = 'left'"
+    )
+    world.clock.move(13 * HOUR)
+    for _ in range(2):
+        async with db.transaction(world.pool) as tx:
+            await duties.watch(tx, actor=job_actor("watch"), now=world.clock.now(), limit=1)
+    assert await overdue(world) == []
+    assert await world.pool.fetchval("SELECT count(met_at) FROM leaving_duty") == 8
 
 
 async def unwilling(_: Got) -> web.StreamResponse:

@@ -53,6 +53,26 @@ async def test_a_month_that_renews_is_announced_a_day_before_and_once(world: Wor
     assert await remind(world) == 3
 
 
+async def test_nothing_is_announced_that_will_not_be_charged_then(world: World) -> None:
+    """An SP's own trial ends by itself; what is free into the month was told of its own date."""
+    msisdn = await world.number()
+    trial = {
+        "free_until": APRIL + HOUR,
+        "charge_from": APRIL + HOUR,
+        "charge_rule": "after_consent",
+    }
+    await world.running(msisdn, await world.sold(), **trial)
+    later = {"charge_from": APRIL + HOUR, "charge_rule": "free_hours"}
+    await world.running(msisdn, await world.sold(), **later)
+    first = await world.sold()
+    await world.running(msisdn, first, charge_from=APRIL, charge_rule="free_month")
+    world.clock.at = APRIL - 30 * HOUR
+    assert await remind(world) == 1
+    (text,) = [text for text in await world.inbox(msisdn) if "续订提醒" in text]
+    assert text.count("TD") == 2  # its code, and how to leave
+    assert first.code in text
+
+
 async def test_what_begins_in_the_last_hours_is_announced_late_rather_than_never(
     world: World,
 ) -> None:

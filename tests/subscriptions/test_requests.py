@@ -6,7 +6,7 @@ import pytest
 
 from spms.catalogue.actions import NotOnSale
 from spms.core import db
-from spms.core.errors import NotFound
+from spms.core.errors import NotFound, Refused
 from spms.partners.model import Measure
 from spms.subscriptions import actions
 from spms.subscriptions.model import Channel
@@ -39,8 +39,42 @@ async def test_an_expired_prompt_does_not_stand_in_the_way_of_a_new_request(worl
     sold, msisdn = await world.sold(), await world.number()
     first = await world.asked(msisdn, sold)
     world.clock.move(HOUR + MINUTE)
-    second = await world.asked(msisdn, sold)
-    assert (await world.status(first.id), await world.status(second.id)) == ("expired", "awaiting")
+    assert await world.say(msisdn, sold.keyword, to=sold.access_number) == "prompted"
+    assert await world.status(first.id) == "expired"
+
+
+@pytest.mark.parametrize("channel", list(Channel))
+async def test_after_silence_its_sp_rests_and_the_person_does_not(world: World, channel) -> None:
+    sold, other, msisdn = await world.sold(), await world.sold(), await world.number()
+
+    async def ask(what, at_most=channel) -> str:
+        async with db.transaction(world.pool) as tx:
+            try:
+                await actions.request(
+                    tx, msisdn=msisdn, service_id=what.id, channel=at_most, request_text="again",
+                    actor=what.sp if at_most is Channel.SP else make.AGENT, now=world.clock.now(),
+                )  # fmt: skip
+            except Refused as refusal:
+                return refusal.instance_code
+        return "prompted"
+
+    asked = await world.asked(msisdn, sold)
+    assert asked.confirm_by is not None
+    world.clock.move(HOUR + MINUTE)
+    assert await ask(other) == "prompted", "another service is another question"
+    again = "resting" if channel is Channel.SP else "prompted"
+    assert await ask(sold) == again
+    world.clock.move(asked.confirm_by + timedelta(days=7) - world.clock.now() - MINUTE)
+    assert await ask(sold) == again
+    world.clock.move(2 * MINUTE)
+    if channel is Channel.SP:
+        assert await ask(sold) == "prompted"
+    else:
+        assert await ask(sold, Channel.SP) == "already_pending"
+    await world.happened(msisdn, "transferred", "owner_changed", world.clock.now())
+    await world.followed()
+    world.clock.move(MINUTE)
+    assert await ask(sold, Channel.SP) == "prompted", "the next holder was never asked"
 
 
 async def test_three_prompts_a_day_to_one_number_whoever_asks(world: World) -> None:
@@ -217,5 +251,6 @@ async def test_a_prompt_that_has_not_left_does_not_after_its_window(world: World
     assert await world.expired() == 1
     assert (await world.waiting(mine), await world.waiting(other)) == ([], ["prompt"])
     world.clock.move(HOUR)
-    await world.asked(other, sold)  # which closes the one before
+    # Asking herself closes the one before.
+    assert await world.say(other, sold.keyword, to=sold.access_number) == "prompted"
     assert await world.waiting(other) == ["prompt"]

@@ -70,7 +70,11 @@ def test_every_move_not_in_the_table_is_refused(status: Status, action: Action) 
 
 
 def test_nothing_leads_out_of_an_end() -> None:
-    assert not [status for status, _ in TRANSITIONS if status in OVER]
+    assert not [
+        before
+        for (before, _), after in TRANSITIONS.items()
+        if before in OVER and after is not before
+    ]
     assert set(Status) == LIVE | OVER
 
 
@@ -129,6 +133,8 @@ def test_only_an_end_carries_its_reason() -> None:
         ({"live": Status.SUSPENDED}, AlreadySubscribed),
         ({"refused_at": NOON}, Resting),
         ({"refused_at": NOON - timedelta(days=30) + timedelta(microseconds=1)}, Resting),
+        ({"silent_at": NOON}, Resting),
+        ({"silent_at": NOON - timedelta(days=7) + timedelta(microseconds=1)}, Resting),
         ({"prompts_today": 3}, PromptLimit),
         ({"prompts_today": 4}, PromptLimit),
     ],
@@ -137,14 +143,20 @@ def test_a_prompt_that_would_repeat_pester_or_bomb_is_refused(
     facts: dict[str, Any], refusal: type[Refused]
 ) -> None:
     with pytest.raises(refusal):
-        require_room_for_prompt(standing(**facts), RULES, now=NOON)
+        require_room_for_prompt(standing(**facts), RULES, now=NOON, by_sp=True)
 
 
 @pytest.mark.parametrize(
-    "facts", [{}, {"prompts_today": 2}, {"refused_at": NOON - timedelta(days=30)}]
-)
+    "facts",
+    [{}, {"prompts_today": 2}, {"refused_at": NOON - timedelta(days=30)},
+     {"silent_at": NOON - timedelta(days=7)}],
+)  # fmt: skip
 def test_a_prompt_is_possible_again_when_its_rest_is_over(facts: dict[str, Any]) -> None:
-    require_room_for_prompt(standing(**facts), RULES, now=NOON)
+    require_room_for_prompt(standing(**facts), RULES, now=NOON, by_sp=True)
+
+
+def test_after_silence_the_person_herself_may_ask_at_once() -> None:
+    require_room_for_prompt(standing(silent_at=NOON), RULES, now=NOON)
 
 
 def test_the_prompt_limit_says_when_the_business_day_is_over() -> None:

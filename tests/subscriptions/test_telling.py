@@ -74,7 +74,7 @@ async def test_a_life_is_told_in_order_under_a_pseudonym(world, pool, clock):
     ]  # fmt: skip
     assert [row["position"] for row in rows] == list(range(1, 8))
     secret = await pool.fetchval("SELECT secret FROM instance")
-    name = pseudonym(secret, sold.sp_id, msisdn)
+    name = pseudonym(secret, sold.sp_id, msisdn, 1)
     assert {row["data"]["number"] for row in rows[:5]} == {name}
     first, ended = rows[0]["data"], rows[4]["data"]
     assert (first["status"], first["active_from"], first["ended_at"]) == ("awaiting", None, None)

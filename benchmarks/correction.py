@@ -1,0 +1,165 @@
+"""K: a mass correction, and what people who look at their bills notice of it.
+
+Everything a correction does is measured: listing the charges, refunding and booking them. Bills are
+read all the while, by the statement that the bill is made of, one number after another.
+"""
+
+import asyncio
+import os
+import statistics
+import time
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+
+from benchmarks.book import OFFICERS, START, opened
+from benchmarks.figures import Figure, Ground
+from jobs import correct_prices
+from spms.charging import bill_queries
+from spms.charging.bill_model import BillFilter
+from spms.compensation import mass_correction
+from spms.compensation.accounts import Cause
+from spms.compensation.mass_correction_model import CorrectionRequest
+from spms.core import db
+from spms.core.clock import FixedClock
+from tests import make
+
+FIGURES = (
+    Figure(
+        id="K1", title="mass correction, five charges a number, bills being read",
+        ours="charges/s", must=20_000, aim=30_000,
+    ),
+    Figure(
+        id="K1one", title="the same, one charge a number", ours="charges/s", must=15_000,
+        aim=25_000,
+    ),
+    Figure(
+        id="K2", title="p99 of a bill's page while it runs beside idle", ours="ms", beside="ms idle",
+        must=2, aim=1.2, at_most=True,
+    ),
+    Figure(
+        id="K1all", title="as K1, with a worker for every core", ours="charges/s", must=20_000,
+        aim=40_000,
+    ),
+    Figure(
+        id="K2all", title="as K2, with a worker for every core", ours="ms", beside="ms idle",
+        must=2, aim=1.2, at_most=True,
+    ),
+)  # fmt: skip
+CHARGES, CHARGES_SHORT = 200_000, 20_000
+IDLE_SECONDS, IDLE_SECONDS_SHORT = 8, 2
+READ_EVERY = 0.002
+FILL = """
+    WITH numbered AS (
+        INSERT INTO number (msisdn, epoch, state, state_since, epoch_since)
+        SELECT '86' || (13000000000 + n)::text, 1, 'active', $5, $5 FROM generate_series(1, $4) n
+        ON CONFLICT DO NOTHING)
+    INSERT INTO charge_record
+        (msisdn, charged_at, id, sp_id, service_id, record_id, kind, price_fen, delivery,
+         received_at, findings, due_fen, rulebook_version)
+    SELECT '86' || (13000000000 + 1 + i % $4)::text, $1::timestamptz + i * interval '10 ms',
+           gen_random_uuid(), $2, $3, i::text, 'monthly', 900, 'none', $1, '{over_cap}', 900, 1
+      FROM generate_series(1, $6::int) i
+"""
+
+
+async def read_bills(pool: db.Pool, stop: asyncio.Event, numbers: int) -> float:
+    """Read pages of bills until told to stop; return the p99 in milliseconds."""
+    took, i = [], 0
+    period = (START - timedelta(days=30), START + timedelta(days=1))
+    async with db.acquired(pool) as read:
+        while not stop.is_set():
+            i += 1
+            begun = time.perf_counter()
+            await bill_queries.lines(
+                read, f"86{13000000001 + i * 7919 % numbers}", period, BillFilter(),
+                before=(period[1], UUID(int=0)), limit=20,
+            )  # fmt: skip
+            took.append((time.perf_counter() - begun) * 1000)
+            await asyncio.sleep(READ_EVERY)
+    return statistics.quantiles(took, n=100)[98]
+
+
+async def prepare(
+    pool: db.Pool, owner: asyncpg.Connection, charges: int, numbers: int
+) -> CorrectionRequest:
+    """Make an SP whose service was charged at a wrong price; return what is to be put right."""
+    async with db.transaction(pool) as tx:
+        sp_id = await make.sp(tx, START)
+        service_id = await make.service(tx, START, sp_id)
+    await owner.execute(
+        FILL, START - timedelta(days=1), sp_id, service_id, numbers, START - timedelta(days=50),
+        charges, timeout=600,
+    )  # fmt: skip
+    await owner.execute("VACUUM ANALYZE", timeout=600)
+    return CorrectionRequest(
+        service_id=service_id, wrong_fen=900, due_fen=800, from_at=START - timedelta(days=2),
+        until_at=START, cause=Cause.NOT_AS_PUBLISHED, reason="benchmark", apology="抱歉。",
+    )  # fmt: skip
+
+
+async def correct(pool: db.Pool, wanted: CorrectionRequest, at_once: int) -> float:
+    """Approve a correction and work it off as the job does, but for the messages; return seconds."""
+    async with db.transaction(pool) as tx:
+        row = await mass_correction.propose(tx, wanted, actor=OFFICERS[0], now=START)
+        await mass_correction.decide(
+            tx, row.id, accept=True, reason="benchmark", actor=OFFICERS[1], now=START
+        )
+    begun = time.perf_counter()
+    while True:
+        await correct_prices.work_once(pool, FixedClock(START), at_once=at_once)
+        async with db.acquired(pool) as read:
+            row = await mass_correction.get(read, row.id)
+        if row.charges_done >= row.charges:
+            return time.perf_counter() - begun
+
+
+async def sample(
+    pool: db.Pool,
+    owner: asyncpg.Connection,
+    *,
+    charges: int,
+    each: int,
+    idle_seconds: float,
+    at_once: int = correct_prices.AT_ONCE,
+) -> tuple[float, float, float]:
+    """Return charges a second, the p99 meanwhile, and the idle one before it."""
+    numbers = charges // each
+    wanted = await prepare(pool, owner, charges, numbers)
+    stop = asyncio.Event()
+    reader = asyncio.create_task(read_bills(pool, stop, numbers))
+    await asyncio.sleep(idle_seconds)
+    stop.set()
+    idle = await reader
+    stop = asyncio.Event()
+    reader = asyncio.create_task(read_bills(pool, stop, numbers))
+    seconds = await correct(pool, wanted, at_once)
+    stop.set()
+    return charges / seconds, await reader, idle
+
+
+async def measure(ground: Ground, wanted: frozenset[str]) -> None:
+    """Correct one service after another of one database."""
+    if not wanted & {one.id for one in FIGURES}:
+        return
+    charges, idle_seconds = (
+        (CHARGES_SHORT, IDLE_SECONDS_SHORT) if ground.short else (CHARGES, IDLE_SECONDS)
+    )
+    async with opened(ground) as (owner, pool):
+        for rated, read, at_once in (
+            ("K1", "K2", correct_prices.AT_ONCE),
+            ("K1all", "K2all", os.cpu_count() or 2),
+        ):
+            for _ in range(ground.pairs if wanted & {rated, read} else 0):
+                rate, busy, idle = await sample(
+                    pool, owner, charges=charges, each=5, idle_seconds=idle_seconds,
+                    at_once=at_once,
+                )  # fmt: skip
+                if rated in wanted:
+                    ground.note(rated, rate)
+                if read in wanted:
+                    ground.note(read, busy, idle)
+        for _ in range(ground.pairs if "K1one" in wanted else 0):
+            rate, _, _ = await sample(pool, owner, charges=charges, each=1, idle_seconds=0.1)
+            ground.note("K1one", rate)

@@ -1,0 +1,95 @@
+"""A bill, or an SP's charges, as lines on a sheet: each charge with what corrects it right below."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+import msgspec
+
+from spms.charging.bill_model import Bill, BillLine, BillTotals
+from spms.charging.bill_words import HEADINGS, WORDS, Lang
+from spms.core.clock import SHANGHAI
+from spms.core.money import yuan
+
+AMOUNT = 9
+"""Column of the amount."""
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet program takes for the beginning of a formula."""
+
+Cells = Sequence[str]
+
+
+class Sheet(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file shows, in its language."""
+
+    title: str
+    about: Sequence[str]
+    """What it is about, some words each."""
+    rows: Sequence[Cells]
+    """As wide as the headings."""
+    totals: Sequence[Cells]
+    """As wide as the headings; the first cell names it."""
+    lang: Lang
+
+
+def of_bill(bill: Bill, lang: Lang) -> Sheet:
+    """Lay out a number's bill."""
+    words = WORDS[lang]
+    return Sheet(
+        title=words["bill"],
+        about=(f"{words['number']} {bill.number}", f"{words['month']} {bill.month}"),
+        rows=[*rows_of(((bill.number, str(line.id), line) for line in bill.items), lang)],
+        totals=totals_of(bill.totals, lang, more=bill.next is not None),
+        lang=lang,
+    )
+
+
+def rows_of(lines: Iterable[tuple[str, str, BillLine]], lang: Lang) -> Iterator[Cells]:
+    """Write lines, each with what stands for its number and its charge, and what corrects it."""
+    words = WORDS[lang]
+    for number, charge, line in lines:
+        yield _row(
+            number, line, words, label=line.label, at=line.charged_at, fen=line.price_fen,
+            after=(
+                yuan(line.due_fen), " ".join(line.findings), charge,
+                str(line.consent_id or ""), str(line.authorisation_id or ""), line.evidence,
+            ),
+        )  # fmt: skip
+        for one in line.corrections:
+            yield _row(
+                number, line, words, label=words[one.kind], at=one.at, fen=-one.amount_fen,
+                after=("", "", charge, "", "", ""),
+            )  # fmt: skip
+
+
+def _row(
+    number: str, line: BillLine, words: dict[str, str], *, label: str, at: datetime, fen: int,
+    after: Cells,
+) -> Cells:  # fmt: skip
+    return (
+        label, f"{at.astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S}", number, line.access_number,
+        line.sp_code, plain(line.sp_name), line.service_code, plain(line.service_name),
+        words[line.kind], yuan(fen), *after,
+    )  # fmt: skip
+
+
+def totals_of(totals: BillTotals, lang: Lang, *, more: bool = False) -> list[Cells]:
+    """Write what it all comes to, and whether lines are missing."""
+    words = WORDS[lang]
+    rows = [
+        _total(words["total"], totals.charged_fen, lang),
+        _total(f"{words['total']} {words['principal']}", -totals.refunded_fen, lang),
+        _total(f"{words['total']} {words['compensation']}", -totals.compensation_fen, lang),
+    ]
+    return [*rows, _total(words["more"], None, lang)] if more else rows
+
+
+def _total(name: str, fen: int | None, lang: Lang) -> Cells:
+    row = [""] * len(HEADINGS[lang])
+    row[0] = name
+    row[AMOUNT] = "" if fen is None else yuan(fen)
+    return row
+
+
+def plain(text: str) -> str:
+    """Write a text so that no program that opens the file calculates with it."""
+    return f"'{text}" if text.startswith(FORMULA) else text

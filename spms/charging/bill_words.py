@@ -1,0 +1,48 @@
+"""The words of a bill as a file, in Chinese and in English."""
+
+from enum import StrEnum
+from typing import Final
+
+
+class Lang(StrEnum):
+    """In which language."""
+
+    ZH = "zh"
+    EN = "en"
+
+
+HEADINGS: Final = {
+    Lang.ZH: (
+        "类别", "时间（北京）", "号码", "服务代码号", "服务商代码", "服务商", "业务代码", "业务",
+        "方式", "金额（元）", "应收（元）", "稽核结果", "话单编号", "订购关系", "鉴权决定", "举证",
+    ),
+    Lang.EN: (
+        "Kind of line", "Time (Beijing)", "Number", "Access number", "SP code", "SP",
+        "Service code", "Service", "Charged", "Amount (CNY)", "Due (CNY)", "Findings",
+        "Charge", "Consent", "Decision", "Evidence",
+    ),
+}  # fmt: skip
+ON_PAPER: Final = {
+    Lang.ZH: ("类别", "时间（北京）", "服务商", "业务", "服务号码", "方式", "金额", "应收", "稽核结果"),
+    Lang.EN: (
+        "Kind of line", "Time (Beijing)", "SP", "Service", "Access", "Charged", "Amount", "Due",
+        "Findings",
+    ),
+}  # fmt: skip
+WORDS: Final = {
+    Lang.ZH: {
+        "monthly": "包月", "on_demand": "点播", "principal": "退费", "compensation": "赔付",
+        "total": "合计", "more": "还有更多，请在线查询", "bill": "信息服务费详单",
+        "charges": "代收费话单", "month": "账期", "number": "号码", "sp": "服务商",
+        "charge": "话单", "consent": "订购关系", "decision": "鉴权决定", "evidence": "举证",
+        "yuan": "金额单位：元", "page": "第{page}页 共{pages}页",
+    },
+    Lang.EN: {
+        "monthly": "monthly", "on_demand": "on demand", "principal": "refund",
+        "compensation": "compensation", "total": "total", "more": "there are more lines online",
+        "bill": "Itemised bill", "charges": "Charges collected for the SP", "month": "month",
+        "number": "number", "sp": "SP", "charge": "charge", "consent": "consent",
+        "decision": "decision", "evidence": "evidence", "yuan": "amounts in CNY",
+        "page": "page {page} of {pages}",
+    },
+}  # fmt: skip

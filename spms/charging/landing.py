@@ -1,0 +1,108 @@
+"""A chunk of a file lands: what is plainly right in the database at once, all else by the rules.
+
+Most charges are right, and to see that takes no more than a few look-ups, which one statement does
+for the whole chunk (`staging_queries.JUDGE`). What it does not find plainly right is judged one by
+one by the rules in `rating` and `doubts`, which say what is wrong; they would say of the others that
+nothing is (a test holds that).
+"""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from spms.charging import (
+    file_queries,
+    judging,
+    month_queries,
+    notices,
+    queries,
+    staging_queries,
+    suspicions,
+)
+from spms.charging.file_model import Tally
+from spms.charging.lanes import Lane
+from spms.charging.model import ChargingRules, Finding, Reason
+from spms.charging.staging import Chunk
+from spms.core import rulebook
+from spms.core.access import Actor
+from spms.core.clock import month_range
+from spms.core.db import Connection
+from spms.core.ids import new_id
+
+
+async def land_chunk(
+    tx: Connection,
+    chunk: Chunk,
+    lane: Lane,
+    *,
+    sp_id: UUID,
+    file_id: UUID,
+    actor: Actor,
+    now: datetime,
+    first_seen_at: datetime,
+) -> Tally:
+    """Land some lines of a file; each becomes a judged charge, is known already, or is quarantined.
+
+    A record's age is measured from `first_seen_at`, when its file first reached us.
+    """
+    bad = list(chunk.bad)
+    landed = seen = 0
+    first_id = new_id()
+    if chunk.rows:
+        await _stage(tx, chunk, first_id, sp_id=sp_id, at=first_seen_at)
+        await lane.may_hold()
+        seen, refused = await _claim(tx, len(chunk.rows), sp_id=sp_id)
+        bad += [chunk.spoiled(line_no, reason) for line_no, reason in refused]
+        landed = len(chunk.rows) - seen - len(refused)
+    if landed:
+        await staging_queries.hold(tx)
+        lane.holds()
+        await _judge(tx, sp_id=sp_id, file_id=file_id, actor=actor, now=now)
+        ids = [staging_queries.id_after(first_id, place) for place in (1, len(chunk.rows))]
+        await notices.landed(tx, ids, now=now)
+    if bad:
+        bad.sort(key=lambda line: line.line_no)
+        await file_queries.add_quarantine(tx, bad, sp_id=sp_id, file_id=file_id, now=now)
+    return Tally(len(chunk.raws), landed, len(bad), seen)
+
+
+async def _stage(
+    tx: Connection, chunk: Chunk, first_id: UUID, *, sp_id: UUID, at: datetime
+) -> None:
+    """Put the records beside their services; nothing is claimed or held yet."""
+    rules = await rulebook.section(tx, ChargingRules, at=at)
+    await staging_queries.stage(tx, chunk.rows)
+    await staging_queries.admit(
+        tx, sp_id, first_id,
+        latest=at + timedelta(minutes=rules.ahead_minutes),
+        oldest=at - timedelta(hours=rules.oldest_hours),
+        closed=[month_range(month) for month in await month_queries.sealed(tx)],
+    )  # fmt: skip
+
+
+async def _claim(
+    tx: Connection, staged: int, *, sp_id: UUID
+) -> tuple[int, list[tuple[int, Reason]]]:
+    """Claim the records' ids; return how many came before, and which are refused."""
+    if await staging_queries.claim(tx, sp_id) == staged:
+        return 0, []
+    return await staging_queries.lost(tx, sp_id)
+
+
+async def _judge(
+    tx: Connection, *, sp_id: UUID, file_id: UUID, actor: Actor, now: datetime
+) -> None:
+    """Judge and store the charges that got their ids; their numbers are held."""
+    first, last = await staging_queries.span(tx)
+    await staging_queries.judge(tx, sp_id, await judging.spans_over(tx, first, last))
+    plain = await staging_queries.add_plain(tx, sp_id, file_id, now=now)
+    unasked = suspicions.NOTHING
+    if plain:
+        unasked = await staging_queries.unasked(tx, examples=suspicions.EXAMPLES)
+    judged = await judging.judged(tx, await staging_queries.doubtful(tx, sp_id))
+    if judged:
+        await queries.add_charges(tx, judged, sp_id=sp_id, file_id=file_id, now=now)
+        await queries.add_findings(tx, judged, found_by=actor.label, now=now)
+    await suspicions.keep(
+        tx, judged, sp_id=sp_id, found_by=actor.label, now=now,
+        plain={Finding.NO_DECISION: unasked},
+    )  # fmt: skip

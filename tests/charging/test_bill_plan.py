@@ -1,0 +1,156 @@
+"""How the statements of bills are carried out, on a month that is large enough to matter.
+
+Twenty thousand charges of eight hundred numbers in the order of arrival, beside a second month. The
+planner is left as it is: were an index missing, it would read the whole table or sort it, and so
+these fail.
+"""
+
+import json
+from datetime import date, timedelta
+from uuid import UUID
+
+import pytest
+
+from spms.charging import bill_queries, own_charge_queries, sealing, summary_queries
+from spms.core.clock import month_range
+from spms.core.db import transaction
+from tests import make
+
+MONTH = date(2026, 2, 1)
+START, END = month_range(MONTH)
+LAST_ID = UUID(int=2**128 - 1)
+LIMIT = 20
+PAGE = (END, LAST_ID, LIMIT)
+ANY = (None, None, None, False)
+BY_INDEX = {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}
+LARGE = ("charge_record", "charge_finding", "claim", "refund", "number")
+CHARGES = """
+    INSERT INTO charge_record
+        (msisdn, charged_at, id, sp_id, service_id, record_id, kind, price_fen, delivery,
+         received_at, findings, due_fen, rulebook_version)
+    SELECT '86139' || lpad((i * 7919 % 800)::text, 8, '0'), at,
+           (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0')
+            || substr(md5(i::text), 1, 20))::uuid, s.sp_id, s.id,
+           'r' || i, 'monthly', 800, 'none', at, '{over_cap}', 0, 1
+      FROM generate_series(1, 20000) i
+      JOIN LATERAL (SELECT $1::timestamptz + i * interval '2 minutes' AS at) t ON true
+      JOIN (SELECT id, sp_id, row_number() OVER (ORDER BY id) - 1 AS nth FROM service) s
+           ON s.nth = i % 4
+"""
+NUMBERS = """
+    INSERT INTO number (msisdn, epoch, state, state_since, epoch_since)
+    SELECT DISTINCT msisdn, 1, 'active', $1::timestamptz, $1::timestamptz FROM charge_record
+"""
+FINDINGS = """
+    INSERT INTO charge_finding (msisdn, charge_id, charged_at, kind, due_fen, found_at, found_by)
+    SELECT msisdn, id, charged_at, 'over_cap', 0, received_at, 'test' FROM charge_record
+     WHERE substr(msisdn, 6)::int % 4 = 0
+"""
+CLAIMS = """
+    INSERT INTO claim (msisdn, id, charge_id, charged_at, sp_id, source, reason, state, charged_fen,
+                       due_fen, turn, opened_at, opened_by)
+    SELECT msisdn, gen_random_uuid(), id, charged_at, sp_id, 'agent', 'over_cap', 'stands',
+           price_fen, price_fen, 1, received_at, 'test' FROM charge_record
+     WHERE substr(msisdn, 6)::int % 4 = 0
+"""
+
+
+@pytest.fixture
+async def month(tx, owner, now):
+    """Fill the month and half the next one; return an SP and a number with nothing found wrong."""
+    sps = [await make.sp(tx, START) for _ in range(2)]
+    for sp_id in sps:
+        for _ in range(2):
+            await make.service(tx, START, sp_id)
+    await owner.execute(CHARGES, START)
+    await owner.execute(NUMBERS, START - timedelta(days=90))
+    await owner.execute(FINDINGS)
+    await owner.execute(CLAIMS)
+    await owner.execute("VACUUM ANALYZE charge_record, charge_finding, claim, number, service, sp")
+    return sps[0], "8613900000401"
+
+
+def nodes(plan):
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes(below)
+
+
+async def plan_of(read, statement, *arguments):
+    """Carry a statement out twice: the first time it also reads what is remembered of indexes."""
+    for _ in range(2):
+        plan = await read.fetchval(
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", *arguments
+        )
+    return json.loads(plan)[0]["Plan"]
+
+
+def large(plan):
+    """Return the scans of tables that grow with the numbers and their charges."""
+    return [
+        node for node in nodes(plan)
+        if node.get("Relation Name", "").startswith(LARGE) and node["Actual Loops"]
+    ]  # fmt: skip
+
+
+def touched(plan):
+    return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+
+
+def require_narrow(plan, *, sorted_most=LIMIT + 1):
+    """Each large table by an index, one month only, nothing sorted but a page."""
+    scans = large(plan)
+    assert scans
+    assert {node["Node Type"] for node in scans} <= BY_INDEX
+    partitions = {
+        node["Relation Name"] for node in nodes(plan)
+        if node.get("Relation Name", "").startswith("charge_record_2")
+    }  # fmt: skip
+    assert partitions <= {"charge_record_202602"}
+    for node in nodes(plan):
+        if "Sort" in node["Node Type"]:
+            assert node["Actual Rows"] <= sorted_most
+
+
+async def require_a_good_page(read, number):
+    for generic in ("force_generic_plan", "force_custom_plan"):
+        await read.execute(f"SET plan_cache_mode = {generic}")
+        plan = await plan_of(read, bill_queries.LINES, number, START, END, *ANY, *PAGE)
+        require_narrow(plan)
+        (lines,) = (n for n in large(plan) if n["Relation Name"].startswith("charge_record"))
+        assert (lines["Node Type"], lines["Heap Fetches"]) == ("Index Only Scan", 0)
+        assert {n.get("Index Name") for n in large(plan)} >= {"charge_finding_bill", "claim_bill"}
+        assert plan["Actual Rows"] == LIMIT
+        assert touched(plan) <= 8  # in an open month the rows lie on twenty pages of the table
+
+
+async def test_a_page_is_read_from_one_index_of_one_month_open_or_sealed(owner, tx, pool, month):
+    _, number = month
+    await require_a_good_page(tx, number)
+    wrong = await plan_of(tx, bill_queries.LINES, "8613900000400", START, END, *ANY, *PAGE)
+    require_narrow(wrong)
+    assert {n.get("Index Name") for n in large(wrong)} >= {"charge_finding_pkey"}
+    totals = await plan_of(tx, bill_queries.TOTALS, number, START, END, *ANY)
+    require_narrow(totals, sorted_most=25)
+    assert touched(totals) <= 8
+    for statement, more in ((bill_queries.LINES, PAGE), (bill_queries.TOTALS, ())):
+        wanted = (*ANY[:3], True)
+        require_narrow(await plan_of(tx, statement, number, START, END, *wanted, *more))
+    async with transaction(pool) as work:
+        assert MONTH in await sealing.seal_months(work, now=END + timedelta(days=9))
+    await owner.execute("VACUUM charge_record")
+    await require_a_good_page(tx, number)
+
+
+async def test_an_sps_page_and_summaries_are_ranges_of_an_index(tx, month):
+    sp_id, _ = month
+    wanted = (*ANY[1:],)
+    page = await plan_of(tx, own_charge_queries.OF_SP, sp_id, START, END, *wanted, *PAGE)
+    require_narrow(page)
+    (lines,) = (n for n in large(page) if n["Relation Name"].startswith("charge_record"))
+    assert lines["Actual Rows"] == LIMIT
+    assert "sp_id" in lines["Index Name"]
+    told = await plan_of(tx, summary_queries.SUMMED, "8613900000100", START, END, 50)
+    require_narrow(told, sorted_most=50)
+    lines = next(n for n in large(told) if n["Relation Name"].startswith("charge_record"))
+    assert (lines["Actual Loops"], lines["Actual Rows"]) == (50, 25)
