@@ -116,10 +116,7 @@ LIST = {
     "en": "You have:\n{lines}\nTo leave, reply with the numbers within {hours} hours, "
     "separated by commas{zeros}.",
 }
-LIST_ZEROS = {
-    "zh": "；回复00000退订全部",
-    "en": "; reply 00000 to leave all",
-}
+LIST_ZEROS = {"zh": "；回复00000退订全部", "en": "; reply 00000 to leave all"}
 LIST_EMPTY = {
     "zh": "您没有在用的业务。",
     "en": "You have no services.",
@@ -129,10 +126,7 @@ HELP = {
     "en": "We could not read your message. Send to {operator}: 0000 for a list of your "
     "services, TD and a code to leave one{zeros}.",
 }
-HELP_ZEROS = {
-    "zh": "；发送00000退订全部",
-    "en": ", 00000 to leave all",
-}
+HELP_ZEROS = {"zh": "；发送00000退订全部", "en": ", 00000 to leave all"}
 LANGUAGE_SET = {
     "zh": "今后我们将用中文向您发送短信。Reply EN for English.",
     "en": "From now on our messages to you are in English. 回复“中文”可改回中文。",
