@@ -1,6 +1,6 @@
 """Decisions on real rows: each reason as the rooms below would cause it, races, whole batches."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -98,13 +98,20 @@ async def _in_trial(world: World, owner: Connection) -> None:
 
 
 async def _in_free_trial_of_the_sp(world: World, owner: Connection) -> None:
-    await owner.execute(
-        "UPDATE subscription SET charge_from = $1, free_until = $1", world.now + SECOND
-    )
+    await _free_until(world, owner, world.now + SECOND)
 
 
 async def _free_trial_over(world: World, owner: Connection) -> None:
-    await owner.execute("UPDATE subscription SET charge_from = $1, free_until = $1", world.now)
+    await _free_until(world, owner, world.now)
+
+
+async def _free_until(world: World, owner: Connection, until: datetime) -> None:
+    """Somebody else took the SP's offer: what she agreed to stays as it was."""
+    world.msisdn = await make.number(owner, world.now)
+    await make.subscription(
+        owner, world.now - DAY, world.msisdn, world.service_id, charge_from=until,
+        free_until=until,
+    )  # fmt: skip
 
 
 async def _nothing(_world: World, _owner: Connection) -> None:

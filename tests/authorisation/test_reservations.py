@@ -160,7 +160,10 @@ STOPS: dict[str, Callable[[World, Connection], Awaitable[None]]] = {
 async def test_what_is_held_is_not_captured_once_charging_has_stopped(
     world: World, owner: Connection, stop: str
 ) -> None:
-    held, before = await reserve(world, "r1"), await reserve(world, "r2")
+    other_id = await make.service(owner, world.now, world.sp_id)
+    await make.subscription(owner, world.now - arrange.DAY, world.msisdn, other_id)
+    other = await owner.fetchval("SELECT code FROM service WHERE id = $1", other_id)
+    held, before = await reserve(world, "r1"), await reserve(world, "r2", service_code=other)
     assert held.decision.allowed
     taken = await close(world, before, ReservationState.CAPTURED, MINUTE / 4)
     await STOPS[stop](world, owner)
