@@ -130,7 +130,7 @@ class LittleWorld:
                     WHERE s.id = $1 LIMIT 1""",
                 service_id,
             )
-            self.names |= dict(row or {})
+            self.names |= dict(row or {}, client_id=self.names["credential_id"])
             for actor in (
                 make.ADMIN, make.OFFICER, make.OFFICER_2, make.AGENT, make.GATEWAY,
                 msgspec.structs.replace(make.OFFICER, name="officer-3", subject="officer-3"),
