@@ -72,7 +72,6 @@ async def test_whoever_writes_a_fact_keeps_the_row(world: World, owner: Connecti
         ("DELETE FROM number_bar WHERE msisdn = ANY($1)", numbers[1:]),
         ("UPDATE number_cap SET limit_fen = 5 WHERE msisdn = ANY($1)", numbers),
         ("DELETE FROM number_cap WHERE msisdn = ANY($1)", numbers),
-        ("UPDATE subscription SET charge_from = $1", world.now),
         ("DELETE FROM number_event WHERE msisdn = $1", numbers[1]),
     )
     for statement, value in every:
