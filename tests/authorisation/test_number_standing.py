@@ -20,10 +20,6 @@ BAR = (
 )
 END = "UPDATE subscription SET status = 'ended', ended_at = $2 WHERE msisdn = $1"
 LIFT = "UPDATE number_bar SET ends_at = starts_at, lifted_by = 'subscriber:x' WHERE msisdn = $1"
-FORGET = """
-    WITH gone AS (DELETE FROM consent WHERE msisdn = $1)
-    DELETE FROM subscription WHERE msisdn = $1
-"""
 WAITS = """
     SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
                       AND wait_event_type = 'Lock')
@@ -76,8 +72,6 @@ async def test_whoever_writes_a_fact_keeps_the_row(world: World, owner: Connecti
         ("DELETE FROM number_bar WHERE msisdn = ANY($1)", numbers[1:]),
         ("UPDATE number_cap SET limit_fen = 5 WHERE msisdn = ANY($1)", numbers),
         ("DELETE FROM number_cap WHERE msisdn = ANY($1)", numbers),
-        ("UPDATE subscription SET charge_from = $1", world.now),
-        (FORGET, numbers[0]),
         ("DELETE FROM number_event WHERE msisdn = $1", numbers[1]),
     )
     for statement, value in every:
