@@ -438,6 +438,9 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     f"POST {SP_ID}/rejection": lambda w: Call(
         role="compliance", path=w.another_sp("applied"), body=WHY
     ),
+    f"POST {SP_ID}/client-secrets/{{client_id}}/revocation": lambda _: Call(
+        role="sp", body={"reason": "leaked"}
+    ),
     f"POST {SP_ID}/closure": lambda w: Call(
         role="compliance", path=w.another_sp("active"), body=WHY
     ),

@@ -32,7 +32,7 @@ APPEND_ONLY = {
 
 MAY_BE_FORGOTTEN = {
     "access_token", "sign_in_failure", "idempotency", "job_slot", "message_receipt",
-    "one_time_code_request", "one_time_code", "outbox", "webhook_attempt", "message_in_key", "message_in_part", "message_in_stray", "message_in_unproven",
+    "one_time_code_request", "one_time_code", "outbox", "webhook_attempt", "event_feed_read", "message_in_key", "message_in_part", "message_in_stray", "message_in_unproven",
     "message_out_part",
     "mass_correction_charge", "event_feed_read",
 }  # fmt: skip
