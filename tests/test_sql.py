@@ -34,7 +34,7 @@ MAY_BE_FORGOTTEN = {
     "access_token", "sign_in_failure", "idempotency", "job_slot", "message_receipt",
     "one_time_code_request", "one_time_code", "outbox", "webhook_attempt", "event_feed_read", "message_in_key", "message_in_part", "message_in_stray", "message_in_unproven",
     "message_out_part",
-    "mass_correction_charge", "event_feed_read",
+    "mass_correction_charge",
 }  # fmt: skip
 """The only tables that lose rows: what nobody needs after its time."""
 

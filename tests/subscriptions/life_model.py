@@ -92,7 +92,7 @@ class Life:
     prompts: list[datetime] = field(default_factory=list)
     refusals: list[tuple[str, int, datetime]] = field(default_factory=list)
     silences: list[tuple[str, int, datetime]] = field(default_factory=list)
-    allowed: list[tuple[str, datetime, int]] = field(default_factory=list)
+    allowed: list[tuple[str, datetime, int, int]] = field(default_factory=list)
     used: set[int] = field(default_factory=set)
     """Orders that an allowed charge cited, by identity."""
     past: list[tuple[datetime, str, int]] = field(default_factory=list)
@@ -262,9 +262,11 @@ class Life:
             one = next(iter(unused), None)
         else:
             one = self.running(service)
-        spent = [(s, p) for s, t, p in self.allowed if month(t) == month(now)]
+        spent = [(s, p) for s, t, p, e in self.allowed if (month(t), e) == (month(now), self.epoch)]
+        taken = service not in self.orders and any(s == service for s, _ in spent)
         fits = (
-            sum(p for s, p in spent if s == service) + price <= SERVICE_CAP
+            not taken
+            and sum(p for s, p in spent if s == service) + price <= SERVICE_CAP
             and sum(p for _, p in spent) + price <= TOTAL_CAP
         )
         if (
@@ -272,7 +274,7 @@ class Life:
             or price != one.price or not fits
         ):  # fmt: skip
             return False
-        self.allowed.append((service, now, price))
+        self.allowed.append((service, now, price, self.epoch))
         self.used.add(id(one))
         return True
 
