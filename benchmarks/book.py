@@ -39,15 +39,14 @@ async def arrange(url: str) -> asyncpg.Connection:
 
 
 @asynccontextmanager
-async def opened(ground: Ground) -> AsyncIterator[tuple[asyncpg.Connection, db.Pool]]:
-    """Give the owner of a database made for this, and a pool as the application."""
+async def opened(ground: Ground) -> AsyncIterator[tuple[asyncpg.Connection, db.Pool, str]]:
+    """Give the owner of a database made for this, a pool as the application, and its URL."""
     async with ground.database() as url:
         owner = await arrange(url)
-        pool = await db.open_pool(
-            roles.app_url(url), Settings(pool_size=5, command_timeout_seconds=600)
-        )
+        app_url = roles.app_url(url)
+        pool = await db.open_pool(app_url, Settings(pool_size=5, command_timeout_seconds=600))
         try:
-            yield owner, pool
+            yield owner, pool, app_url
         finally:
             await pool.close()
             await owner.close()

@@ -1,23 +1,23 @@
 """K: a mass correction, and what people who look at their bills notice of it.
 
 Everything a correction does is measured: listing the charges, refunding and booking them. Bills are
-read all the while, by the statement that the bill is made of, one number after another.
+read all the while (`benchmarks/bill_reader.py`), by the statement that the bill is made of.
 """
 
 import asyncio
 import os
-import statistics
+import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
-from uuid import UUID
+from pathlib import Path
 
 import asyncpg
 
 from benchmarks.book import OFFICERS, START, opened
 from benchmarks.figures import Figure, Ground
 from jobs import correct_prices
-from spms.charging import bill_queries
-from spms.charging.bill_model import BillFilter
 from spms.compensation import mass_correction
 from spms.compensation.accounts import Cause
 from spms.compensation.mass_correction_model import CorrectionRequest
@@ -47,9 +47,10 @@ FIGURES = (
         must=2, aim=1.2, at_most=True,
     ),
 )  # fmt: skip
-CHARGES, CHARGES_SHORT = 200_000, 20_000
+CHARGES, CHARGES_SHORT = 200_000, 40_000
 IDLE_SECONDS, IDLE_SECONDS_SHORT = 8, 2
-READ_EVERY = 0.002
+START_SECONDS = 2.0
+"""Until the reader's process has begun and has warmed itself."""
 FILL = """
     WITH numbered AS (
         INSERT INTO number (msisdn, epoch, state, state_since, epoch_since)
@@ -64,21 +65,22 @@ FILL = """
 """
 
 
-async def read_bills(pool: db.Pool, stop: asyncio.Event, numbers: int) -> float:
-    """Read pages of bills until told to stop; return the p99 in milliseconds."""
-    took, i = [], 0
-    period = (START - timedelta(days=30), START + timedelta(days=1))
-    async with db.acquired(pool) as read:
-        while not stop.is_set():
-            i += 1
-            begun = time.perf_counter()
-            await bill_queries.lines(
-                read, f"86{13000000001 + i * 7919 % numbers}", period, BillFilter(),
-                before=(period[1], UUID(int=0)), limit=20,
-            )  # fmt: skip
-            took.append((time.perf_counter() - begun) * 1000)
-            await asyncio.sleep(READ_EVERY)
-    return statistics.quantiles(took, n=100)[98]
+@asynccontextmanager
+async def bills_read(url: str, numbers: int) -> AsyncIterator[list[float]]:
+    """Let another process read bills meanwhile; the list then holds the p99 in milliseconds."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.bill_reader", url, str(numbers),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    found: list[float] = []
+    try:
+        yield found
+    finally:
+        out, _ = await process.communicate(b"")
+    if process.returncode:
+        raise SystemExit("the bills were not read")
+    found.append(float(out))
 
 
 async def prepare(
@@ -119,6 +121,7 @@ async def sample(
     pool: db.Pool,
     owner: asyncpg.Connection,
     *,
+    url: str,
     charges: int,
     each: int,
     idle_seconds: float,
@@ -127,16 +130,12 @@ async def sample(
     """Return charges a second, the p99 meanwhile, and the idle one before it."""
     numbers = charges // each
     wanted = await prepare(pool, owner, charges, numbers)
-    stop = asyncio.Event()
-    reader = asyncio.create_task(read_bills(pool, stop, numbers))
-    await asyncio.sleep(idle_seconds)
-    stop.set()
-    idle = await reader
-    stop = asyncio.Event()
-    reader = asyncio.create_task(read_bills(pool, stop, numbers))
-    seconds = await correct(pool, wanted, at_once)
-    stop.set()
-    return charges / seconds, await reader, idle
+    async with bills_read(url, numbers) as idle:
+        await asyncio.sleep(START_SECONDS + idle_seconds)
+    async with bills_read(url, numbers) as busy:
+        await asyncio.sleep(START_SECONDS)
+        seconds = await correct(pool, wanted, at_once)
+    return charges / seconds, busy[0], idle[0]
 
 
 async def measure(ground: Ground, wanted: frozenset[str]) -> None:
@@ -146,14 +145,14 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
     charges, idle_seconds = (
         (CHARGES_SHORT, IDLE_SECONDS_SHORT) if ground.short else (CHARGES, IDLE_SECONDS)
     )
-    async with opened(ground) as (owner, pool):
+    async with opened(ground) as (owner, pool, url):
         for rated, read, at_once in (
             ("K1", "K2", correct_prices.AT_ONCE),
             ("K1all", "K2all", os.cpu_count() or 2),
         ):
             for _ in range(ground.pairs if wanted & {rated, read} else 0):
                 rate, busy, idle = await sample(
-                    pool, owner, charges=charges, each=5, idle_seconds=idle_seconds,
+                    pool, owner, url=url, charges=charges, each=5, idle_seconds=idle_seconds,
                     at_once=at_once,
                 )  # fmt: skip
                 if rated in wanted:
@@ -161,5 +160,7 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
                 if read in wanted:
                     ground.note(read, busy, idle)
         for _ in range(ground.pairs if "K1one" in wanted else 0):
-            rate, _, _ = await sample(pool, owner, charges=charges, each=1, idle_seconds=0.1)
+            rate, _, _ = await sample(
+                pool, owner, url=url, charges=charges, each=1, idle_seconds=1,
+            )  # fmt: skip
             ground.note("K1one", rate)

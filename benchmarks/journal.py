@@ -129,7 +129,7 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
     if not wanted & {one.id for one in FIGURES}:
         return
     count = ENTRIES_SHORT if ground.short else ENTRIES
-    async with opened(ground) as (owner, pool):
+    async with opened(ground) as (owner, pool, _):
         for statement in RAW:
             await owner.execute(statement)
         for _ in range(ground.pairs):
