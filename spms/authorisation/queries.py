@@ -1,4 +1,7 @@
-"""Every statement of decisions. Writes `authorisation`, `order_use`, `month_spend`, `reservation`."""
+"""What a decision is made of, and the record of one about a charge.
+
+Writes `authorisation`, `order_use`, `month_spend`, `reservation`.
+"""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from spms.charging import bill_queries, looks
+from spms.charging import bill_queries, line_queries, looks
 from spms.charging.bill_model import Bill, BillFilter, BillTotals, LineExplained
 from spms.core import audit
 from spms.core.access import Actor
@@ -167,10 +167,10 @@ async def explain(
         line=line,
         number=mask(msisdn),
         right=not line.findings,
-        findings=await bill_queries.findings(read, msisdn, charge_id),
-        decisions=await bill_queries.decisions(read, *key),
-        tariff=await bill_queries.tariff(read, *key),
-        relation=await bill_queries.relation(read, *key),
+        findings=await line_queries.findings(read, msisdn, charge_id),
+        decisions=await line_queries.decisions(read, *key),
+        tariff=await line_queries.tariff(read, *key),
+        relation=await line_queries.relation(read, *key),
     )
 
 
