@@ -10,7 +10,7 @@ hundred times as much as the others waits longer, and they do not.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -60,11 +60,37 @@ class Group:
         if not self.left and not self.answered.done():
             self.answered.set_result(self.told)
 
+    def given_up(self) -> bool:
+        """Whether nobody waits any more."""
+        return self.answered.done()
+
+
+class Single:
+    """One question of somebody who is called when it is answered."""
+
+    __slots__ = ("_call", "asks")
+
+    def __init__(self, ask: Ask, call: Callable[[Told], None]) -> None:
+        """Keep both."""
+        self.asks, self._call = (ask,), call
+
+    def tell(self, _start: int, told: Sequence[Told]) -> None:
+        """Call; a fault in what is called must not take their answers from the others."""
+        try:
+            self._call(told[0])
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            context = {"message": "a decision could not be handed over", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
+
+    def given_up(self) -> bool:
+        """Never: its place in the round is cheaper than to ask."""
+        return False
+
 
 class Piece(NamedTuple):
     """Some questions of a group that go into one round."""
 
-    group: Group
+    group: Group | Single
     start: int
     stop: int
 
@@ -98,6 +124,13 @@ class Engine:
             raise told
         return told
 
+    def start(self, ask: Ask, call: Callable[[Told], None]) -> None:
+        """Answer one question by a call, once it is on record.
+
+        Raises `Unavailable` when too many wait, and does not call then.
+        """
+        self._enter(Single(ask, call))
+
     async def decide_all(self, asks: Sequence[Ask]) -> list[Told]:
         """Answer questions of one asker that came together, each for itself, in their order.
 
@@ -106,17 +139,21 @@ class Engine:
         return await self._wait(asks)
 
     def _wait(self, asks: Sequence[Ask]) -> asyncio.Future[list[Told]]:
+        group = Group(asks)
+        self._enter(group)
+        return group.answered
+
+    def _enter(self, group: Group | Single) -> None:
+        asks = group.asks
         asker = asks[0].token or asks[0].sp_id
         own = self._sizes.get(asker, 0) + len(asks)
         if self.waiting + len(asks) > WAITING_MAX or own > WAITING_EACH_MAX:
             raise Unavailable("too many questions wait", headers=RETRY)
-        group = Group(asks)
         self._waiting.setdefault(asker, deque()).append(Piece(group, 0, len(asks)))
         self._sizes[asker] = own
         self.waiting += len(asks)
         if self._running < ROUNDS_AT_ONCE:
             self._start()
-        return group.answered
 
     def _start(self) -> None:
         self._running += 1
@@ -173,7 +210,7 @@ class Engine:
                 del self._sizes[asker]
             if not room:
                 break
-        return [one for one in taken if not one.group.answered.done()]
+        return [one for one in taken if not one.group.given_up()]
 
     async def _round(self, connection: Connection, taken: Sequence[Piece]) -> None:
         """Decide together; when that fails, find the question that spoils it by halves.
