@@ -34,6 +34,11 @@ WAITING_EACH_MAX: Final = 2048
 ROUNDS_AT_ONCE: Final = 1
 """More of them would only wait for each other's processor, and make the slowest answer slower."""
 
+CROWD: Final = 8
+"""So many in the last round, and the next one waits for those who have just been answered …"""
+PAUSE_SECONDS: Final = 0.001
+"""… so long: most of them ask again at once, and a round costs as much as twenty questions in it."""
+
 AWAY: Final[tuple[type[Exception], ...]] = (Unavailable, *NOT_NOW)
 """What says that there is no connection to decide on."""
 
@@ -109,6 +114,7 @@ class Engine:
         self._waiting: dict[object, deque[Piece]] = {}
         self._sizes: dict[object, int] = {}
         self._running = 0
+        self._came, self._last = 0, 0
         self._tasks: set[asyncio.Task[None]] = set()
         self.waiting = 0
         """How many questions wait for a round."""
@@ -152,6 +158,7 @@ class Engine:
         self._waiting.setdefault(asker, deque()).append(Piece(group, 0, len(asks)))
         self._sizes[asker] = own
         self.waiting += len(asks)
+        self._came += 1
         if self._running < ROUNDS_AT_ONCE:
             self._start()
 
@@ -186,7 +193,11 @@ class Engine:
         """Decide one round; False when nobody waits any more."""
         # Whoever became ready in this turn of the loop joins the round.
         await asyncio.sleep(0)
+        if self._last >= CROWD and self._came * 4 < self._last * 3:
+            await asyncio.sleep(PAUSE_SECONDS)
+        self._came = 0
         taken = self._take()
+        self._last = len(taken)
         if taken:
             await self._round(connection, taken)
         return bool(self.waiting)
