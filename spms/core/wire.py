@@ -30,8 +30,9 @@ class Wire(HttpToolsProtocol):
         """Begin between two requests."""
         super().__init__(*args, **kwargs)
         app: Any = self.app
-        self._edge: Edge | None = app if isinstance(app, Edge) else None
-        self._heads = self._edge.heads if self._edge is not None else {}
+        if not isinstance(app, Edge):
+            raise TypeError("the edge is the outermost layer: its heads are known here")
+        self._edge, self._heads = app, app.heads
         self._open = False
         """A request has come in part."""
         self._head: bytes | None = None
@@ -132,7 +133,6 @@ class Wire(HttpToolsProtocol):
         if isinstance(told, bytes):
             self._answer(told)
         else:
-            assert self._edge is not None  # noqa: S101 - whose heads these are
             self._usual(asked, self._edge.usual if told is None else _refusing(told))
             if self._leaving:
                 super().shutdown()
