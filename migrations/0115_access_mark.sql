@@ -14,9 +14,10 @@ GRANT SELECT ON access_mark TO spms_app;
 CREATE FUNCTION mark_access() RETURNS trigger LANGUAGE plpgsql
     SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-    IF TG_TABLE_NAME = 'access_token' AND NOT EXISTS (
-        SELECT FROM credential WHERE id = OLD.credential_id AND kind = 'sp') THEN
-        RETURN NULL;
+    IF TG_TABLE_NAME = 'access_token' THEN
+        IF NOT EXISTS (SELECT FROM credential WHERE id = OLD.credential_id AND kind = 'sp') THEN
+            RETURN NULL;
+        END IF;
     END IF;
     IF current_setting('spms.access_marked', true)
        IS DISTINCT FROM pg_current_xact_id()::text THEN
