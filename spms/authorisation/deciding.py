@@ -154,9 +154,7 @@ async def _first_answers(
             outcomes[place] = _again(one.ask, first)
 
 
-def _asker(
-    made: Round, ask: Ask, actors: Mapping[bytes, Actor]
-) -> Asker | Refused:
+def _asker(made: Round, ask: Ask, actors: Mapping[bytes, Actor]) -> Asker | Refused:
     """Return who asks; the refusal when a token is nobody's, or not an SP's."""
     if ask.sp_id is not None:
         return made.asker(ask.sp_id, ask.actor)

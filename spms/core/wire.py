@@ -77,7 +77,8 @@ class Wire(HttpToolsProtocol):
     def _usual(self, data: bytes, app: ASGIApp | None = None) -> None:
         """Let uvicorn read; what begins with these bytes is answered by `app`."""
         self._head = None
-        mine, self.app = self.app, app or self.app  # type: ignore[assignment] - ASGI by another name
+        mine: Any = self.app
+        self.app = app or mine
         try:
             super().data_received(data)
         finally:
@@ -88,8 +89,7 @@ class Wire(HttpToolsProtocol):
         cycle = self.cycle
         if (
             len(END) < end <= HEAD_BYTES_MAX and cycle.body == data[end:]
-            and not self._open and not self.pipeline
-            and cycle.keep_alive and not self.expect_100_continue
+            and not self._open and cycle.keep_alive and not self.expect_100_continue
             and all(name != b"upgrade" for name, _ in self.headers)
         ):  # fmt: skip
             self._head = data[:end]

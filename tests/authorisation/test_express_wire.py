@@ -72,7 +72,7 @@ async def port(http: AsyncClient, sandbox_app: Edge, settings: Settings) -> Asyn
         proxy_headers=False, http=Wire, port=0, timeout_graceful_shutdown=1,
     )  # fmt: skip
     server = uvicorn.Server(config)
-    task = asyncio.create_task(server._serve())  # noqa: SLF001 - without its signal handling
+    task = asyncio.create_task(server._serve())  # without its signal handling
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event
         await asyncio.sleep(0.01)
     yield server.servers[0].sockets[0].getsockname()[1]
@@ -184,13 +184,14 @@ async def test_a_token_stops_with_the_next_question_on_an_open_connection(
 
 
 async def test_an_expired_token_stops_though_nobody_touched_it(
-    world: World, port: int, sign_in: SignIn, clock: Any
+    world: World, port: int, sign_in: SignIn, clock: Any, owner: Connection
 ) -> None:
     token = await sign_in(make.sp_actor(world.sp_id))
+    await owner.execute("UPDATE access_token SET expires_at = $1", world.now + arrange.HOUR)
     async with connected(port, token) as client:
-        for _ in range(2):
+        for _ in range(3):
             assert (await client.ask(question(world)))[0] == 200
-        clock.move(arrange.DAY * 366)
+        clock.move(arrange.HOUR)
         assert (await client.ask(question(world)))[0] == 401
 
 

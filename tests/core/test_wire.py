@@ -5,6 +5,7 @@ The same bytes go to uvicorn's own connection and to ours, in the same pieces.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
@@ -170,12 +171,22 @@ async def test_every_kind_of_request_is_answered_as_uvicorn_answers_it(kind: str
             await both([good, good, one, good, one, good], [turns], says)
 
 
+@pytest.mark.parametrize("begun", [
+    b"PUT /p HTTP/1.1\r\nHost: a\r\nX: ", b"PUT /p HTTP/1.1\r\nHost: a\r\n",
+    b"PUT /p HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(ask()), b"P", b"\r\n",
+])  # fmt: skip
+async def test_what_looks_like_a_known_request_within_another_is_none(begun: bytes) -> None:
+    """Nobody can smuggle a question into another's header or body."""
+    for turns in (0, 60):
+        await both([ask(), ask(), begun, ask(), ask()], [turns])
+
+
 async def test_a_head_that_came_before_is_neither_parsed_nor_routed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     end = End(Wire)
     await end.take([ask()])
-    monkeypatch.setattr(wire.HttpToolsProtocol, "data_received", None)
+    monkeypatch.setattr(HttpToolsProtocol, "data_received", None)
     await end.take([ask(b'{"b":"yes"}')])
     assert end.says.started == 1
     assert end.line.written.endswith(b'me says {"b":"yes"}')
@@ -208,7 +219,7 @@ def test_however_the_bytes_are_cut_the_answers_are_the_same(data: st.DataObject)
     cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=8))
     cuts += [m for m in range(len(stream)) if stream[m : m + 6] in {b"POST /", b"PUT /q"}]
     edges = sorted({0, len(stream), *cuts})
-    pieces = [stream[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [stream[a:b] for a, b in pairwise(edges)]
     turns = data.draw(st.lists(st.sampled_from([0, 1, 2, 7, 40]), min_size=1, max_size=4))
     asyncio.run(_ignored(both(pieces, turns, data.draw(st.integers(0, 3)))))
 
@@ -247,7 +258,7 @@ async def test_who_is_gone_is_told_nothing(told: Told) -> None:
     end.line.closed = True
     end.protocol.connection_lost(None)
     assert isinstance(end.protocol, Wire)
-    end.protocol._told(told)  # noqa: SLF001 - as the shortcut does
+    end.protocol._told(told)  # as the shortcut does
     end.says.waiting.pop()()
     await end.settle()
     assert end.line.written == b""
