@@ -1,8 +1,9 @@
 """One engine for every entrance: questions that come at the same time are decided together.
 
-There is no timer. The first question starts a round; those that come while it is under way wait
-and are the next round, whoever asked them and through which entrance. So a lone question waits for
-nobody, and the busier it is the more of them share one statement and one commit.
+The first question starts a round; those that come while it is under way wait and are the next
+round, whoever asked them and through which entrance. So a lone question waits for nobody, and the
+busier it is the more of them share one statement and one commit. Only after a round of many, when
+few have come yet, the next one waits a millisecond: those who were just answered ask again.
 
 Whoever asks has a queue of their own, and every round takes from all of them in turn: who asks a
 hundred times as much as the others waits longer, and they do not.
