@@ -30,6 +30,7 @@ from spms.authorisation.reservation_model import Ask
 from spms.cli.up import settle_memory
 from spms.core import access, clock, db, migrate, roles, tokens
 from spms.core.settings import Settings
+from spms.core.wire import Wire
 from tests import make
 
 WORKERS = 2
@@ -188,7 +189,7 @@ async def serve(url: str, fd: int, most: int) -> None:
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", server_header=False,
         proxy_headers=False,
-        ws_max_size=65_536, loop="none",
+        http=Wire, ws_max_size=65_536, loop="none",
     )  # fmt: skip
     settle_memory()
     print("ready", flush=True)  # noqa: T201 - whoever started it waits for this

@@ -26,7 +26,7 @@ from spms.authorisation.quota import Meters
 from spms.authorisation.reservation_model import Answer, Ask, Reservation, ReservationState
 from spms.authorisation.reservation_queries import Key
 from spms.authorisation.round import Asker, Round
-from spms.core.access import Role
+from spms.core.access import Actor, Role
 from spms.core.db import Connection
 from spms.core.errors import Forbidden, Refused, Unauthenticated, Unavailable, Unprocessable
 
@@ -105,7 +105,7 @@ async def _decide(
 
 
 def _answers(
-    made: Round, asks: Sequence[Ask], actors: Mapping[bytes, round_queries.ActorRow],
+    made: Round, asks: Sequence[Ask], actors: Mapping[bytes, Actor],
     kept: dict[Key, Answer],
 ) -> tuple[list[Outcome], dict[int, queries.Decided]]:  # fmt: skip
     """Decide one after another; tell by their places which were denied what they have a name for."""
@@ -154,9 +154,7 @@ async def _first_answers(
             outcomes[place] = _again(one.ask, first)
 
 
-def _asker(
-    made: Round, ask: Ask, actors: Mapping[bytes, round_queries.ActorRow]
-) -> Asker | Refused:
+def _asker(made: Round, ask: Ask, actors: Mapping[bytes, Actor]) -> Asker | Refused:
     """Return who asks; the refusal when a token is nobody's, or not an SP's."""
     if ask.sp_id is not None:
         return made.asker(ask.sp_id, ask.actor)
@@ -180,7 +178,7 @@ def _held(made: Round, ask: Ask, asker: Asker, kept: dict[Key, Answer]) -> Outco
 
 async def _gather(
     tx: Connection, asks: Sequence[Ask], now: datetime, meters: Meters
-) -> tuple[Round, dict[bytes, round_queries.ActorRow]]:
+) -> tuple[Round, dict[bytes, Actor]]:
     """Read everything about the numbers, beside what is known of SPs and services at that moment.
 
     What is remembered is held against the database's mark in the very statement that reads the
@@ -196,10 +194,13 @@ async def _gather(
         ordering = [
             ask.request.msisdn for ask in asks if standing.on_demand(ask.request.service_code)
         ]
-        read = await round_queries.gather(tx, numbers, charged, ordering, at=now, tokens=tokens)
+        read = None
+        if not charged and not ordering:
+            read = await round_queries.gather_kept(tx, numbers, at=now, tokens=tokens)
+        if read is None:
+            read = await round_queries.gather(tx, numbers, charged, ordering, at=now, tokens=tokens)
         if read.mark == standing.mark:
-            actors = {tokens[row.n]: row for row in read.actors}
-            return Round(standing, charged, read, now, meters), actors
+            return Round(standing, charged, read, now, meters), read.actors
         standing = await standing_queries.whole(tx, read.mark)
     raise Unavailable("the catalogue changes all the time", headers=RETRY)
 

@@ -1,8 +1,9 @@
 """One engine for every entrance: questions that come at the same time are decided together.
 
-There is no timer. The first question starts a round; those that come while it is under way wait
-and are the next round, whoever asked them and through which entrance. So a lone question waits for
-nobody, and the busier it is the more of them share one statement and one commit.
+The first question starts a round; those that come while it is under way wait and are the next
+round, whoever asked them and through which entrance. So a lone question waits for nobody, and the
+busier it is the more of them share one statement and one commit. Only after a round of many, when
+few have come yet, the next one waits a millisecond: those who were just answered ask again.
 
 Whoever asks has a queue of their own, and every round takes from all of them in turn: who asks a
 hundred times as much as the others waits longer, and they do not.
@@ -10,7 +11,7 @@ hundred times as much as the others waits longer, and they do not.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -33,6 +34,11 @@ WAITING_EACH_MAX: Final = 2048
 """Most of one asker's: the others still find room."""
 ROUNDS_AT_ONCE: Final = 1
 """More of them would only wait for each other's processor, and make the slowest answer slower."""
+
+CROWD: Final = 8
+"""So many in the last round, and the next one waits for those who have just been answered …"""
+PAUSE_SECONDS: Final = 0.001
+"""… so long: most of them ask again at once, and a round costs as much as twenty questions in it."""
 
 AWAY: Final[tuple[type[Exception], ...]] = (Unavailable, *NOT_NOW)
 """What says that there is no connection to decide on."""
@@ -60,11 +66,37 @@ class Group:
         if not self.left and not self.answered.done():
             self.answered.set_result(self.told)
 
+    def given_up(self) -> bool:
+        """Whether nobody waits any more."""
+        return self.answered.done()
+
+
+class Single:
+    """One question of somebody who is called when it is answered."""
+
+    __slots__ = ("_call", "asks")
+
+    def __init__(self, ask: Ask, call: Callable[[Told], None]) -> None:
+        """Keep both."""
+        self.asks, self._call = (ask,), call
+
+    def tell(self, _start: int, told: Sequence[Told]) -> None:
+        """Call; a fault in what is called must not take their answers from the others."""
+        try:
+            self._call(told[0])
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            context = {"message": "a decision could not be handed over", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
+
+    def given_up(self) -> bool:
+        """Never: its place in the round is cheaper than to ask."""
+        return False
+
 
 class Piece(NamedTuple):
     """Some questions of a group that go into one round."""
 
-    group: Group
+    group: Group | Single
     start: int
     stop: int
 
@@ -83,6 +115,7 @@ class Engine:
         self._waiting: dict[object, deque[Piece]] = {}
         self._sizes: dict[object, int] = {}
         self._running = 0
+        self._came, self._last = 0, 0
         self._tasks: set[asyncio.Task[None]] = set()
         self.waiting = 0
         """How many questions wait for a round."""
@@ -98,6 +131,13 @@ class Engine:
             raise told
         return told
 
+    def start(self, ask: Ask, call: Callable[[Told], None]) -> None:
+        """Answer one question by a call, once it is on record.
+
+        Raises `Unavailable` when too many wait, and does not call then.
+        """
+        self._enter(Single(ask, call))
+
     async def decide_all(self, asks: Sequence[Ask]) -> list[Told]:
         """Answer questions of one asker that came together, each for itself, in their order.
 
@@ -106,17 +146,22 @@ class Engine:
         return await self._wait(asks)
 
     def _wait(self, asks: Sequence[Ask]) -> asyncio.Future[list[Told]]:
+        group = Group(asks)
+        self._enter(group)
+        return group.answered
+
+    def _enter(self, group: Group | Single) -> None:
+        asks = group.asks
         asker = asks[0].token or asks[0].sp_id
         own = self._sizes.get(asker, 0) + len(asks)
         if self.waiting + len(asks) > WAITING_MAX or own > WAITING_EACH_MAX:
             raise Unavailable("too many questions wait", headers=RETRY)
-        group = Group(asks)
         self._waiting.setdefault(asker, deque()).append(Piece(group, 0, len(asks)))
         self._sizes[asker] = own
         self.waiting += len(asks)
+        self._came += 1
         if self._running < ROUNDS_AT_ONCE:
             self._start()
-        return group.answered
 
     def _start(self) -> None:
         self._running += 1
@@ -149,7 +194,11 @@ class Engine:
         """Decide one round; False when nobody waits any more."""
         # Whoever became ready in this turn of the loop joins the round.
         await asyncio.sleep(0)
+        if self._last >= CROWD and self._came * 4 < self._last * 3:
+            await asyncio.sleep(PAUSE_SECONDS)
+        self._came = 0
         taken = self._take()
+        self._last = len(taken)
         if taken:
             await self._round(connection, taken)
         return bool(self.waiting)
@@ -173,7 +222,7 @@ class Engine:
                 del self._sizes[asker]
             if not room:
                 break
-        return [one for one in taken if not one.group.answered.done()]
+        return [one for one in taken if not one.group.given_up()]
 
     async def _round(self, connection: Connection, taken: Sequence[Piece]) -> None:
         """Decide together; when that fails, find the question that spoils it by halves.

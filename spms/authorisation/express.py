@@ -6,15 +6,18 @@ it is refused in the usual words.
 """
 
 import hashlib
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
 from litestar.datastructures import State
 
+from spms.authorisation import engine
 from spms.authorisation.engine import Engine
 from spms.authorisation.model import DecisionRequest
-from spms.authorisation.reservation_model import Ask
-from spms.core.edge import Headers
+from spms.authorisation.reservation_model import Answer, Ask
+from spms.core.edge import Headers, Told
 from spms.core.errors import Unavailable
 from spms.core.http import TOKEN_LENGTH_MAX
 
@@ -42,8 +45,8 @@ class Express:
 
     async def __call__(self, headers: Headers, body: bytes) -> bytes | None:
         """Return the JSON of the decision. Raises `Unavailable` when it cannot be had now."""
-        token = bearer(headers)
-        if token is None or b"idempotency-key" in headers:
+        token = self.asker(headers)
+        if token is None:
             return None
         try:
             ask = Ask(request=_question.decode(body), token=token)
@@ -56,6 +59,28 @@ class Express:
         except Exception:  # noqa: BLE001 - nothing was done; the usual way says what is wrong
             return None
         return _answer.encode(answer.decision)
+
+    def asker(self, headers: Headers) -> bytes | None:
+        """Return the token's digest, if the headers ask for nothing more than an answer."""
+        return None if b"idempotency-key" in headers else bearer(headers)
+
+    def start(self, asker: bytes, body: bytes, tell: Callable[[Told], None]) -> None:
+        """Ask the engine and let it call back, without a task for the question."""
+        try:
+            ask = Ask(request=_question.decode(body), token=asker)
+            engine_of(self._state).start(ask, partial(_say, tell))
+        except Unavailable as refusal:
+            tell(refusal)
+        except msgspec.DecodeError:
+            tell(None)
+
+
+def _say(tell: Callable[[Told], None], told: engine.Told) -> None:
+    """Hand on an answer; anything but that the usual way has to say, as above."""
+    if isinstance(told, Answer):
+        tell(_answer.encode(told.decision))
+    else:
+        tell(told if isinstance(told, Unavailable) else None)
 
 
 def bearer(headers: Headers) -> bytes | None:

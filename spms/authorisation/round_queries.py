@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
+from spms.authorisation.askers import ActorRow, known
 from spms.authorisation.dossier import MonthRow
 from spms.authorisation.number import Wishes
 from spms.authorisation.standing_queries import decoded
@@ -13,14 +15,33 @@ from spms.core.access import Actor
 from spms.core.clock import business_month
 from spms.core.db import Connection
 
+NOTHING_USED: Final[frozenset[UUID]] = frozenset()
+
+
+class Gathered(msgspec.Struct, frozen=True, kw_only=True):
+    """What the statement returns, all of one instant."""
+
+    mark: UUID
+    """Of what `Standing` must have been read under."""
+    actors: dict[bytes, Actor]
+    """By the tokens that hold."""
+    kept: dict[str, str | None]
+    """By number."""
+    months: list[MonthRow]
+    wishes: Wishes
+    used: frozenset[UUID]
+
+
 # One list per kind of fact, matched outside. Each starts from the keys asked for and finds its rows
 # by index: a prepared plan does not know how many keys there will be, and joining the lists, or
 # filtering by `= ANY`, may then compare every key with every row.
 READ = """
     SELECT
     (SELECT mark FROM standing_mark) AS mark,
+    (SELECT mark FROM access_mark) AS access_mark,
     (SELECT json_agg(a) FROM (
-        SELECT asked.n - 1 AS n, c.kind, c.id AS credential_id, c.subject, c.name, c.roles, c.epoch
+        SELECT asked.n - 1 AS n, t.expires_at, c.kind, c.id AS credential_id, c.subject, c.name,
+               c.roles, c.epoch
           FROM unnest($3::bytea[]) WITH ORDINALITY AS asked (token_sha256, n)
           JOIN access_token t ON t.token_sha256 = asked.token_sha256
           JOIN credential c ON c.id = t.credential_id
@@ -42,25 +63,6 @@ READ = """
 """
 
 
-class ActorRow(Actor, frozen=True, kw_only=True):
-    """Who holds the n-th token."""
-
-    n: int
-
-
-class Gathered(msgspec.Struct, frozen=True, kw_only=True):
-    """What the statement returns, all of one instant."""
-
-    mark: UUID
-    """Of what `Standing` must have been read under."""
-    actors: list[ActorRow]
-    kept: dict[str, str | None]
-    """By number."""
-    months: list[MonthRow]
-    wishes: Wishes
-    used: frozenset[UUID]
-
-
 async def gather(
     read: Connection, numbers: Sequence[str], charged: Sequence[str], ordering: Sequence[str],
     *, at: datetime, tokens: Sequence[bytes],
@@ -76,10 +78,43 @@ async def gather(
         READ, ",".join(numbers), charged, tokens, at, business_month(at), ordering
     )
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    held = decoded(row["actors"], ActorRow)
+    known.remember(row["access_mark"], [(tokens[one.n], one) for one in held])
     wishes: Wishes = {}
     for msisdn, received_at in decoded(row["wishes"], tuple[str, datetime]):
         wishes.setdefault(msisdn, []).append(received_at)
     return Gathered(
-        mark=row["mark"], actors=decoded(row["actors"], ActorRow), kept=dict(zip(numbers, row["kept"] or (), strict=True)),
+        mark=row["mark"], actors={tokens[one.n]: one for one in held},
+        kept=dict(zip(numbers, row["kept"] or (), strict=True)),
         months=decoded(row["months"], MonthRow), wishes=wishes, used=frozenset(row["used"] or ()),
+    )  # fmt: skip
+
+
+KEPT = """
+    SELECT
+    (SELECT mark FROM standing_mark) AS mark,
+    (SELECT mark FROM access_mark) AS access_mark,
+    (SELECT array_agg(k.body ORDER BY asked.n)
+       FROM unnest(string_to_array($1, ',')) WITH ORDINALITY AS asked (msisdn, n)
+       LEFT JOIN number_standing k ON k.msisdn = asked.msisdn) AS kept
+"""
+
+
+async def gather_kept(
+    read: Connection, numbers: Sequence[str], *, at: datetime, tokens: Sequence[bytes]
+) -> Gathered | None:
+    """Read what is needed where nobody asks about a charge, and who asks has asked before.
+
+    None: somebody has not, or what is remembered of them may be so no longer. `gather` does then.
+    """
+    mark, holders = known.mark, known.holders(tokens, at)
+    if holders is None:
+        return None
+    row = await read.fetchrow(KEPT, ",".join(numbers))
+    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    if tokens and row["access_mark"] != mark:
+        return None
+    return Gathered(
+        mark=row["mark"], actors=holders, kept=dict(zip(numbers, row["kept"] or (), strict=True)),
+        months=[], wishes={}, used=NOTHING_USED,
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """What every room stands on, and what knows no feature.
 
-Tables written here: credential, access_token, sign_in_failure, audit_log, outbox,
-idempotency, rulebook, job_slot, instance, schema_migration, chain_start, chain_entry, signing_key,
+Tables written here: credential, access_token, access_mark, sign_in_failure, audit_log,
+outbox, idempotency, rulebook, job_slot, instance, schema_migration, chain_start, chain_entry, signing_key,
 anchor, anchor_leaf, anchor_signature.
 
 Invariants kept here:

@@ -4,8 +4,8 @@ Litestar and msgspec read generously (the last of two equal keys wins, `1e3` is 
 nesting is a 500); a gate between companies that do not trust each other must not.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 import msgspec
 from litestar.enums import HttpMethod, ScopeType
@@ -33,8 +33,33 @@ STREAMED = frozenset({"/charge-files"})
 JSON = b"application/json"
 
 Headers = Mapping[bytes, bytes]
-Shortcut = Callable[[Headers, bytes], Awaitable[bytes | None]]
-"""Answers a POST from its headers and body with JSON, or None where the usual way has to."""
+Told = bytes | Refused | None
+"""JSON, a refusal that ends the matter, or None: the usual way has to answer."""
+
+SHORT: Final = "spms.short"
+"""Where the edge leaves in a scope how it was answered without a route."""
+
+
+class Shortcut(Protocol):
+    """Answers a POST from its headers and body alone."""
+
+    async def __call__(self, headers: Headers, body: bytes) -> bytes | None:
+        """Return JSON, or None where the usual way has to. Raises `Refused` when that is final."""
+
+    def asker(self, headers: Headers) -> bytes | None:
+        """Return all that matters of the headers; None where the usual way has to."""
+
+    def start(self, asker: bytes, body: bytes, tell: Callable[[Told], None]) -> None:
+        """Answer by calling `tell` once, now or later. The body was scanned already."""
+
+
+class Head(NamedTuple):
+    """Of a request that a shortcut has answered."""
+
+    shortcut: Shortcut
+    asker: bytes
+    size: int
+    """Of the body."""
 
 
 class Edge:
@@ -51,6 +76,10 @@ class Edge:
         self.app = app
         self.body_limit = body_limit
         self.shortcuts = shortcuts or {}
+        self.usual: ASGIApp = self if not shortcuts else Edge(app, body_limit=body_limit)
+        """The same without shortcuts."""
+        self.heads: dict[bytes, Head] = {}
+        """What `core/wire.py` knows about heads that came before, byte by byte."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check, then hand on with the body already read (or answer the refusal)."""
@@ -66,15 +95,18 @@ class Edge:
                 body = await self._read(scope["path"], receive, headers)
                 answer = await shortcut(headers, body)
                 if answer is not None:
+                    asker = shortcut.asker(headers)
+                    if asker is not None:
+                        cast("dict[str, Any]", scope)[SHORT] = Head(shortcut, asker, len(body))
                     await _send_json(send, answer)
                     return
                 receive = _replay(body, receive)
             else:
                 receive = await self._checked(scope, receive)
         except Malformed as error:
-            await _refuse(send, Invalid(error.detail, code=error.code))
+            await refuse(send, Invalid(error.detail, code=error.code))
         except Refused as refusal:
-            await _refuse(send, refusal)
+            await refuse(send, refusal)
         else:
             await self.app(scope, receive, send)
 
@@ -195,7 +227,8 @@ async def _send_json(send: Send, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-async def _refuse(send: Send, refusal: Refused) -> None:
+async def refuse(send: Send, refusal: Refused) -> None:
+    """Answer with problem details."""
     body = msgspec.json.encode(problem(refusal))
     headers = [
         (b"content-type", PROBLEM.encode()), (b"content-length", str(len(body)).encode()),

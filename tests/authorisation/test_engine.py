@@ -55,6 +55,26 @@ async def test_questions_at_the_same_time_share_a_round(
         await made.decide(ask(uses))
 
 
+async def test_after_a_round_of_many_the_next_waits_for_those_who_were_answered(
+    world: World, clock: FixedClock, rounds: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "PAUSE_SECONDS", 0.5)
+    made = Engine(world.pool, clock)
+
+    async def asks(turns: int) -> None:
+        for _ in range(2):
+            await made.decide(ask(world, purpose=Purpose.MESSAGE, price_fen=0))
+            for _ in range(turns):
+                await sleep(0)
+
+    await gather(*[asks(5 * n) for n in range(10)])
+    assert rounds == [10, 10]
+    await asks(0)  # nobody else comes back any more
+    monkeypatch.setattr(engine, "PAUSE_SECONDS", 3600)
+    await asks(0)
+    assert rounds[2:] == [1] * 4, "who asks alone waits for nobody"
+
+
 async def test_a_question_that_breaks_its_round_spoils_it_for_nobody_else(
     world: World, clock: FixedClock, owner: Connection, rounds: list[int]
 ) -> None:
