@@ -32,7 +32,7 @@ def export(city: City, began: datetime, directory: Path) -> dict[str, int]:
     (directory / "charges").mkdir(parents=True, exist_ok=True)
     for company in city.companies:
         lines = [",".join(map(str, files.record(row, names, codes).values()))
-                 for row in rows if row.company == company.n]  # fmt: skip
+                 for row in rows if row.reported and row.company == company.n]  # fmt: skip
         path = directory / "charges" / f"{names.licence(company.n)}.csv"
         path.write_text("\n".join([CSV_HEADER, *lines, ""]), "utf-8")
     labels = list(_labels(city, names, rows))
@@ -44,7 +44,7 @@ def export(city: City, began: datetime, directory: Path) -> dict[str, int]:
     _lines(directory / "events.ndjson", (_event(city, names, began, event) for event in events))
     _lines(directory / "labels.ndjson", labels)
     return {
-        "companies": len(city.companies), "events": len(events), "charges": len(rows),
+        "companies": len(city.companies), "events": len(events), "charges": sum(row.reported for row in rows),
         "hotlines": len(hotlines), "labels": len(labels),
     }  # fmt: skip
 
@@ -96,7 +96,7 @@ def _labels(city: City, names: Names, rows: Iterable[Row]) -> Iterable[Json]:
         if row.fault is not None:
             yield {
                 "record_id": names.record_id(row.serial), "kind": row.fault.value,
-                "charged_fen": row.price_fen, "due_fen": row.due_fen,
+                "charged_fen": row.price_fen if row.reported else 0, "due_fen": row.due_fen,
             }  # fmt: skip
     for company in city.companies:
         for line in company.hotlines:
