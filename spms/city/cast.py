@@ -58,7 +58,7 @@ WRONG = (
     Role(story=Story.KEEP, fault=Fault.AFTER_UNSUBSCRIBE, way=Way.TD, needs_days=2),
     Role(story=Story.KEEP, fault=Fault.IN_TRIAL),
     Role(story=Story.REFUSE, fault=Fault.NO_CONSENT),
-    Role(story=Story.KEEP, fault=Fault.IN_TRIAL),  # twice: one may meet the end of a month
+    *[Role(story=Story.KEEP, fault=Fault.IN_TRIAL)] * 2,  # one may meet the end of a month
     Role(story=Story.SILENT, fault=Fault.NO_CONSENT),
     Role(story=Story.LATE, fault=Fault.NO_CONSENT),
     Role(story=Story.UNCLEAR, fault=Fault.NO_CONSENT),
