@@ -20,6 +20,8 @@ import msgspec
 
 from spms.core import migrate, roles
 
+SCHEMA = "schema"
+
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the table of promises about speed."""
@@ -102,8 +104,7 @@ class Ground:
         url = self._url(name)
         admin = await asyncpg.connect(self.url)
         try:
-            template = template or await self.prepared("schema", _schema)
-            await _copied(admin, name, template)
+            await _copied(admin, name, template or await self.prepared(SCHEMA, _schema))
             yield url
         finally:
             await _dropped(admin, name)
@@ -115,10 +116,11 @@ class Ground:
         `fill` is given the URL of a database with our schema and must leave no connection to it.
         """
         if name not in self._templates:
+            like = "template0" if name == SCHEMA else await self.prepared(SCHEMA, _schema)
             made = f"spms_bench_{uuid4().hex[:8]}"
             admin = await asyncpg.connect(self.url)
             try:
-                await _copied(admin, made, self._templates.get("schema", "template0"))
+                await _copied(admin, made, like)
                 self._templates[name] = made
                 await fill(self._url(made))
             except BaseException:

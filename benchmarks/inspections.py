@@ -139,16 +139,15 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FULL = Load(items=10_000, calls=2_000, simultaneous=200, hold=HOLD_SECONDS)
-SHORT = Load(items=1_000, calls=50, simultaneous=25, hold=0.0)
-PAIRS_SHORT = 3
+SHORT = Load(items=200, calls=25, simultaneous=25, hold=0.0)
 
 
 async def measure(ground: Ground, wanted: frozenset[str]) -> None:
-    """Hand pairs to the frame, each on a database of its own; in short mode three at most."""
+    """Hand pairs to the frame, each on a database of its own."""
     if "H1" not in wanted:
         return
     load = SHORT if ground.short else FULL
-    for _ in range(min(ground.pairs, PAIRS_SHORT) if ground.short else ground.pairs):
+    for _ in range(ground.pairs):
         async with ground.database() as url:
             found = await compared(load, Settings(database_url=url))
         ground.note("H1", found["calls_per_second"], found["sipp_calls_per_second"])

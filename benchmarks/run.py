@@ -224,6 +224,7 @@ def _machine() -> dict[str, str | int | float]:
     return {
         "processor": name,
         "cores": cores or 0,
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": platform.platform(),
         "python": platform.python_version(),
         "load_before": round(os.getloadavg()[0], 2),

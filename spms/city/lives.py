@@ -18,8 +18,8 @@ LEAVE = timedelta(hours=2)
 CHOOSE = timedelta(hours=2, minutes=20)
 BUY = timedelta(hours=3)
 BAR = timedelta(hours=3, minutes=20)
-MAY_I = timedelta(hours=3, minutes=45)
-"""Companies ask whether they may make the day's charges."""
+MAY_I = BUY
+"""Right after the day's orders companies ask whether they may make the day's charges."""
 CHARGE_FROM = timedelta(hours=4)
 CHARGE_UNTIL = timedelta(hours=21)
 DELIVER = timedelta(hours=22)

@@ -32,7 +32,7 @@ def table(report: Report) -> RenderableType:
 
 def _scores(title: str, scores: Iterable[KindScore]) -> Table:
     made = Table(title=title, title_justify="left", min_width=60)
-    made.add_column("kind")
+    made.add_column("kind", no_wrap=True)
     scores = list(scores)
     rules = any(score.mode for score in scores)
     if rules:
