@@ -75,7 +75,7 @@ class Ground:
         """Take the URL of a role that may create databases and roles, on a durable server."""
         self.url, self.short, self.pairs, self.say = url, short, pairs, say
         self.directory = directory
-        self.sample_seconds = 0.5 if short else 4.0
+        self.sample_seconds = 0.4 if short else 4.0
         """How long one side of a pair is let run, where a figure is a rate."""
         self._samples: dict[str, list[tuple[float, float | None]]] = {}
         self._templates: dict[str, str] = {}

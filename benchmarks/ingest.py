@@ -56,8 +56,8 @@ FIGURES = (
         at_most=True,
     ),
 )
-MILLION, MILLION_SHORT = 1_000_000, 100_000
-STORED_EACH, STORED_EACH_SHORT = 25, 8
+MILLION, MILLION_SHORT = 1_000_000, 50_000
+STORED_EACH, STORED_EACH_SHORT = 25, 4
 """Charges that each number already has in the full month."""
 ROWS, ROWS_SHORT = 100_000, 5_000
 NUMBERS_SHORT = 25_000

@@ -186,7 +186,7 @@ async def _ours(pool: db.Pool, load: Load, folder: str) -> tuple[float, float]:
     ))  # fmt: skip
     prober.hold_seconds = load.hold
     async with sipp(folder, "-sn", "uas", "-p", str(port)):
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.2)
         began, cpu = time.perf_counter(), time.process_time()
         await pump_calls(pool, prober, FixedClock(NOON))
         return load.calls / (time.perf_counter() - began), time.process_time() - cpu
@@ -196,7 +196,7 @@ async def _theirs(load: Load, folder: str) -> float:
     """Return the calls per second of `sipp` calling `sipp`."""
     port = free_port()
     async with sipp(folder, "-sn", "uas", "-p", str(port)):
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.2)
         began = time.perf_counter()
         uac = ("-sf", str(same_length(folder)), "-d", str(round(1000 * load.hold)),
                "-l", str(load.simultaneous), "-r", "1000", "-m", str(load.calls),
