@@ -47,8 +47,9 @@ FIGURES = (
         must=2, aim=1.2, at_most=True,
     ),
 )  # fmt: skip
-CHARGES, CHARGES_SHORT = 200_000, 12_000
-IDLE_SECONDS, IDLE_SECONDS_SHORT = 8, 1
+CHARGES, CHARGES_SHORT = 200_000, 10_000
+"""In short mode as many as a worker takes at once, for each worker."""
+IDLE_SECONDS, IDLE_SECONDS_SHORT = 8, 0.7
 WRITTEN = "charge_record, charge_finding, number, claim, journal_entry, posting"
 FILL = """
     WITH numbered AS (
@@ -174,7 +175,8 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
         ):
             for _ in range(ground.pairs if wanted & {rated, read} else 0):
                 rate, busy, idle = await sample(
-                    pool, owner, reader=reader, charges=charges, each=5,
+                    pool, owner, reader=reader, each=5,
+                    charges=charges * at_once if ground.short else charges,
                     idle_seconds=idle_seconds if read in wanted else 0, at_once=at_once,
                 )  # fmt: skip
                 if rated in wanted:

@@ -59,8 +59,8 @@ FIGURES = (
 MILLION, MILLION_SHORT = 1_000_000, 50_000
 STORED_EACH, STORED_EACH_SHORT = 25, 4
 """Charges that each number already has in the full month."""
-ROWS, ROWS_SHORT = 100_000, 5_000
-NUMBERS_SHORT = 25_000
+ROWS, ROWS_SHORT = 100_000, 10_000
+NUMBERS_SHORT = 50_000
 """One ground for all figures of the short mode: so many relations, five pairs of files."""
 SERVICES = 20
 WRONG_SHARE = 0.02

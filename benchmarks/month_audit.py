@@ -23,7 +23,7 @@ FIGURES = (
         must=0.10, aim=0.25,
     ),
 )  # fmt: skip
-NUMBERS, EACH = 400_000, 25
+NUMBERS, EACH, EACH_SHORT = 400_000, 25, 8
 CAPS = (3_000, 10_000)
 NEEDS = (
     "it needs DuckDB, which is no part of SPMS: .venv/bin/python -m pip install duckdb, then "
@@ -82,7 +82,7 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
     async with arranged(ground, numbers, now) as (url, _, _):
         owner = await db.connect(url)
         await owner.execute("SET statement_timeout = 0")
-        await fill(owner, now, EACH)
+        await fill(owner, now, EACH_SHORT if ground.short else EACH)
         await owner.execute(SPOIL, month[0] + timedelta(minutes=10))
         await owner.execute("ANALYZE")
         lake = duckdb.connect()
