@@ -176,7 +176,7 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
             for _ in range(ground.pairs if wanted & {rated, read} else 0):
                 rate, busy, idle = await sample(
                     pool, owner, reader=reader, each=5,
-                    charges=charges * at_once if ground.short else charges,
+                    charges=charges * min(at_once, 4) if ground.short else charges,
                     idle_seconds=idle_seconds if read in wanted else 0, at_once=at_once,
                 )  # fmt: skip
                 if rated in wanted:

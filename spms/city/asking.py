@@ -8,6 +8,7 @@ the platform has to count; so is what was held and taken, and never reported.
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from spms.city.api import CONFLICT
 from spms.city.founding import gather
@@ -88,8 +89,9 @@ class Asking:
         await stage.api.post(party, path)
         self._yes[row.person, row.offer].append(at)
 
+    @cached_property
     def due(self) -> Seen:
-        """Return what the platform has to have counted when the play is over."""
+        """What the platform has to have counted; asked for when the play is over."""
         stage = self._stage
         end = stage.began + DAY * stage.city.days
         due: Seen = Counter()

@@ -75,7 +75,7 @@ async def score(stage: Stage, played: Played, shown: Shown) -> Report:
     shown.say("the audit and the refunds catch up")
     while True:
         receivable, counted = await _receivable(stage), await played.asking.counted()
-        caught_up = receivable == owed and counted == played.asking.due()
+        caught_up = receivable == owed and counted == played.asking.due
         if caught_up or time.monotonic() > deadline:
             break
         await asyncio.sleep(POLL_SECONDS)
@@ -143,7 +143,7 @@ async def _ask(stage: Stage, receivable: int, counted: Seen) -> Found:
 def _report(stage: Stage, played: Played, found: Found, planted: Planted, owed_fen: int) -> Report:
     remarks = list(stage.remarks)
     kinds = compare(planted, found.findings, remarks)
-    kinds += compare_counts(played.asking.due(), found.counted, remarks)
+    kinds += compare_counts(played.asking.due, found.counted, remarks)
     hotlines, quashed = compare_hotlines(stage.firms.values(), found.breaches, remarks)
     quarantine = compare_quarantine(played.spoiled, found.quarantined, remarks)
     scores = [*kinds, *hotlines, quashed, quarantine]
