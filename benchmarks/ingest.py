@@ -59,8 +59,9 @@ FIGURES = (
 MILLION, MILLION_SHORT = 1_000_000, 50_000
 STORED_EACH, STORED_EACH_SHORT = 25, 4
 """Charges that each number already has in the full month."""
-ROWS, ROWS_SHORT = 100_000, 10_000
-NUMBERS_SHORT = 50_000
+ROWS, ROWS_SHORT = 100_000, 7_000
+"""Of a file: more than one portion (`CHUNK_LINES`) in any case, for two are on their way at once."""
+NUMBERS_SHORT = 35_000
 """One ground for all figures of the short mode: so many relations, five pairs of files."""
 SERVICES = 20
 WRONG_SHARE = 0.02
