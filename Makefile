@@ -76,8 +76,8 @@ openapi-check: $(VENV)/.run
 bench: $(VENV)/.dev ## Measure every figure of speed (SHORT=1: at most three minutes; JSON=file)
 	@$(BIN)/spms bench $(if $(SHORT),--short) $(if $(JSON),--json $(JSON))
 
-soak: $(VENV)/.dev peers ## Long fault runs, at most 30 minutes
-	@timeout 1800 $(BIN)/pytest -m soak --timeout 900 tests
+soak: $(VENV)/.dev peers ## Long fault runs, at most 30 minutes (T=path for a part)
+	@timeout 1800 $(BIN)/pytest -m soak --timeout 900 $(or $(T),tests)
 
 lock: ## Export the hash-pinned locks anew (needs uv; no index address is written)
 	@uv lock --quiet --upgrade

@@ -47,10 +47,10 @@ FIGURES = (
         must=2, aim=1.2, at_most=True,
     ),
 )  # fmt: skip
-CHARGES, CHARGES_SHORT = 200_000, 40_000
-IDLE_SECONDS, IDLE_SECONDS_SHORT = 8, 2
-START_SECONDS = 2.0
-"""Until the reader's process has begun and has warmed itself."""
+CHARGES, CHARGES_SHORT = 200_000, 10_000
+"""In short mode as many as a worker takes at once, for each worker."""
+IDLE_SECONDS, IDLE_SECONDS_SHORT = 8, 0.7
+WRITTEN = "charge_record, charge_finding, number, claim, journal_entry, posting"
 FILL = """
     WITH numbered AS (
         INSERT INTO number (msisdn, epoch, state, state_since, epoch_since)
@@ -65,22 +65,44 @@ FILL = """
 """
 
 
+class Reader:
+    """Another process that reads bills while told to (`benchmarks/bill_reader.py`)."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        """Take what `bill_reader` made."""
+        self._process = process
+
+    async def _ask(self, words: str) -> str:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{words}\n".encode())
+        await self._process.stdin.drain()
+        told = (await self._process.stdout.readline()).decode().strip()
+        if not told:
+            raise SystemExit("the bills were not read")
+        return told
+
+    @asynccontextmanager
+    async def reading(self, numbers: int) -> AsyncIterator[list[float]]:
+        """Let it read meanwhile; the list then holds the p99 in milliseconds."""
+        await self._ask(f"read {numbers}")
+        found: list[float] = []
+        yield found
+        found.append(float(await self._ask("stop")))
+
+
 @asynccontextmanager
-async def bills_read(url: str, numbers: int) -> AsyncIterator[list[float]]:
-    """Let another process read bills meanwhile; the list then holds the p99 in milliseconds."""
+async def bill_reader(url: str) -> AsyncIterator[Reader]:
+    """Start the reader, and end it."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks.bill_reader", url, str(numbers),
+        sys.executable, "-m", "benchmarks.bill_reader", url,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         cwd=Path(__file__).parents[1],
     )  # fmt: skip
-    found: list[float] = []
     try:
-        yield found
+        yield Reader(process)
     finally:
-        out, _ = await process.communicate(b"")
-    if process.returncode:
-        raise SystemExit("the bills were not read")
-    found.append(float(out))
+        await process.communicate(b"")
 
 
 async def prepare(
@@ -94,7 +116,7 @@ async def prepare(
         FILL, START - timedelta(days=1), sp_id, service_id, numbers, START - timedelta(days=50),
         charges, timeout=600,
     )  # fmt: skip
-    await owner.execute("VACUUM ANALYZE", timeout=600)
+    await owner.execute(f"VACUUM ANALYZE {WRITTEN}", timeout=600)
     return CorrectionRequest(
         service_id=service_id, wrong_fen=900, due_fen=800, from_at=START - timedelta(days=2),
         until_at=START, cause=Cause.NOT_AS_PUBLISHED, reason="benchmark", apology="抱歉。",
@@ -121,19 +143,20 @@ async def sample(
     pool: db.Pool,
     owner: asyncpg.Connection,
     *,
-    url: str,
+    reader: Reader,
     charges: int,
     each: int,
     idle_seconds: float,
     at_once: int = correct_prices.AT_ONCE,
 ) -> tuple[float, float, float]:
-    """Return charges a second, the p99 meanwhile, and the idle one before it."""
+    """Return charges a second, the p99 meanwhile, and the idle one before it (0: not asked for)."""
     numbers = charges // each
     wanted = await prepare(pool, owner, charges, numbers)
-    async with bills_read(url, numbers) as idle:
-        await asyncio.sleep(START_SECONDS + idle_seconds)
-    async with bills_read(url, numbers) as busy:
-        await asyncio.sleep(START_SECONDS)
+    idle = [0.0]
+    if idle_seconds:
+        async with reader.reading(numbers) as idle:
+            await asyncio.sleep(idle_seconds)
+    async with reader.reading(numbers) as busy:
         seconds = await correct(pool, wanted, at_once)
     return charges / seconds, busy[0], idle[0]
 
@@ -145,15 +168,16 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
     charges, idle_seconds = (
         (CHARGES_SHORT, IDLE_SECONDS_SHORT) if ground.short else (CHARGES, IDLE_SECONDS)
     )
-    async with opened(ground) as (owner, pool, url):
+    async with opened(ground) as (owner, pool, url), bill_reader(url) as reader:
         for rated, read, at_once in (
             ("K1", "K2", correct_prices.AT_ONCE),
             ("K1all", "K2all", os.cpu_count() or 2),
         ):
             for _ in range(ground.pairs if wanted & {rated, read} else 0):
                 rate, busy, idle = await sample(
-                    pool, owner, url=url, charges=charges, each=5, idle_seconds=idle_seconds,
-                    at_once=at_once,
+                    pool, owner, reader=reader, each=5,
+                    charges=charges * min(at_once, 4) if ground.short else charges,
+                    idle_seconds=idle_seconds if read in wanted else 0, at_once=at_once,
                 )  # fmt: skip
                 if rated in wanted:
                     ground.note(rated, rate)
@@ -161,6 +185,7 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
                     ground.note(read, busy, idle)
         for _ in range(ground.pairs if "K1one" in wanted else 0):
             rate, _, _ = await sample(
-                pool, owner, url=url, charges=charges, each=1, idle_seconds=1,
+                pool, owner, reader=reader, charges=charges, each=1,
+                idle_seconds=0,
             )  # fmt: skip
             ground.note("K1one", rate)

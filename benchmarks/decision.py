@@ -14,6 +14,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -181,7 +183,7 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
     async with ground.database() as url, ground.database() as bench:
         ground.say("filling a database")
         await asyncio.to_thread(fill, bench)
-        tokens, asked = await arrange(url, 50_000 if ground.short else 500_000)
+        tokens, asked = await arrange(url, 30_000 if ground.short else 500_000)
         await asyncio.to_thread(_measure, ground, wanted, url, bench, Work(ground, tokens, asked))
 
 
@@ -191,11 +193,10 @@ def _single(
 ) -> None:  # fmt: skip
     if not wanted & {"A1", "A1b", "A1c64"}:
         return
-    beside = select() if "A1" in wanted else 0.0
     house, alone = both
     found = work.send(house, work.single, 64)
     if "A1" in wanted:
-        ground.note("A1", found["marks_per_s"], beside)
+        ground.note("A1", found["marks_per_s"], select())
     if "A1c64" in wanted:
         ground.note("A1c64", found["p99_ms"])
     if "A1b" in wanted:
@@ -208,11 +209,11 @@ def _many(
 ) -> None:
     if "A1c8" in wanted:
         ground.note("A1c8", work.send(house, work.single, 8)["p99_ms"])
+    batch = work.send(house, work.batch, 4)["marks_per_s"] if "A2" in wanted else 0.0
+    beside = select() if wanted & {"A2", "A3"} else 0.0  # right beside both
     if "A2" in wanted:
-        beside = select()
-        ground.note("A2", work.send(house, work.batch, 4)["marks_per_s"], beside)
+        ground.note("A2", batch, beside)
     if "A3" in wanted:
-        beside = select()
         ground.note("A3", work.stream(house, work.decide[:4], 4)["marks_per_s"], beside)
 
 
@@ -223,9 +224,9 @@ def _reserved(ground: Ground, work: Work, house: House, url: str, bench: str) ->
 
 
 def _memory(ground: Ground, url: str) -> None:
-    numbers = 20_000 if ground.short else 100_000
-    for _ in range(ground.pairs):
-        before, after = kept_in_process(url, numbers)
+    numbers = 3_000 if ground.short else 100_000
+    held = kept_in_process(url, numbers, ground.pairs)
+    for before, after in pairwise(held):
         ground.note("M1", max(0.0, after - before) / numbers)
 
 
@@ -235,10 +236,12 @@ def _measure(ground: Ground, wanted: frozenset[str], url: str, bench: str, work:
 
     with houses(url) as (house, alone):
         for one in (house, alone):
-            work.send(one, work.single, 16, seconds=1.5)
+            work.send(one, work.single, 16, seconds=min(1.5, 2 * work.seconds))
         for _ in range(ground.pairs):
-            _single(ground, wanted, work, (house, alone), select)
-            _many(ground, wanted, work, house, select)
+            # In short mode one run of pgbench is beside all that were taken right before and after.
+            beside = cache(select) if ground.short else select
+            _single(ground, wanted, work, (house, alone), beside)
+            _many(ground, wanted, work, house, beside)
             if "A4" in wanted:
                 _reserved(ground, work, house, url, bench)
             if "A5" in wanted:

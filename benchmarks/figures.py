@@ -9,7 +9,7 @@ beside the figures; what it noted before counts, and the other modules go on.
 """
 
 import statistics
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -18,7 +18,9 @@ from uuid import uuid4
 import asyncpg
 import msgspec
 
-from spms.core import roles
+from spms.core import migrate, roles
+
+SCHEMA = "schema"
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,9 +75,17 @@ class Ground:
         """Take the URL of a role that may create databases and roles, on a durable server."""
         self.url, self.short, self.pairs, self.say = url, short, pairs, say
         self.directory = directory
-        self.sample_seconds = 0.8 if short else 4.0
+        self.sample_seconds = 0.4 if short else 4.0
         """How long one side of a pair is let run, where a figure is a rate."""
         self._samples: dict[str, list[tuple[float, float | None]]] = {}
+        self._templates: dict[str, str] = {}
+        self.left_out: dict[str, str] = {}
+        """Figures that cannot be measured on this machine as it is: why, and what to do."""
+
+    def leave_out(self, figure_id: str, why: str) -> None:
+        """Say that a figure cannot be measured here, and what it needs."""
+        self.left_out[figure_id] = why
+        self.say(f"{figure_id} is left out: {why}")
 
     def note(self, figure_id: str, ours: float, beside: float | None = None) -> None:
         """Keep one sample: both sides of one pair."""
@@ -85,25 +95,75 @@ class Ground:
         self.say(f"{figure_id:5} {value:10,.3f}{against}")
 
     @asynccontextmanager
-    async def database(self) -> AsyncIterator[str]:
-        """Make an empty database, give its owner's URL, and drop it afterwards."""
+    async def database(self, template: str | None = None) -> AsyncIterator[str]:
+        """Make a database with our schema and nothing in it, or like a template of `prepared`.
+
+        Gives its owner's URL, and drops it afterwards.
+        """
         name = f"spms_bench_{uuid4().hex[:8]}"
+        url = self._url(name)
         admin = await asyncpg.connect(self.url)
         try:
-            await admin.execute(f"CREATE DATABASE {name}")
-            yield urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
+            await _copied(admin, name, template or await self.prepared(SCHEMA, _schema))
+            yield url
         finally:
-            try:
-                await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            except asyncpg.InsufficientPrivilegeError:
-                # The server's own vacuum is at work there, which only the server may end.
-                await admin.execute(f"DROP DATABASE IF EXISTS {name}")
-            await admin.execute(f"DROP ROLE IF EXISTS {roles.login_role(name)}")
+            await _dropped(admin, name)
             await admin.close()
+
+    async def prepared(self, name: str, fill: Callable[[str], Awaitable[None]]) -> str:
+        """Return a template for `database`, which `fill` filled when it was first asked for.
+
+        `fill` is given the URL of a database with our schema and must leave no connection to it.
+        """
+        if name not in self._templates:
+            like = "template0" if name == SCHEMA else await self.prepared(SCHEMA, _schema)
+            made = f"spms_bench_{uuid4().hex[:8]}"
+            admin = await asyncpg.connect(self.url)
+            try:
+                await _copied(admin, made, like)
+                self._templates[name] = made
+                await fill(self._url(made))
+            except BaseException:
+                await _dropped(admin, self._templates.pop(name, made))
+                raise
+            finally:
+                await admin.close()
+        return self._templates[name]
+
+    async def aclose(self) -> None:
+        """Drop the templates."""
+        admin = await asyncpg.connect(self.url)
+        for made in self._templates.values():
+            await _dropped(admin, made)
+        self._templates.clear()
+        await admin.close()
+
+    def _url(self, name: str) -> str:
+        return urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
 
     def results(self, figures: tuple[Figure, ...]) -> list[Result]:
         """Sum up the figures that were measured."""
         return [_result(one, self._samples[one.id]) for one in figures if one.id in self._samples]
+
+
+async def _schema(url: str) -> None:
+    owner = await asyncpg.connect(url)
+    await roles.ensure_group(owner)
+    await migrate.migrate(owner)
+    await owner.close()
+
+
+async def _copied(admin: asyncpg.Connection, name: str, template: str) -> None:
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+
+
+async def _dropped(admin: asyncpg.Connection, name: str) -> None:
+    try:
+        await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    except asyncpg.InsufficientPrivilegeError:
+        # The server's own vacuum is at work there, which only the server may end.
+        await admin.execute(f"DROP DATABASE IF EXISTS {name}")
+    await admin.execute(f"DROP ROLE IF EXISTS {roles.login_role(name)}")
 
 
 def _result(figure: Figure, samples: list[tuple[float, float | None]]) -> Result:

@@ -56,10 +56,13 @@ FIGURES = (
         at_most=True,
     ),
 )
-MILLION, MILLION_SHORT = 1_000_000, 100_000
-STORED_EACH, STORED_EACH_SHORT = 25, 8
+MILLION, MILLION_SHORT = 1_000_000, 50_000
+STORED_EACH, STORED_EACH_SHORT = 25, 4
 """Charges that each number already has in the full month."""
-ROWS, ROWS_SHORT = 100_000, 10_000
+ROWS, ROWS_SHORT = 100_000, 7_000
+"""Of a file: more than one portion (`CHUNK_LINES`) in any case, for two are on their way at once."""
+NUMBERS_SHORT = 35_000
+"""One ground for all figures of the short mode: so many relations, five pairs of files."""
 SERVICES = 20
 WRONG_SHARE = 0.02
 ASKABLE = """
@@ -144,6 +147,25 @@ async def arrange(url: str, numbers: int, now: datetime) -> tuple[UUID, list[tup
     return sp_id, [(row["msisdn"], row["code"]) for row in rows]
 
 
+@asynccontextmanager
+async def arranged(
+    ground: Ground, numbers: int, now: datetime
+) -> AsyncIterator[tuple[str, UUID, list[tuple[str, str]]]]:
+    """Give a database as `arrange` fills it, copied from one that is filled once; as it returns."""
+
+    async def fill_once(url: str) -> None:
+        await arrange(url, numbers, now)
+
+    template = await ground.prepared(f"{numbers} relations", fill_once)
+    async with ground.database(template) as url:
+        owner = await db.connect(url)
+        await roles.make_login(owner, url)
+        sp_id = await owner.fetchval("SELECT id FROM sp")
+        rows = await owner.fetch(ASKABLE, sp_id)
+        await owner.close()
+        yield url, sp_id, [(row["msisdn"], row["code"]) for row in rows]
+
+
 def csv_of(pairs: list[tuple[str, str]], now: datetime, dice: random.Random) -> bytes:
     """Write a file: one charge for each pair, two in a hundred at a wrong price."""
     lines = [",".join(COLUMNS)]
@@ -224,8 +246,9 @@ async def received(
 
 async def _memory(ground: Ground, lines: int) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
-    async with ground.database() as url:
-        sp_id, pairs = await arrange(url, lines // 5, now)
+    async with arranged(ground, NUMBERS_SHORT if ground.short else lines // 5, now) as found:
+        url, sp_id, pairs = found
+        pairs = pairs[: lines // 5]
         path = ground.directory / "million.csv"
         expected = mixed_csv(path, pairs, lines, now)
         told = await received(url, path, ground.directory, sp_id, now)
@@ -242,31 +265,28 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
     rows = ROWS_SHORT if ground.short else ROWS
     for figure_id, each in (("B1", 0), ("B1m", STORED_EACH_SHORT if ground.short else STORED_EACH)):
         if figure_id in wanted:
-            async with ground.database() as url:
-                await _measure(ground, url, figure_id, rows, each)
+            await _measure(ground, figure_id, rows, each)
     if "B1r" in wanted:
         await _memory(ground, MILLION_SHORT if ground.short else MILLION)
 
 
-async def _measure(
-    ground: Ground, url: str, figure_id: str, rows_each: int, stored_each: int
-) -> None:
+async def _measure(ground: Ground, figure_id: str, rows_each: int, stored_each: int) -> None:
     now, dice = datetime.now(UTC).replace(microsecond=0), random.Random(1)  # noqa: S311
-    sp_id, relations = await arrange(url, ground.pairs * rows_each, now)
-    settings = Settings(data_dir=str(ground.directory))
-    pool = await db.open_pool(roles.app_url(url), settings)
-    owner = await db.connect(url)
-    await owner.execute("SET statement_timeout = 0")
-    dice.shuffle(relations)
-    if stored_each:
-        await fill(owner, now, stored_each)
-        ground.say(f"{figure_id}: {await owner.fetchval(HELD):,} rows before")
-    try:
-        for n in range(ground.pairs):
-            content = csv_of(relations[n * rows_each : (n + 1) * rows_each], now, dice)
-            seconds = await ingest(pool, sp_id, content, now, ground.directory)
-            rows = [tuple(row) for row in await owner.fetch(LANDED)]
-            ground.note(figure_id, rows_each / seconds, rows_each / await copied(owner, rows))
-    finally:
-        await pool.close()
-        await owner.close()
+    async with arranged(ground, ground.pairs * rows_each, now) as (url, sp_id, relations):
+        settings = Settings(data_dir=str(ground.directory))
+        pool = await db.open_pool(roles.app_url(url), settings)
+        owner = await db.connect(url)
+        await owner.execute("SET statement_timeout = 0")
+        dice.shuffle(relations)
+        if stored_each:
+            await fill(owner, now, stored_each)
+            ground.say(f"{figure_id}: {await owner.fetchval(HELD):,} rows before")
+        try:
+            for n in range(ground.pairs):
+                content = csv_of(relations[n * rows_each : (n + 1) * rows_each], now, dice)
+                seconds = await ingest(pool, sp_id, content, now, ground.directory)
+                rows = [tuple(row) for row in await owner.fetch(LANDED)]
+                ground.note(figure_id, rows_each / seconds, rows_each / await copied(owner, rows))
+        finally:
+            await pool.close()
+            await owner.close()

@@ -139,16 +139,15 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FULL = Load(items=10_000, calls=2_000, simultaneous=200, hold=HOLD_SECONDS)
-SHORT = Load(items=1_000, calls=50, simultaneous=25, hold=0.0)
-PAIRS_SHORT = 3
+SHORT = Load(items=200, calls=25, simultaneous=25, hold=0.0)
 
 
 async def measure(ground: Ground, wanted: frozenset[str]) -> None:
-    """Hand pairs to the frame, each on a database of its own; in short mode three at most."""
+    """Hand pairs to the frame, each on a database of its own."""
     if "H1" not in wanted:
         return
     load = SHORT if ground.short else FULL
-    for _ in range(min(ground.pairs, PAIRS_SHORT) if ground.short else ground.pairs):
+    for _ in range(ground.pairs):
         async with ground.database() as url:
             found = await compared(load, Settings(database_url=url))
         ground.note("H1", found["calls_per_second"], found["sipp_calls_per_second"])
@@ -187,7 +186,7 @@ async def _ours(pool: db.Pool, load: Load, folder: str) -> tuple[float, float]:
     ))  # fmt: skip
     prober.hold_seconds = load.hold
     async with sipp(folder, "-sn", "uas", "-p", str(port)):
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.2)
         began, cpu = time.perf_counter(), time.process_time()
         await pump_calls(pool, prober, FixedClock(NOON))
         return load.calls / (time.perf_counter() - began), time.process_time() - cpu
@@ -197,7 +196,7 @@ async def _theirs(load: Load, folder: str) -> float:
     """Return the calls per second of `sipp` calling `sipp`."""
     port = free_port()
     async with sipp(folder, "-sn", "uas", "-p", str(port)):
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.2)
         began = time.perf_counter()
         uac = ("-sf", str(same_length(folder)), "-d", str(round(1000 * load.hold)),
                "-l", str(load.simultaneous), "-r", "1000", "-m", str(load.calls),

@@ -31,7 +31,7 @@ FIGURES = (
         aim=400_000,
     ),
 )  # fmt: skip
-ENTRIES, ENTRIES_SHORT = 20_000, 5_000
+ENTRIES, ENTRIES_SHORT = 20_000, 2_500
 BATCH = 500
 ROWS_EACH = 3
 """An entry and its two lines."""

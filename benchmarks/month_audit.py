@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Figure, Ground
-from benchmarks.ingest import arrange, fill
+from benchmarks.ingest import NUMBERS_SHORT, arranged, fill
 from spms.charging import month_audit_queries
 from spms.core import db
 from spms.core.clock import business_month, month_range
@@ -23,8 +23,12 @@ FIGURES = (
         must=0.10, aim=0.25,
     ),
 )  # fmt: skip
-NUMBERS, NUMBERS_SHORT, EACH = 400_000, 20_000, 25
+NUMBERS, EACH, EACH_SHORT = 400_000, 25, 10
 CAPS = (3_000, 10_000)
+NEEDS = (
+    "it needs DuckDB, which is no part of SPMS: .venv/bin/python -m pip install duckdb, then "
+    "spms bench --only D1"
+)
 COLUMNS = {
     "charge_record": "msisdn, charged_at, id, service_id, kind, consent_id, due_fen",
     "charge_finding": "msisdn, charge_id, due_fen",
@@ -70,15 +74,15 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
     try:
         import duckdb  # noqa: PLC0415 -- only who measures this needs it
     except ImportError:
-        ground.say("D1 is left out: it needs DuckDB (pip install duckdb)")
+        ground.leave_out("D1", NEEDS)
         return
     now = datetime.now(UTC).replace(microsecond=0)
     month = month_range(business_month(now - timedelta(hours=40)))
-    async with ground.database() as url:
-        await arrange(url, NUMBERS_SHORT if ground.short else NUMBERS, now)
+    numbers = NUMBERS_SHORT if ground.short else NUMBERS
+    async with arranged(ground, numbers, now) as (url, _, _):
         owner = await db.connect(url)
         await owner.execute("SET statement_timeout = 0")
-        await fill(owner, now, EACH)
+        await fill(owner, now, EACH_SHORT if ground.short else EACH)
         await owner.execute(SPOIL, month[0] + timedelta(minutes=10))
         await owner.execute("ANALYZE")
         lake = duckdb.connect()

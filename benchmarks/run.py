@@ -101,7 +101,9 @@ async def on_server(
             await server.start()
         try:
             url = given or (server.owner_url if server is not None else "")
-            await work(Ground(url, short=True, pairs=1, say=say, directory=directory))
+            ground = Ground(url, short=True, pairs=1, say=say, directory=directory)
+            async with contextlib.aclosing(ground):
+                await work(ground)
         finally:
             if server is not None:
                 await server.stop()
@@ -129,7 +131,8 @@ async def run(
                 url, short=short, pairs=PAIRS if short else PAIRS_FULL, say=say,
                 directory=directory,
             )  # fmt: skip
-            return await _measure(ground, only=only, keep=keep)
+            async with contextlib.aclosing(ground):
+                return await _measure(ground, only=only, keep=keep)
         finally:
             if server is not None:
                 await server.stop()
@@ -190,7 +193,10 @@ def _report(
         figures=found,
         missing=[
             *missing,
-            *(Missing(id=one, why="not one pair was measured") for one in sorted(unmeasured)),
+            *(
+                Missing(id=one, why=ground.left_out.get(one, "not one pair was measured"))
+                for one in sorted(unmeasured)
+            ),
         ],
     )
 
@@ -218,6 +224,7 @@ def _machine() -> dict[str, str | int | float]:
     return {
         "processor": name,
         "cores": cores or 0,
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": platform.platform(),
         "python": platform.python_version(),
         "load_before": round(os.getloadavg()[0], 2),

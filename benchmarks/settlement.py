@@ -185,10 +185,15 @@ async def prepare(url: str, name: str, sps: int, charges: int) -> None:
     await roles.ensure_group(admin)
     await admin.execute(f"CREATE DATABASE {name}")
     await admin.close()
-    owner = await db.connect(named(url, name))
+    await arrange(named(url, name), sps, charges)
+
+
+async def arrange(url: str, sps: int, charges: int) -> None:
+    """Fill a database with a month of charges."""
+    owner = await db.connect(url)
     await owner.execute("SET statement_timeout = 0")
     await migrate.migrate(owner)
-    await roles.ensure_login(owner, named(url, name))
+    await roles.ensure_login(owner, url)
     for month in (1, 2):
         for table in (
             "message_in",
@@ -202,27 +207,17 @@ async def prepare(url: str, name: str, sps: int, charges: int) -> None:
     await owner.close()
 
 
-async def again(url: str, name: str, ground: Ground, wanted: frozenset[str]) -> None:
-    """Settle the same month once for each pair."""
-    for _ in range(ground.pairs if ground.short else PAIRS_FULL):
-        found = await measured(url, name)
-        if "T1" in wanted:
-            ground.note("T1", found["month_s"], found["scan_s"])
-        if "T2" in wanted:
-            ground.note("T2", found["killed_equal"])
-
-
 def named(url: str, name: str) -> str:
     """Return the URL of another database of the server."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
-async def measured(url: str, name: str) -> dict[str, float]:
+async def measured(url: str) -> dict[str, float]:
     """Measure on a prepared database."""
-    owner = await db.connect(named(url, name))
+    owner = await db.connect(url)
     await owner.execute("SET statement_timeout = 0")
     pool = await db.open_pool(
-        roles.app_url(named(url, name)), Settings(pool_size=3, command_timeout_seconds=600)
+        roles.app_url(url), Settings(pool_size=3, command_timeout_seconds=600)
     )
     try:
         await owner.execute(f"TRUNCATE {', '.join(KEPT)} CASCADE")
@@ -251,12 +246,14 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
     """Make one month of charges and settle it once for each pair."""
     if not wanted & {one.id for one in FIGURES}:
         return
-    name = f"spms_bench_{uuid4().hex[:8]}"
-    try:
-        await prepare(ground.url, name, SPS, CHARGES_SHORT if ground.short else CHARGES)
-        await again(ground.url, name, ground, wanted)
-    finally:
-        await drop(ground.url, name)
+    async with ground.database() as url:
+        await arrange(url, SPS, CHARGES_SHORT if ground.short else CHARGES)
+        for _ in range(ground.pairs if ground.short else PAIRS_FULL):
+            found = await measured(url)
+            if "T1" in wanted:
+                ground.note("T1", found["month_s"], found["scan_s"])
+            if "T2" in wanted:
+                ground.note("T2", found["killed_equal"])
 
 
 async def drop(url: str, name: str) -> None:
@@ -270,11 +267,11 @@ async def drop(url: str, name: str) -> None:
 async def run(url: str, told: argparse.Namespace) -> dict[str, float]:
     """Prepare, measure, drop; or only what was asked for."""
     if told.on:
-        return await measured(url, told.on)
+        return await measured(named(url, told.on))
     name = told.prepare or f"spms_bench_{uuid4().hex[:8]}"
     try:
         await prepare(url, name, told.sps, told.charges)
-        return {} if told.prepare else await measured(url, name)
+        return {} if told.prepare else await measured(named(url, name))
     finally:
         if not told.prepare:
             await drop(url, name)

@@ -48,7 +48,7 @@ FIGURES = (
     ),
 )
 WINDOW = 100
-COUNT, COUNT_SHORT = 3000, 600
+COUNT, COUNT_SHORT = 3000, 400
 """Prompts, and as many replies, of one sample."""
 PER_SECOND = 1000
 WARM_SECONDS, WARM_SECONDS_SHORT = 2.0, 0.6

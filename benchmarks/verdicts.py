@@ -43,7 +43,7 @@ FIGURES = (
         at_most=True,
     ),
 )
-SPS, SPS_SHORT = 10_000, 2_000
+SPS, SPS_SHORT = 10_000, 1_500
 LEAST, MOST = 0.50, 0.99
 BEGUN = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 HALF_HOUR = timedelta(minutes=30)

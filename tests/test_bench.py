@@ -5,10 +5,11 @@ import json
 import sys
 from types import ModuleType
 
+import asyncpg
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks import run
+from benchmarks import figures, run
 from benchmarks.figures import Figure, Ground
 from spms.cli.commands import app as command_line
 
@@ -97,3 +98,55 @@ def test_every_module_of_figures_can_be_loaded_and_no_figure_has_two_meanings():
     assert missing == []
     ids = [one.id for each in loaded for one in each.FIGURES]
     assert len(ids) == len(set(ids)) >= 12
+
+
+async def test_a_figure_that_needs_what_is_not_installed_says_what_to_do(arranged, monkeypatch):
+    monkeypatch.setattr(run, "MODULES", ("benchmarks.month_audit",))
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    said = []
+    report = await run.run(short=True, only=frozenset(), say=said.append)
+    (missing,) = report.missing
+    assert missing.id == "D1"
+    assert "pip install duckdb" in missing.why
+    assert any("D1 is left out" in words for words in said)
+
+
+async def test_figures_share_what_was_filled_once_and_leave_nothing_behind(
+    server_url, monkeypatch, tmp_path
+):
+    filled = []
+
+    async def schema(url: str) -> None:
+        owner = await asyncpg.connect(url)
+        await owner.execute("CREATE TABLE shared (n int)")
+        await owner.close()
+
+    async def fill(url: str) -> None:
+        filled.append(url)
+        owner = await asyncpg.connect(url)
+        await owner.execute("INSERT INTO shared VALUES (7)")
+        await owner.close()
+
+    monkeypatch.setattr(figures, "_schema", schema)
+    before = await databases(server_url)
+    ground = Ground(server_url, short=True, pairs=1, say=print, directory=tmp_path)
+    for _ in range(2):
+        async with ground.database(await ground.prepared("ground", fill)) as url:
+            owner = await asyncpg.connect(url)
+            assert await owner.fetchval("SELECT sum(n) FROM shared") == 7
+            await owner.execute("INSERT INTO shared VALUES (1)")
+            await owner.close()
+    async with ground.database() as url:
+        owner = await asyncpg.connect(url)
+        assert await owner.fetchval("SELECT count(*) FROM shared") == 0
+        await owner.close()
+    await ground.aclose()
+    assert len(filled) == 1
+    assert await databases(server_url) == before
+
+
+async def databases(url: str) -> set[str]:
+    admin = await asyncpg.connect(url)
+    rows = await admin.fetch("SELECT datname FROM pg_database WHERE datname LIKE 'spms_bench_%'")
+    await admin.close()
+    return {row["datname"] for row in rows}

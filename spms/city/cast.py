@@ -9,7 +9,7 @@ from random import Random
 import msgspec
 
 from spms.city.model import Channel, Company, Fate, Fault, Offer, Person, Sold, Stake, Story, Way
-from spms.city.spenders import big_spender, thrifty_spender
+from spms.city.spenders import big_spender, split, thrifty_spender
 
 PROMPTS_A_DAY = 3
 """The rulebook's limit; nobody in the city is asked more often."""
@@ -58,11 +58,18 @@ WRONG = (
     Role(story=Story.KEEP, fault=Fault.AFTER_UNSUBSCRIBE, way=Way.TD, needs_days=2),
     Role(story=Story.KEEP, fault=Fault.IN_TRIAL),
     Role(story=Story.REFUSE, fault=Fault.NO_CONSENT),
-    Role(story=Story.KEEP, fault=Fault.IN_TRIAL),  # twice: one may meet the end of a month
+    *[Role(story=Story.KEEP, fault=Fault.IN_TRIAL)] * 2,  # one may meet the end of a month
     Role(story=Story.SILENT, fault=Fault.NO_CONSENT),
     Role(story=Story.LATE, fault=Fault.NO_CONSENT),
     Role(story=Story.UNCLEAR, fault=Fault.NO_CONSENT),
     Role(story=Story.KEEP, fault=Fault.AFTER_TRANSFER, fate=Fate.TRANSFERRED),
+    Role(story=Story.BUY, fault=Fault.BARRED),
+    Role(story=Story.KEEP, fault=Fault.OTHER_SERVICE),
+    Role(story=Story.NEVER, fault=Fault.MT_WITHOUT_MO),
+    Role(story=Story.BUY, fault=Fault.SPLIT_CHARGES),
+    Role(story=Story.BUY, fault=Fault.RESERVED_NOT_DELIVERED),
+    Role(story=Story.BUY, fault=Fault.NO_DECISION),
+    Role(story=Story.BUY, fault=Fault.DELIVERED_NOT_CHARGED, needs_days=6),
     Role(story=Story.BUY, fault=Fault.NO_CONSENT, needs_days=2),
     Role(story=Story.BUY, fault=Fault.DUPLICATE),
     Role(story=Story.BUY, fault=Fault.PRICE_MISMATCH),
@@ -73,7 +80,7 @@ WRONG = (
     Role(story=Story.KEEP, fault=Fault.AFTER_UNSUBSCRIBE, exit=Way.ALL_SMS, needs_days=2),
     Role(story=Story.KEEP, fault=Fault.AFTER_UNSUBSCRIBE, exit=Way.ALL_AGENT, needs_days=2),
 )
-"""Every way of charging wrongly but over a cap; the first eight are kinds of their own."""
+"""Every way of charging wrongly but over a cap; the first of them are kinds of their own."""
 
 RIGHT = (
     *[Role(story=Story.KEEP)] * 6,
@@ -110,6 +117,26 @@ class Market:
         """Return what is sold so, by anybody or by bad companies only."""
         return (self._bad if bad else self._all)[sold]
 
+    def beside(self, offer: int) -> set[int]:
+        """Return everything that an offer's company sells."""
+        every = [each for offers in self._all.values() for each in offers]
+        company = next(each.company for each in every if each.n == offer)
+        return {each.n for each in every if each.company == company}
+
+    def mixed_up(self, roll: Random) -> tuple[Offer, int | None]:
+        """Return a monthly offer of a bad company, and another of its at another price.
+
+        None where bad companies have one price each.
+        """
+        every = [offer for offers in self._bad.values() for offer in offers]
+        pairs = [
+            (held, other.n)
+            for held in self.offers(Sold.MONTHLY, bad=True)
+            for other in every
+            if other.company == held.company and other.price_fen != held.price_fen
+        ]
+        return roll.choice(pairs) if pairs else (self.offers(Sold.MONTHLY, bad=True)[0], None)
+
 
 def people(roll: Random, market: Market, *, subscribers: int, days: int) -> tuple[Person, ...]:
     """Invent the subscribers."""
@@ -141,8 +168,14 @@ def _person(roll: Random, market: Market, n: int, role: Role | Spender, days: in
 
 def _cast(roll: Random, market: Market, n: int, role: Role, days: int) -> Person:
     """Invent one life: the story with its error, then what else happens beside it."""
-    sold = Sold.ON_DEMAND if role.story is Story.BUY else Sold.MONTHLY
-    offer = roll.choice(market.offers(sold, bad=role.fault is not None))
+    on_demand = role.story is Story.BUY or role.fault is Fault.MT_WITHOUT_MO
+    sold = Sold.ON_DEMAND if on_demand else Sold.MONTHLY
+    offer, beside = roll.choice(market.offers(sold, bad=role.fault is not None)), None
+    orders: tuple[int, ...] = (1,) if role.story is Story.BUY else ()
+    if role.fault is Fault.OTHER_SERVICE:
+        offer, beside = market.mixed_up(roll)
+    elif role.fault is Fault.SPLIT_CHARGES:
+        offer, orders = split(market)
     day = roll.randrange(days - role.needs_days + 1)
     fate_day = back_day = exit_day = left_day = None
     if role.fate is not None:
@@ -156,24 +189,27 @@ def _cast(roll: Random, market: Market, n: int, role: Role, days: int) -> Person
         left_day = roll.randrange(day + 1, days)
     main = Stake(
         offer=offer.n, story=role.story, day=day, channel=roll.choice(CHANNELS), way=role.way,
-        left_day=left_day, fault=role.fault, orders=(1,) if role.story is Story.BUY else (),
+        left_day=left_day, fault=role.fault, orders=orders, beside=beside,
     )  # fmt: skip
     last = next((d for d in (fate_day, exit_day) if d is not None), days - 1)
     extras = _extras(roll, market, main, role, last)
     return Person(
         n=n, language="zh", stakes=(main, *extras), fate=role.fate, fate_day=fate_day,
         back_day=back_day, exit=role.exit, exit_day=exit_day,
+        barred_day=day if role.fault is Fault.BARRED else None,
     )  # fmt: skip
 
 
 NUMBER_FAULTS = frozenset({Fault.NUMBER_SUSPENDED, Fault.NUMBER_TERMINATED})
+ALONE = frozenset({Fault.BARRED, Fault.OTHER_SERVICE})
+"""Whoever meets these has nothing else to do with the company."""
 
 
 def _extras(roll: Random, market: Market, main: Stake, role: Role, last: int) -> list[Stake]:
     """Invent right stories beside the main one, all begun by the day `last`."""
     ends = role.fate is not None or role.exit is not None
     extras: list[Stake] = []
-    taken = {main.offer}
+    taken = market.beside(main.offer) if role.fault in ALONE else {main.offer}
     for _ in range(roll.choice(EXTRA_STAKES)):
         story = Story.KEEP if ends else roll.choice(EXTRAS)
         if role.way is Way.TD:

@@ -4,7 +4,7 @@ Here the calendar comes in: a monthly service is due once in each business month
 anew with each, so the same city is charged differently at the end of a month.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from random import Random
@@ -13,10 +13,10 @@ from typing import NamedTuple
 import msgspec
 
 from spms.city.lives import CHARGE_FROM, CHARGE_UNTIL, DAY, day_of
-from spms.city.model import City, Fate, Fault, Offer, Stake, Story
+from spms.city.model import REVIEWED, City, Fate, Fault, Offer, Sold, Stake, Story
 from spms.city.plan import dice
 from spms.city.records import Row
-from spms.city.spenders import SERVICE_CAP_FEN, TOTAL_CAP_FEN
+from spms.city.spenders import SERVICE_CAP_FEN, SPLIT_WITHIN, TOTAL_CAP_FEN
 from spms.city.timeline import Life, Relation, Span
 from spms.city.trial import charged_from, free_until
 from spms.core.clock import business_month, next_month, start_of_day
@@ -105,6 +105,8 @@ class Ledger:
             wrong, free = span, free_until(self._began + span.begin)
         elif stake.fault is Fault.AFTER_UNSUBSCRIBE and span.end is not None:
             wrong = Span(begin=span.end)
+        elif stake.fault is Fault.OTHER_SERVICE and stake.beside is not None:
+            wrong = span
         elif stake.fault is Fault.NUMBER_SUSPENDED and life.silences:
             wrong = life.silences[0]
         elif life.over is not None and (
@@ -124,10 +126,22 @@ class Ledger:
         """Charge each order once, on the day it was made, and wrongly as told."""
         price = self._offers[stake.offer].price_fen
         fault = stake.fault if stake.fault is not Fault.OVER_CAP else None  # the calendar decides
+        if fault is Fault.SPLIT_CHARGES:
+            yield from self._split(roll, life, stake, len(relations))
+            return
+        of_day = Counter(day_of(relation.span.begin) for relation in relations)
+        done: Counter[int] = Counter()
         for relation in relations:
             day = day_of(relation.span.begin)
-            at = _in(roll, self._window(day))
+            at = _in(roll, _part(self._window(day), done[day], of_day[day]))
+            done[day] += 1
             match fault:
+                case Fault.BARRED:
+                    yield self._row(life, stake, at, fault=fault, due_fen=0)
+                case Fault.RESERVED_NOT_DELIVERED:
+                    yield self._row(life, stake, at, fault=fault, due_fen=0, delivery="none")
+                case Fault.NO_DECISION | Fault.DELIVERED_NOT_CHARGED:
+                    yield self._row(life, stake, at, fault=fault)
                 case Fault.UNDELIVERED:
                     yield self._row(life, stake, at, fault=fault, due_fen=0, delivery="failed")
                 case Fault.PRICE_MISMATCH:
@@ -145,6 +159,15 @@ class Ledger:
                 case _:
                     yield self._row(life, stake, at)
 
+    def _split(self, roll: Random, life: Life, stake: Stake, count: int) -> Iterator[Row]:
+        """Charge a day's orders in quick succession; the last one takes them over the limit."""
+        window = self._window(stake.day)
+        at = _in(roll, Piece(window.begin, window.end - 2 * SPLIT_WITHIN))
+        for _ in range(count - 1):
+            yield self._row(life, stake, at)
+            at = (at + SPLIT_WITHIN / count).replace(microsecond=0)
+        yield self._row(life, stake, at, fault=Fault.SPLIT_CHARGES, due_fen=0)
+
     def _row(
         self,
         life: Life,
@@ -158,7 +181,9 @@ class Ledger:
     ) -> Row:
         offer: Offer = self._offers[stake.offer]
         price = offer.price_fen if price_fen is None else price_fen
-        usual = "delivered" if stake.story is Story.BUY else "none"
+        if fault is Fault.OTHER_SERVICE and stake.beside is not None:
+            offer = self._offers[stake.beside]
+        usual = "delivered" if offer.sold is Sold.ON_DEMAND else "none"
         return Row(
             serial=0,
             company=offer.company,
@@ -221,12 +246,23 @@ def _capped(rows: list[Row]) -> list[Row]:
         fits = min(
             SERVICE_CAP_FEN - of_service[month, row.offer], TOTAL_CAP_FEN - of_all[month]
         )  # fmt: skip
+        if not row.reported:
+            labelled.append(row)
+            continue
         if row.due_fen > fits:
             if row.fault is not None:
                 raise ValueError("two errors were planted on one charge")
             labelled.append(msgspec.structs.replace(row, fault=Fault.OVER_CAP, due_fen=fits))
         else:
             labelled.append(row)
-        of_service[month, row.offer] += labelled[-1].due_fen
-        of_all[month] += labelled[-1].due_fen
+        # What a person decides later counts until then.
+        counts = row.price_fen if row.fault in REVIEWED else labelled[-1].due_fen
+        of_service[month, row.offer] += counts
+        of_all[month] += counts
     return labelled
+
+
+def _part(window: Piece, n: int, of: int) -> Piece:
+    """Return a part of a day: what is ordered many times is not charged in quick succession."""
+    length = (window.end - window.begin) / of
+    return Piece(window.begin + n * length, window.begin + (n + 1) * length)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from spms.city.api import Api, Party
+from spms.city.api import CONFLICT, Api, Party
 from spms.city.inbox import Found, Phone, Sms
 from spms.city.model import CityError, Offer
 from spms.city.stage import Stage, require
@@ -236,6 +236,17 @@ async def _number(doer: Doer, event: Event, _: Offer | None) -> list[Expected]:
     return []
 
 
+async def _bar(doer: Doer, _: Event, offer: Offer | None) -> list[Expected]:
+    told = {
+        "msisdn": doer.phone.msisdn,
+        "scope": "sp",
+        "sp_code": doer.stage.firm_of(_of(offer)).code,
+        "reason": "客户来电要求屏蔽该服务商",
+    }
+    await doer.api.post(doer.api.agent, "/numbers/bars", told, fine=(CONFLICT,))
+    return []
+
+
 Do = Callable[[Doer, Event, Offer | None], Awaitable[list[Expected]]]
 
 DEEDS: dict[Deed, Do] = {
@@ -261,5 +272,6 @@ DEEDS: dict[Deed, Do] = {
     Deed.RESUMED: _number,
     Deed.TERMINATED: _number,
     Deed.TRANSFERRED: _number,
+    Deed.BAR: _bar,
 }
 """What is done for each deed; each returns the SMS it must bring."""

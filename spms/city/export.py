@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 
 from spms.city import charges, files
+from spms.city.asking import ENDS, asked_at
 from spms.city.hotlines import BREACHES
 from spms.city.lives import live
-from spms.city.model import City, Json
+from spms.city.model import City, Fault, Json
 from spms.city.names import Names
 from spms.city.records import Row
 from spms.city.timeline import Event
@@ -22,7 +23,8 @@ def export(city: City, began: datetime, directory: Path) -> dict[str, int]:
     """Write a city that begins at an instant into a directory; return how many lines of each.
 
     `sps.ndjson`, `events.ndjson` (orders, replies, leaves, number events, with their times),
-    `charges/<sp>.csv`, `hotlines.csv`, and `labels.ndjson`: what is wrong, and nothing else is.
+    `charges/<sp>.csv`, `questions.ndjson` (whether a charge may be made, and what was held and how
+    that ended), `hotlines.csv`, and `labels.ndjson`: what is wrong, and nothing else is.
     """
     names = Names(city.seed, began)
     lives = [live(person) for person in city.people]
@@ -32,7 +34,7 @@ def export(city: City, began: datetime, directory: Path) -> dict[str, int]:
     (directory / "charges").mkdir(parents=True, exist_ok=True)
     for company in city.companies:
         lines = [",".join(map(str, files.record(row, names, codes).values()))
-                 for row in rows if row.company == company.n]  # fmt: skip
+                 for row in rows if row.reported and row.company == company.n]  # fmt: skip
         path = directory / "charges" / f"{names.licence(company.n)}.csv"
         path.write_text("\n".join([CSV_HEADER, *lines, ""]), "utf-8")
     labels = list(_labels(city, names, rows))
@@ -42,10 +44,12 @@ def export(city: City, began: datetime, directory: Path) -> dict[str, int]:
     )
     _lines(directory / "sps.ndjson", _companies(city, names))
     _lines(directory / "events.ndjson", (_event(city, names, began, event) for event in events))
+    questions = list(_questions(names, began, rows))
+    _lines(directory / "questions.ndjson", questions)
     _lines(directory / "labels.ndjson", labels)
     return {
-        "companies": len(city.companies), "events": len(events), "charges": len(rows),
-        "hotlines": len(hotlines), "labels": len(labels),
+        "companies": len(city.companies), "events": len(events), "charges": sum(row.reported for row in rows),
+        "questions": len(questions), "hotlines": len(hotlines), "labels": len(labels),
     }  # fmt: skip
 
 
@@ -83,6 +87,18 @@ def _event(city: City, names: Names, began: datetime, event: Event) -> Json:
     return told
 
 
+def _questions(names: Names, began: datetime, rows: Iterable[Row]) -> Iterable[Json]:
+    for row in rows:
+        if row.fault is not Fault.NO_DECISION:
+            yield {
+                "at": (began + asked_at(row, began)).astimezone(SHANGHAI).isoformat(),
+                "licence_no": names.licence(row.company), "msisdn": names.msisdn(row.person),
+                "service_code": names.service_code(row.offer), "price_fen": row.price_fen,
+                "reference": names.record_id(row.serial),
+                "held_until": ENDS.get(row.fault) if row.fault is not None else None,
+            }  # fmt: skip
+
+
 def _hotlines(city: City, names: Names) -> Iterable[str]:
     for company in city.companies:
         for line in company.hotlines:
@@ -93,7 +109,9 @@ def _hotlines(city: City, names: Names) -> Iterable[str]:
 
 def _labels(city: City, names: Names, rows: Iterable[Row]) -> Iterable[Json]:
     for row in rows:
-        if row.fault is not None:
+        if row.fault is not None and not row.reported:
+            yield {"reference": names.record_id(row.serial), "kind": row.fault.value}
+        elif row.fault is not None:
             yield {
                 "record_id": names.record_id(row.serial), "kind": row.fault.value,
                 "charged_fen": row.price_fen, "due_fen": row.due_fen,

@@ -51,6 +51,8 @@ def pack(city: City, began: datetime, rows: Sequence[Row]) -> list[Parcel]:
     roll = dice(city.seed, "parcels")
     heaps: defaultdict[tuple[int, int], list[Row]] = defaultdict(list)
     for row in rows:
+        if not row.reported:
+            continue
         heaps[(row.at - began) // DAY, row.company].append(row)
     parcels: list[Parcel] = []
     spoils = Spoiler(roll, began, next_serial=len(rows) + 1)

@@ -65,6 +65,7 @@ async def _found_company(stage: Stage, company: Company) -> Firm:
     await api.post(officer, f"{path}/activation", fine=(CONFLICT,))
     sp = await api.get(officer, path)
     require(sp["status"] == "active", f"a company is {sp['status']} after its activation")
+    firm.code = sp["code"]
     number = {"sp_id": firm.sp_id, "number": stage.names.access_number(company.n)}
     await api.post(officer, "/access-numbers", number, fine=(CONFLICT,))
     for offer in company.offers:

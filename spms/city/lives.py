@@ -17,6 +17,9 @@ LEAVE = timedelta(hours=2)
 """Leaving, late answers, what happens to numbers: after the window, before anything is charged."""
 CHOOSE = timedelta(hours=2, minutes=20)
 BUY = timedelta(hours=3)
+BAR = timedelta(hours=3, minutes=20)
+MAY_I = BUY
+"""Right after the day's orders companies ask whether they may make the day's charges."""
 CHARGE_FROM = timedelta(hours=4)
 CHARGE_UNTIL = timedelta(hours=21)
 DELIVER = timedelta(hours=22)
@@ -119,6 +122,9 @@ def _of_number(person: Person) -> list[Event]:
     if person.back_day is not None:
         at = DAY * person.back_day + LEAVE
         events.append(Event(at=at, person=person.n, deed=Deed.RESUMED))
+    if person.barred_day is not None:
+        at, offer = DAY * person.barred_day + BAR, person.stakes[0].offer
+        events.append(Event(at=at, person=person.n, deed=Deed.BAR, offer=offer))
     if person.exit is not None and person.exit_day is not None:
         at, deed = WAYS[person.exit][0]
         events.append(Event(at=DAY * person.exit_day + at, person=person.n, deed=deed))

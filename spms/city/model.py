@@ -25,6 +25,23 @@ class Fault(StrEnum):
     UNDELIVERED = "undelivered"
     OVER_CAP = "over_cap"
     AFTER_TRANSFER = "after_transfer"
+    BARRED = "barred"
+    OTHER_SERVICE = "other_service"
+    """The fee code of another service, at the price of the one that is held."""
+    MT_WITHOUT_MO = "mt_without_mo"
+    SPLIT_CHARGES = "split_charges"
+    RESERVED_NOT_DELIVERED = "reserved_not_delivered"
+    """Held, let go, and charged all the same."""
+    NO_DECISION = "no_decision"
+    """Charged without a yes to the question whether it may be."""
+    DELIVERED_NOT_CHARGED = "delivered_not_charged"
+    """Held, taken, and never reported: the only one that is about no charge."""
+
+
+REVIEWED = frozenset({Fault.SPLIT_CHARGES, Fault.RESERVED_NOT_DELIVERED})
+"""What the platform leaves to a person (the rulebook's defaults); in the city an officer upholds it."""
+OBSERVED = frozenset({Fault.NO_DECISION, Fault.DELIVERED_NOT_CHARGED})
+"""What the platform only counts."""
 
 
 class Sold(StrEnum):
@@ -154,6 +171,8 @@ class Stake(msgspec.Struct, frozen=True, kw_only=True):
     left_day: int | None = None
     fault: Fault | None = None
     """What the company does wrong."""
+    beside: int | None = None
+    """OTHER_SERVICE: whose fee code the company uses."""
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,6 +185,8 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     fate_day: int | None = None
     back_day: int | None = None
     """SUSPENDED: in service again."""
+    barred_day: int | None = None
+    """Wants nothing more of the company of the first stake."""
     exit: Way | None = None
     """Leaves everything at once."""
     exit_day: int | None = None
@@ -205,6 +226,16 @@ class KindScore(msgspec.Struct, frozen=True, kw_only=True):
     found: int
     false_alarms: int
     """Findings of this kind on a charge that is not labelled with it."""
+    mode: str = ""
+    """What follows when this rule of the audit strikes: `refund`, `review` or `observe`."""
+    precision: float | None = None
+    """Of all that was found, the share that was planted; None: nothing was found."""
+
+    def __post_init__(self) -> None:
+        """Work out the precision."""
+        struck = self.found + self.false_alarms
+        precision = round(self.found / struck, 4) if struck else None
+        msgspec.structs.force_setattr(self, "precision", precision)
 
 
 class Consents(msgspec.Struct, frozen=True, kw_only=True):

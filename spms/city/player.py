@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
 
-from spms.city import charges, files, hotlines
+from spms.city import asking, charges, files, hotlines
 from spms.city.api import Api
 from spms.city.deeds import Doer
 from spms.city.founding import NUMBERS_PER_REQUEST, found, gather
@@ -36,11 +36,13 @@ async def play(city: City, access: Access, *, progress: Progress | None = None) 
         rows = charges.rows(city, stage.began, lives)
         parcels = files.pack(city, stage.began, rows)
         with Shown(progress) as shown:
-            playing = Playing(stage, lives, parcels, shown)
+            may_i = asking.Asking(stage, rows)
+            playing = Playing(stage, lives, parcels, may_i, shown)
             await playing.run()
+            await asking.decide(stage)
             played = Played(
                 rows=rows, parcels=parcels, events=sum(len(life.events) for life in lives),
-                spoiled=playing.spoiled, lives=lives, started=started,
+                spoiled=playing.spoiled, lives=lives, asking=may_i, started=started,
             )  # fmt: skip
             return await score(stage, played, shown)
 
@@ -49,10 +51,16 @@ class Playing:
     """The steps of one play."""
 
     def __init__(
-        self, stage: Stage, lives: Sequence[Life], parcels: Sequence[Parcel], shown: Shown
+        self,
+        stage: Stage,
+        lives: Sequence[Life],
+        parcels: Sequence[Parcel],
+        may_i: asking.Asking,
+        shown: Shown,
     ) -> None:
         """Sort everything into steps."""
         self.stage = stage
+        self._asking = may_i
         self.spoiled: dict[int, dict[int, str]] = {}
         """Parcel → line number → reason."""
         self._shown = shown
@@ -73,13 +81,15 @@ class Playing:
             + sum(len(life.events) for life in lives)
             + len(parcels)
             + len(self._checks.steps)
+            + len(may_i.steps)
         )
 
     async def run(self) -> None:
         """Found the city, then take one step after another."""
         stage = self.stage
         await found(stage, self._shown.tick)
-        for at in sorted({*self._events, *self._parcels, *self._checks.steps}):
+        steps = {*self._events, *self._parcels, *self._checks.steps, *self._asking.steps}
+        for at in sorted(steps):
             await stage.api.forward_to(stage.began + at)
             await self._step(at)
         await stage.api.forward_to(stage.began + DAY * stage.city.days)
@@ -96,6 +106,9 @@ class Playing:
                 *(self._deliver(parcel, words) for parcel in self._parcels.get(at, ())),
             ]
         )
+        if at in self._asking.steps:
+            await self._asking.step(at)
+            self._shown.tick(f"{words}: companies ask whether they may charge")
         if at in self._checks.steps:
             await self._checks.step(at)
             self._shown.tick(f"{words}: hotlines are called")

@@ -22,6 +22,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     fault: Fault | None = None
     due_fen: int
 
+    @property
+    def reported(self) -> bool:
+        """Whether the company reports it at all."""
+        return self.fault is not Fault.DELIVERED_NOT_CHARGED
+
 
 class Spoiled(StrEnum):
     """How a planted line is broken; the platform's quarantine reasons have the same names."""

@@ -17,7 +17,7 @@ def table(report: Report) -> RenderableType:
             f"City of seed {report.seed}: {report.subscribers} subscribers, {report.days} days, "
             f"{report.companies} companies, {report.services} services"
         ),
-        _scores("Wrong charges", report.kinds),
+        _scores("Wrong charges, by the rule that finds them", report.kinds),
         _scores("Hotlines and broken lines", (*report.hotlines, report.quashed, report.quarantine)),
         _figures(report),
     ]
@@ -32,17 +32,24 @@ def table(report: Report) -> RenderableType:
 
 def _scores(title: str, scores: Iterable[KindScore]) -> Table:
     made = Table(title=title, title_justify="left", min_width=60)
-    made.add_column("kind")
-    for name in ("planted", "found", "false alarms"):
+    made.add_column("kind", no_wrap=True)
+    scores = list(scores)
+    rules = any(score.mode for score in scores)
+    if rules:
+        made.add_column("mode")
+    for name in ("planted", "found", "false alarms", *(["precision"] if rules else [])):
         made.add_column(name, justify="right")
     totals = [0, 0, 0]
     for score in scores:
         counts = (score.planted, score.found, score.false_alarms)
         totals = [total + count for total, count in zip(totals, counts, strict=True)]
         exact = score.planted == score.found and not score.false_alarms
-        made.add_row(score.kind, *map(str, counts), style=None if exact else "bold red")
+        cells = [score.kind, *([score.mode] if rules else []), *map(str, counts)]
+        if rules:
+            cells.append("" if score.precision is None else f"{score.precision:.1%}")
+        made.add_row(*cells, style=None if exact else "bold red")
     made.add_section()
-    made.add_row("all", *map(str, totals), style="bold")
+    made.add_row("all", *([""] if rules else []), *map(str, totals), style="bold")
     return made
 
 

@@ -6,9 +6,18 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from spms.city.asking import Asking, Seen
 from spms.city.founding import gather
 from spms.city.hotlines import BREACHES
-from spms.city.model import Consents, Fault, Hotline, KindScore, Report
+from spms.city.model import (
+    OBSERVED,
+    REVIEWED,
+    Consents,
+    Fault,
+    Hotline,
+    KindScore,
+    Report,
+)
 from spms.city.progress import Shown
 from spms.city.records import Form, Parcel, Row, Spoiled
 from spms.city.stage import Firm, Stage
@@ -37,6 +46,7 @@ class Played(NamedTuple):
     spoiled: Mapping[int, Mapping[int, str]]
     """Parcel → line number → reason."""
     lives: Sequence[Life]
+    asking: Asking
     started: float
     """By `time.monotonic`."""
 
@@ -53,21 +63,24 @@ class Found(NamedTuple):
     breaches: Breaches
     """What was found, and in which states."""
     consents: Consents
+    counted: Seen
 
 
 async def score(stage: Stage, played: Played, shown: Shown) -> Report:
     """Wait until the platform has caught up, ask for everything, and compare."""
-    owed = sum(2 * (row.price_fen - row.due_fen) for row in played.rows)
-    planted = {stage.names.record_id(row.serial): row.fault for row in played.rows}
+    reported = [row for row in played.rows if row.reported]
+    owed = sum(2 * (row.price_fen - row.due_fen) for row in reported)
+    planted = {stage.names.record_id(row.serial): row.fault for row in reported}
     deadline = time.monotonic() + SETTLE_SECONDS
     shown.say("the audit and the refunds catch up")
     while True:
-        receivable = await _receivable(stage)
-        if receivable == owed or time.monotonic() > deadline:
+        receivable, counted = await _receivable(stage), await played.asking.counted()
+        caught_up = receivable == owed and counted == played.asking.due
+        if caught_up or time.monotonic() > deadline:
             break
         await asyncio.sleep(POLL_SECONDS)
     shown.say("what was found is compared with what was planted")
-    return _report(stage, played, await _ask(stage, receivable), planted, owed)
+    return _report(stage, played, await _ask(stage, receivable, counted), planted, owed)
 
 
 async def _receivable(stage: Stage) -> int:
@@ -85,7 +98,7 @@ async def _receivable(stage: Stage) -> int:
     return total
 
 
-async def _ask(stage: Stage, receivable: int) -> Found:
+async def _ask(stage: Stage, receivable: int, counted: Seen) -> Found:
     gate = asyncio.Semaphore(READERS)
     findings: dict[str, frozenset[str]] = {}
     quarantined: dict[int, dict[int, str]] = {}
@@ -119,7 +132,7 @@ async def _ask(stage: Stage, receivable: int) -> Found:
             breaches[breach["sp_id"], breach["kind"]].add(breach["state"])
     return Found(
         findings=findings, quarantined=quarantined, refunded_fen=refunded,
-        receivable_fen=receivable, breaches=breaches,
+        receivable_fen=receivable, breaches=breaches, counted=counted,
         consents=Consents(
             asked=statuses.total(), confirmed=statuses["confirmed"],
             refused=statuses["refused"], expired=statuses["expired"] + statuses["awaiting"],
@@ -130,6 +143,7 @@ async def _ask(stage: Stage, receivable: int) -> Found:
 def _report(stage: Stage, played: Played, found: Found, planted: Planted, owed_fen: int) -> Report:
     remarks = list(stage.remarks)
     kinds = compare(planted, found.findings, remarks)
+    kinds += compare_counts(played.asking.due, found.counted, remarks)
     hotlines, quashed = compare_hotlines(stage.firms.values(), found.breaches, remarks)
     quarantine = compare_quarantine(played.spoiled, found.quarantined, remarks)
     scores = [*kinds, *hotlines, quashed, quarantine]
@@ -179,8 +193,9 @@ def compare(
     missed: defaultdict[str, list[str]] = defaultdict(list)
     false: defaultdict[str, list[str]] = defaultdict(list)
     hits: Counter[str] = Counter()
-    for record_id, label in planted.items():
-        found = findings.get(record_id, frozenset())
+    wrong = {one: label for one, label in planted.items() if label and label not in OBSERVED}
+    for record_id in planted:
+        found, label = findings.get(record_id, frozenset()), wrong.get(record_id)
         expected = frozenset() if label is None else frozenset({label.value})
         for kind in found - expected:
             false[kind].append(record_id)
@@ -193,13 +208,39 @@ def compare(
     for words, found_ids in (("not found", missed), ("false alarm", false)):
         for kind, ids in sorted(found_ids.items()):
             remarks.extend(f"{kind} {words}: record {each}" for each in ids[:REMARKS_PER_KIND])
-    known = [fault.value for fault in Fault]
-    counts = Counter(label.value for label in planted.values() if label is not None)
+    known = [fault.value for fault in Fault if fault not in OBSERVED]
+    counts = Counter(label.value for label in wrong.values())
     return [
         KindScore(kind=kind, planted=counts[kind], found=hits[kind],
-                  false_alarms=len(false[kind]))
+                  false_alarms=len(false[kind]), mode=mode(kind))
         for kind in [*known, *sorted(false.keys() - set(known))]
     ]  # fmt: skip
+
+
+def mode(kind: str) -> str:
+    """Return what follows when a rule of the audit strikes (the rulebook's defaults)."""
+    if kind in OBSERVED:
+        return "observe"
+    return "review" if kind in REVIEWED else "refund"
+
+
+def compare_counts(due: Seen, counted: Seen, remarks: list[str]) -> list[KindScore]:
+    """Compare what is only counted: of each company as many as there are, not which."""
+    scores = []
+    for kind in sorted({*OBSERVED, *(kind for _, kind in counted)}):
+        wanted = Counter({who: n for (who, each), n in due.items() if each == kind})
+        got = Counter({who: n for (who, each), n in counted.items() if each == kind})
+        missed, more = wanted - got, got - wanted
+        for words, which in (("too few", missed), ("too many", more)):
+            remarks.extend(
+                f"{kind}: {n} {words} of company {who}"
+                for who, n in sorted(which.items())[:REMARKS_PER_KIND]
+            )
+        scores.append(
+            KindScore(kind=str(kind), planted=wanted.total(), found=(wanted & got).total(),
+                      false_alarms=more.total(), mode="observe")
+        )  # fmt: skip
+    return scores
 
 
 def compare_hotlines(

@@ -4,6 +4,7 @@ Everything is right but the last one. Where a month ends in between, the caps be
 nothing is over: the labels follow the calendar (`charges.py`).
 """
 
+from datetime import timedelta
 from random import Random
 from typing import Protocol
 
@@ -18,6 +19,12 @@ TRIAL_DAYS = 5
 PROMPTS_A_DAY = 3
 ORDERS_MAX = 60
 """Nobody texts more orders than that in one day's play."""
+
+
+SPLIT_FEN = 1_000
+SPLIT_CHARGES = 3
+SPLIT_WITHIN = timedelta(minutes=25)
+"""From so many uses of one company within half an hour on, their sum must not pass 10 yuan."""
 
 
 class Shelves(Protocol):
@@ -43,6 +50,12 @@ def thrifty_spender(roll: Random, market: Shelves, *, days: int, late: bool) -> 
         offer=offer.n, story=Story.BUY, day=day, orders=orders, fault=Fault.OVER_CAP,
     )  # fmt: skip
     return (stake,)
+
+
+def split(market: Shelves) -> tuple[Offer, tuple[int, ...]]:
+    """Return what is charged in many small pieces, and how many orders of a day that takes."""
+    offer = max(market.offers(Sold.ON_DEMAND, bad=True), key=lambda o: (o.price_fen, -o.n))
+    return offer, (max(SPLIT_CHARGES, SPLIT_FEN // offer.price_fen + 1),)
 
 
 def big_spender(roll: Random, market: Shelves, *, days: int, late: bool) -> tuple[Stake, ...]:

@@ -15,6 +15,8 @@ class Firm:
         """Remember its id and how its systems sign in."""
         self.company = company
         self.sp_id = sp_id
+        self.code = ""
+        """Under which lists of all companies show it; known once it is live."""
         self.party = party
         self.services: dict[int, str] = {}
         """Offer → the service's id."""

@@ -34,6 +34,8 @@ class Deed(StrEnum):
     RESUMED = "resumed"
     TERMINATED = "terminated"
     TRANSFERRED = "transferred"
+    BAR = "bar"
+    """Wants nothing more of one company."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -63,7 +63,8 @@ def bench(
     for row in runner.table(report):
         table.add_row(*row)
     console.print(table)
-    console.print(f"{sum(report.seconds.values()):.0f} s in all", highlight=False)
+    took = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in report.seconds.items())
+    console.print(f"{took}: {sum(report.seconds.values()):.0f} s in all", highlight=False)
     for one in report.missing:
         console.print(f"not measured: {one.id}: {one.why}", highlight=False)
     if report.missing:

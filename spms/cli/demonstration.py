@@ -40,6 +40,7 @@ ADDRESSES = (
 CITY_LOCK = 0x43495459  # "CITY"
 HOLD_CITY = "SELECT pg_try_advisory_lock($1)"
 ABANDONED = "UPDATE instance SET city = 'interrupted' WHERE city = 'playing' RETURNING true"
+NO_CITY = "SELECT true FROM instance WHERE city IS NULL FOR UPDATE"
 CLAIM_CITY = "UPDATE instance SET city = 'playing' WHERE city IS NULL RETURNING true"
 CITY_ENDED = "UPDATE instance SET city = $1"
 
@@ -137,10 +138,25 @@ async def _play(ground: Base, how: Access, say: Say) -> None:
         await _end_city(ground, outcome)
 
 
+async def begin_in_the_past(ground: Base) -> None:
+    """Set the clock back before a first start's jobs begin: else they would have done the present."""
+    if ground.settings.city_subscribers:
+        await _set_back(ground, NO_CITY)
+        return
+    async with db.transaction(ground.pool) as tx:
+        # A start that died between this and its city left the clock there.
+        if await tx.fetchval(NO_CITY) and await sandbox_clock.read_offset(tx) < timedelta():
+            await _show_the_present(ground, tx)
+
+
 async def _claim_city(ground: Base) -> bool:
     """Let exactly one process play, in a clock that starts in the past and ends in the present."""
+    return await _set_back(ground, CLAIM_CITY)
+
+
+async def _set_back(ground: Base, condition: str) -> bool:
     async with db.transaction(ground.pool) as tx:
-        if not await tx.fetchval(CLAIM_CITY):
+        if not await tx.fetchval(condition):
             return False
         start = timedelta(days=-ground.settings.city_days)
         await sandbox_clock.set_offset(tx, start)
@@ -152,11 +168,14 @@ async def _claim_city(ground: Base) -> bool:
 async def _end_city(ground: Base, outcome: str) -> None:
     async with db.transaction(ground.pool) as tx:
         await tx.execute(CITY_ENDED, outcome)
-        offset = await sandbox_clock.read_offset(tx)
-        if offset < timedelta():
-            await sandbox_clock.set_offset(tx, timedelta())
-            if isinstance(ground.clock, MovableClock):
-                ground.clock.offset = timedelta()
+        if await sandbox_clock.read_offset(tx) < timedelta():
+            await _show_the_present(ground, tx)
+
+
+async def _show_the_present(ground: Base, tx: db.Connection) -> None:
+    await sandbox_clock.set_offset(tx, timedelta())
+    if isinstance(ground.clock, MovableClock):
+        ground.clock.offset = timedelta()
 
 
 def print_report(result: Report) -> None:

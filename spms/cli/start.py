@@ -94,6 +94,7 @@ async def _credentials(ground: Base, say: Say, *, demo: bool) -> None:
             await demonstration.retire(ground, say)
         elif demo:
             await demonstration.prepare(ground)
+            await demonstration.begin_in_the_past(ground)
     except db.ANY_TROUBLE as error:
         why = f"the database went away during the start ({type(error).__name__})"
         raise StartError(f"{why}; start again") from error

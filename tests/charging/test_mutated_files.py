@@ -1,5 +1,6 @@
 """Files of which a share of the rows is spoiled in known ways: every reason as expected."""
 
+import os
 import random
 from datetime import timedelta
 
@@ -144,24 +145,52 @@ def spoiled(rows, form, share, dice, now):
     return lines, expected
 
 
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("files_of", [10, pytest.param(500, marks=pytest.mark.soak)])
+def parcel(world, number):
+    """Return a file's form, its content, and the (line, reason) of every row that is spoiled.
+
+    A file depends on its number alone, so that any of them can be had again by itself. Its rows are
+    of numbers of its own: what the audit reads of a number's month does not grow with the files.
+    """
+    dice = random.Random(f"file {number}")
+    form = dice.choice([*FileFormat]) if number > 1 else [*FileFormat][number]
+    records = [
+        world.record(msisdn=f"8613{number:04d}{dice.randrange(50):05d}") for _ in range(ROWS)
+    ]
+    write = csv_of if form is FileFormat.CSV else ndjson_of
+    rows = write(*records).splitlines()
+    header = [rows.pop(0)] if form is FileFormat.CSV else []
+    lines, expected = spoiled(rows, form, dice.uniform(0, 0.6), dice, world.now)
+    end = dice.choice([b"\n", b"\r\n"])
+    content = end.join([*header, *lines]) + (end if dice.random() < 0.5 or not lines[-1] else b"")
+    bad = [(n, reason) for n, reason in enumerate(expected, 1 + len(header)) if reason is not None]
+    return form, content, bad
+
+
+SOAKED, AT_ONCE = 500, 50
+"""The long run has so many files, in portions with a database each. It says how far it is; with
+`SPMS_SOAK_FROM=n` in the environment it goes on at file n."""
+FROM = int(os.environ.get("SPMS_SOAK_FROM", "0"))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        range(10),
+        *(
+            pytest.param(range(max(n, FROM), n + AT_ONCE), marks=pytest.mark.soak)
+            for n in range(0, SOAKED, AT_ONCE)
+            if n + AT_ONCE > FROM
+        ),
+    ],
+    ids=lambda numbers: f"{numbers.start}-{numbers.stop - 1}",
+)
 async def test_every_spoiled_row_gets_its_reason_and_every_good_row_lands(
-    pool, tx, world, tmp_path, files_of
+    pool, tx, world, tmp_path, capsys, numbers
 ):
-    dice = random.Random(files_of)
     met = set()
-    for number in range(files_of):
-        form = dice.choice([*FileFormat]) if number > 1 else [*FileFormat][number]
-        records = [world.record() for _ in range(ROWS)]
-        write = csv_of if form is FileFormat.CSV else ndjson_of
-        rows = write(*records).splitlines()
-        header = [rows.pop(0)] if form is FileFormat.CSV else []
-        lines, expected = spoiled(rows, form, dice.uniform(0, 0.6), dice, world.now)
-        end = dice.choice([b"\n", b"\r\n"])
-        content = end.join([*header, *lines]) + (
-            end if dice.random() < 0.5 or not lines[-1] else b""
-        )
+    for number in numbers:
+        form, content, bad = parcel(world, number)
 
         async def stream(content=content):
             yield content
@@ -171,9 +200,6 @@ async def test_every_spoiled_row_gets_its_reason_and_every_good_row_lands(
             clock=FixedClock(world.now), directory=tmp_path, limit_bytes=10**8,
             actor=make.sp_actor(world.sp_id),
         )  # fmt: skip
-        bad = [
-            (n, reason) for n, reason in enumerate(expected, 1 + len(header)) if reason is not None
-        ]
         found = await tx.fetch(
             "SELECT line_no, reason FROM charge_quarantine WHERE file_id = $1 ORDER BY line_no",
             receipt.id,
@@ -187,4 +213,7 @@ async def test_every_spoiled_row_gets_its_reason_and_every_good_row_lands(
         )
         assert landed == receipt.landed
         met.update(reason for _, reason in bad)
-    assert len(met) >= 14, met
+        if numbers.stop > 10 and (number + 1) % 10 == 0:
+            with capsys.disabled():
+                print(f"\n{number + 1} of {SOAKED} files", end="", flush=True)  # noqa: T201
+    assert len(met) >= 14 or len(numbers) < 10, met

@@ -1,11 +1,13 @@
 """The score counts what is missed and what is found without reason, and the report says so."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 from rich.console import Console
 
+from spms.charging.model import AuditRules, Finding
 from spms.city import report
 from spms.city.api import client
 from spms.city.export import export
@@ -19,7 +21,13 @@ from spms.city.model import (
     Report,
 )
 from spms.city.plan import draw
-from spms.city.score import compare, compare_hotlines, compare_quarantine
+from spms.city.score import (
+    compare,
+    compare_counts,
+    compare_hotlines,
+    compare_quarantine,
+    mode,
+)
 from spms.city.stage import Firm
 
 BEGAN = datetime(2026, 3, 2, 0, 0, tzinfo=UTC)
@@ -44,14 +52,38 @@ def test_a_missed_error_a_wrong_kind_and_a_false_alarm_are_counted_each_under_it
     scores = {score.kind: score for score in compare(planted, findings, remarks)}
 
     assert scores["duplicate"] == KindScore(
-        kind="duplicate", planted=2, found=1, false_alarms=0
+        kind="duplicate", planted=2, found=1, false_alarms=0, mode="refund"
     )  # fmt: skip
     assert scores["no_consent"] == KindScore(
-        kind="no_consent", planted=1, found=0, false_alarms=1
+        kind="no_consent", planted=1, found=0, false_alarms=1, mode="refund"
     )  # fmt: skip
     assert scores["over_cap"].false_alarms == 1
     assert scores["made_up"].false_alarms == 1
     assert len(remarks) == 5
+
+
+def test_what_is_only_counted_is_compared_by_company_and_too_many_is_a_false_alarm() -> None:
+    due = Counter({(0, "no_decision"): 2, (1, "no_decision"): 1, (1, "delivered_not_charged"): 1})
+    counted = Counter({(0, "no_decision"): 1, (1, "no_decision"): 4, (1, "odd"): 1})
+    remarks: list[str] = []
+
+    scores = {score.kind: score for score in compare_counts(due, counted, remarks)}
+
+    got = {kind: (s.planted, s.found, s.false_alarms, s.precision) for kind, s in scores.items()}
+    assert got == {
+        "no_decision": (3, 2, 3, 0.4), "delivered_not_charged": (1, 0, 0, None),
+        "odd": (0, 0, 1, 0.0),
+    }  # fmt: skip
+    assert len(remarks) == 4
+
+
+def test_every_rule_of_the_audit_has_its_mode_and_a_plant_of_its_own() -> None:
+    """The city knows the platform's rules by their names only; here the two are held together."""
+    rules = AuditRules()
+
+    assert {fault.value for fault in Fault} == {finding.value for finding in Finding}
+    for finding in Finding:
+        assert mode(finding.value) == rules.mode(finding).value
 
 
 def test_a_breach_counts_only_for_the_company_and_the_kind_it_was_planted_for() -> None:
@@ -122,7 +154,7 @@ def test_a_city_as_files_is_the_same_again_and_labels_every_wrong_charge(tmp_pat
 
     names = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*.*"))
     assert {str(name) for name in names} >= {
-        "sps.ndjson", "events.ndjson", "hotlines.csv", "labels.ndjson",
+        "sps.ndjson", "events.ndjson", "questions.ndjson", "hotlines.csv", "labels.ndjson",
     }  # fmt: skip
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -135,4 +167,7 @@ def test_a_city_as_files_is_the_same_again_and_labels_every_wrong_charge(tmp_pat
     for label in labels:
         if "record_id" in label:
             assert label["record_id"] in charges
-            assert 0 <= label["due_fen"] < label["charged_fen"]
+            nothing_owed = label["kind"] == Fault.NO_DECISION
+            assert 0 <= label["due_fen"] < label["charged_fen"] + nothing_owed
+        if "reference" in label:
+            assert label["reference"] not in charges

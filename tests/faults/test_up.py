@@ -1,9 +1,11 @@
 """`spms up`: started, stopped, killed, started four times at once."""
 
+import asyncio
 import os
 import signal
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,6 +13,7 @@ import asyncpg
 import httpx
 import pytest
 
+from spms.core.embedded import Embedded
 from spms.core.roles import login_role
 from tests.conftest import with_database
 from tests.faults.running import Instance
@@ -53,8 +56,14 @@ def test_ctrl_c_during_the_first_start_is_obeyed_and_the_next_start_is_whole(ins
 def test_a_start_that_dies_in_its_city_does_not_leave_the_clock_in_the_past(tmp_path):
     playing = Instance(tmp_path, SPMS_CITY_SUBSCRIBERS="60").start()
     try:
-        playing.wait_for_words("city  ")
+        playing.wait_for_words("city  10 %")
         playing.kill()
+        done = asyncio.run(slots_done(playing.directory / "data" / "postgres"))
+        day = timedelta(days=1)
+        assert done
+        assert max(done) < datetime.now(UTC) - day, (
+            "jobs had done the present before the city began"
+        )
         playing.start().wait_for_words("running; Ctrl-C")
         assert "an earlier start died" in playing.words()
         assert httpx.get(f"{playing.url}/sandbox/clock").json()["offset_seconds"] == 0
@@ -62,6 +71,19 @@ def test_a_start_that_dies_in_its_city_does_not_leave_the_clock_in_the_past(tmp_
     finally:
         if playing.process is not None and playing.process.poll() is None:
             playing.kill()
+
+
+async def slots_done(directory: Path) -> list[datetime]:
+    """Return the slots of every job that are on record in a directory nobody uses any more."""
+    server = Embedded(directory)
+    await server.start()
+    try:
+        owner = await asyncpg.connect(server.owner_url)
+        rows = await owner.fetch("SELECT slot_at FROM job_slot")
+        await owner.close()
+    finally:
+        await server.stop()
+    return [row["slot_at"] for row in rows]
 
 
 def test_a_taken_port_is_said_in_one_line(instance, tmp_path):
