@@ -206,7 +206,7 @@ async def test_what_was_paid_from_the_deposit_after_the_draft_is_not_taken_again
     await world.on(2, 10)
     async with db.transaction(pool) as own:
         await receivable.pay_deposit(own, world.sp_id, 10_000, cause_id=uuid4(), **officer)
-        await receivable.call_deposit(own, world.sp_id, cause_id=uuid4(), **officer)
+        await receivable.call_deposit(own, world.sp_id, 10_000, cause_id=uuid4(), **officer)
     await world.on(2, 15)
     await world.on(2, 22)
     await world.on(2, 24)
