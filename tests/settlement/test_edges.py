@@ -133,7 +133,7 @@ async def test_a_payment_says_of_each_why_not_and_a_hold_comes_before_it_or_is_r
 async def test_an_sp_that_has_gone_gets_what_the_book_owes_it_and_what_it_was_charged(
     world, tx, clock
 ):
-    await tx.execute("UPDATE sp SET status = 'suspended' WHERE id = $1", world.sp_id)
+    await tx.execute("UPDATE sp SET status = 'closed' WHERE id = $1", world.sp_id)
     line = EntryLine(
         id=uuid4(), debit=Account.SP_RECEIVABLE, credit=Account.SP_PAYABLE, sp_id=world.sp_id,
         amount_fen=700, reason=PostingReason.CLAWBACK_DUE,
