@@ -134,13 +134,15 @@ async def test_an_sp_that_has_gone_gets_what_the_book_owes_it_and_what_it_was_ch
     world, tx, clock
 ):
     await tx.execute("UPDATE sp SET status = 'closed' WHERE id = $1", world.sp_id)
-    line = EntryLine(
-        id=uuid4(), debit=Account.SP_RECEIVABLE, credit=Account.SP_PAYABLE, sp_id=world.sp_id,
-        amount_fen=700, reason=PostingReason.CLAWBACK_DUE,
-    )  # fmt: skip
-    chain = journal.sp_chain(world.sp_id)
-    draft = Draft(msisdn=chain, id=uuid4(), kind="clawback", lines=[line])
-    await journal.post(tx, [draft], actor=JOB, now=JANUARY + 8 * DAY)
+    for debit, credit, reason in (
+        (Account.SP_PAYABLE, Account.SP_RECEIVABLE, PostingReason.RECOVERY),
+        (Account.SP_RECEIVABLE, Account.SP_PAYABLE, PostingReason.CLAWBACK_DUE),
+    ):
+        line = EntryLine(
+            id=uuid4(), debit=debit, credit=credit, sp_id=world.sp_id, amount_fen=700, reason=reason
+        )
+        draft = Draft(msisdn=journal.sp_chain(world.sp_id), id=uuid4(), kind="test", lines=[line])
+        await journal.post(tx, [draft], actor=JOB, now=JANUARY + 8 * DAY)
     late = await make.sp(tx, JANUARY, activated_at=JANUARY + 33 * DAY)  # charged before it began
     await world.charge(4, service_id=await make.service(tx, JANUARY, late, price_fen=PRICE))
     await world.through(2)
