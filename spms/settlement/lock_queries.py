@@ -14,15 +14,6 @@ from spms.core.db import Connection, changed, many, one
 from spms.settlement.life_model import Settlement, State, Stored
 from spms.settlement.queries import COLUMNS, HELD
 
-# Who else locks would find nothing left, and close the sheet before what is still to come is on it.
-ALONE = "SELECT pg_try_advisory_xact_lock(hashtextextended('settlement locks', 0))"
-
-
-async def alone(tx: Connection) -> bool:
-    """Be the only one that locks, until the transaction ends; False when another one is."""
-    mine: bool = await tx.fetchval(ALONE)
-    return mine
-
 
 class ToLock(msgspec.Struct, frozen=True, kw_only=True):
     """A confirmed settlement and the end of its SP's chain."""

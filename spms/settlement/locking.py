@@ -59,7 +59,7 @@ async def lock_due(tx: Connection, *, actor: Actor, now: datetime) -> int:
     missed = business_day(now).day < rules.payment_day
     if missed:  # The sheet of the month before, where nobody worked from its 24th on.
         month = business_month(start_of_day(month) - timedelta(days=1))
-    if await lock_queries.payout(tx, month) or not await lock_queries.alone(tx):
+    if await lock_queries.payout(tx, month):
         return 0
     # Silence is dated: whoever comes first after the 21st, no assent misses this payment.
     await queries.confirm_silent(tx, now=now, actor=actor.label)
