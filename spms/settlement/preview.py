@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import msgspec
 from msgspec.structs import replace
 
+from spms.core.body import fault
 from spms.core.clock import business_month, month_range
 from spms.core.db import Connection
 from spms.core.errors import NotFound
@@ -65,11 +66,16 @@ async def _facts(
 def overridden(rules: SettlementRules, changes: dict[str, Any]) -> SettlementRules:
     """Return rules with single fields changed; raise `RulesUnreadable`."""
     if unknown := set(changes) - FIELDS:
-        raise RulesUnreadable(f"{len(unknown)} of these fields are not in the section")
+        known = ", ".join(sorted(FIELDS))
+        raise RulesUnreadable(f"{len(unknown)} of these fields are none of the section's: {known}")
     try:
         return msgspec.convert(msgspec.to_builtins(rules) | changes, SettlementRules)
     except msgspec.ValidationError as error:
-        raise RulesUnreadable("a value does not fit its field of the section") from error
+        wrong = fault(error)
+        wrong = replace(wrong, pointer=f"/rules{wrong.pointer}")
+        raise RulesUnreadable(
+            "a value does not fit its field of the section", errors=[wrong]
+        ) from error
 
 
 def _more(facts: Facts, data: WhatIf) -> Facts:
