@@ -137,6 +137,13 @@ async def test_the_locked_cannot_be_changed_and_the_unlocked_only_follow(world, 
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await tx.execute(statement)
+    for statement in (
+        "UPDATE settlement SET payable_fen = payable_fen + 1",
+        "UPDATE settlement SET state = 'confirmed', pay_month = NULL",
+        "UPDATE settlement SET pay_month = pay_month + interval '1 month'",
+    ):
+        with pytest.raises(asyncpg.CheckViolationError, match="final"):
+            await tx.execute(statement)
     with pytest.raises(asyncpg.CheckViolationError):
         await owner.execute("UPDATE settlement_statement SET body = body || ' '")
     with pytest.raises(AlreadyDecided):
