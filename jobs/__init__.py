@@ -16,6 +16,7 @@ from jobs import (
     carry_out_anchors,
     check_invariants,
     collect_fines,
+    compare_counts,
     correct_prices,
     draw_persons,
     draw_spot_checks,
@@ -97,7 +98,19 @@ TIMETABLE: Final[Sequence[Job]] = (
         work=settle_calendar.work,
     ),
     PumpJob(name="settle_months", pump=settle_months.pump),
-    SlotJob(name="check_invariants", every=timedelta(hours=1), work=check_invariants.work),
+    # 01:00 in Shanghai.
+    ChunkJob(
+        name="compare_counts",
+        every=timedelta(days=1),
+        offset=timedelta(hours=17),
+        work=compare_counts.work,
+    ),
+    SlotJob(
+        name="check_invariants",
+        every=timedelta(hours=1),
+        work=check_invariants.work,
+        longest=timedelta(minutes=50),
+    ),
     # 10:00 in Shanghai is 02:00 UTC. A missed day is not made up for: spot checks are of today.
     SlotJob(
         name="draw_spot_checks",

@@ -336,6 +336,13 @@ def clawback(w: LittleWorld) -> str:
     return str(w.post("compliance", "/clawbacks", fraud(w))["id"])
 
 
+def sp_booking(w: LittleWorld) -> dict[str, Any]:
+    return {
+        "sp_id": str(w.names["sp_id"]), "kind": "deposit_paid", "amount_fen": 100_000,
+        "reference": unique(), **WHY,
+    }  # fmt: skip
+
+
 async def _put_aside(tx: Connection, now: datetime, w: LittleWorld) -> str:
     sms = IncomingSms(
         msisdn=w.names["msisdn"], called="10010", text="TD", raw=b"TD", link="smsc",
@@ -366,6 +373,7 @@ PARAMETERS: dict[str, Callable[[LittleWorld], str]] = {
     "payout_id": payout,
     "resolution_id": resolution,
     "clawback_id": clawback,
+    "booking_id": lambda w: str(w.post("compliance", "/sp-bookings", sp_booking(w))["id"]),
     "correction_id": lambda w: str(w.post("compliance", "/mass-corrections", correction(w))["id"]),
     "verification_id": lambda w: verification(w, "objected"),
     "appeal_id": appeal,
@@ -605,6 +613,11 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     "POST /clawbacks/{clawback_id}/decision": lambda _: Call(
         role="officer-3", body={"accept": True, **WHY}
     ),
+    "POST /sp-bookings": lambda w: Call(role="compliance", body=sp_booking(w)),
+    "POST /sp-bookings/{booking_id}/decision": lambda _: Call(
+        role="officer-3", body={"accept": True, **WHY}
+    ),
+    "GET /sp-bookings": lambda _: Call(role="compliance"),
     "POST /disputed-fees/search": lambda w: Call(
         role="gateway", body={"msisdns": [w.names["msisdn"]]}
     ),
@@ -680,6 +693,7 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     "POST /settlement-payments": lambda w: Call(role="compliance", body=payment(w)),
     "POST /reconciliation-counts": lambda w: Call(role="gateway", body=counted(w)),
     "GET /reconciliation-differences": lambda _: Call(role="sp", query={"month": "2026-03"}),
+    "GET /reconciliation-days": lambda _: Call(role="compliance", query={"month": "2026-03"}),
     "POST /reconciliation-differences/{difference_id}/explanation": lambda _: Call(
         role="compliance", body={"explanation": "重发"}
     ),

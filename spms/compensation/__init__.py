@@ -3,7 +3,7 @@
 Tables written here: claim (views of it: refund, refund_total), journal_entry, posting, journal_head,
 balance_snapshot, verification, verification_event, payout, payout_query, payout_resolution,
 mass_correction, mass_correction_lane,
-mass_correction_charge, mass_correction_person, clawback.
+mass_correction_charge, mass_correction_person, clawback, sp_booking.
 
 A claim asks whether one charge was right. It is opened by the subscriber, by an agent, or by the
 audit that found something wrong. What it finds follows from the charge's findings alone:

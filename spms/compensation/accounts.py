@@ -43,6 +43,7 @@ class PostingReason(StrEnum):
     PAYOUT = "payout"
     RECOVERY = "recovery"
     DEPOSIT_PAID = "deposit_paid"
+    DEPOSIT_RETURNED = "deposit_returned"
     DEPOSIT_CALL = "deposit_call"
     WRITE_OFF = "write_off"
     CLAWBACK_DUE = "clawback_due"

@@ -89,6 +89,19 @@ DRIFTED = """
         OR COALESCE(sum(p.amount_fen) FILTER (WHERE p.credit = s.account), 0) <> s.credit_fen
 """
 
+SECURITY = """
+    SELECT sp_id::text AS id FROM posting
+     WHERE sp_id IS NOT NULL AND 'deposits' IN (debit, credit) GROUP BY sp_id
+    HAVING sum(CASE WHEN credit = 'deposits' THEN amount_fen ELSE -amount_fen END) < 0
+"""
+BY_HAND = """
+    SELECT b.id::text AS id
+      FROM sp_booking b
+      LEFT JOIN posting p ON p.msisdn = 'sp:' || b.sp_id AND p.entry_id = b.entry_id
+     WHERE b.state = 'agreed'
+       AND (p.amount_fen, p.reason, p.sp_id) IS DISTINCT FROM (b.booked_fen, b.kind, b.sp_id)
+"""
+
 INVARIANTS: Final[Sequence[Invariant]] = (
     Invariant(
         name="entries_sum_to_zero",
@@ -124,6 +137,16 @@ INVARIANTS: Final[Sequence[Invariant]] = (
         name="receivable_is_advances_less_recoveries",
         promise="an SP owes what was advanced for it less what was recovered, and never less than 0",
         statement=RECEIVABLE,
+    ),
+    Invariant(
+        name="deposits_are_never_negative",
+        promise="no more is taken out of an SP's deposit than it left",
+        statement=SECURITY,
+    ),
+    Invariant(
+        name="sp_bookings_are_booked",
+        promise="what two people agreed to book on an SP's account is in the book",
+        statement=BY_HAND,
     ),
     Invariant(
         name="no_charge_without_decision",

@@ -244,11 +244,26 @@ class ClaimEntry(msgspec.Struct, frozen=True, kw_only=True):
     opened_at: datetime
 
 
+class Ageing(msgspec.Struct, frozen=True, kw_only=True):
+    """What an SP owes, by how long ago it was advanced; recoveries take the oldest first."""
+
+    sp_id: UUID
+    receivable_fen: int
+    to_30_days_fen: int
+    to_60_days_fen: int
+    to_90_days_fen: int
+    older_fen: int
+
+
 class Receivable(msgspec.Struct, frozen=True, kw_only=True):
     """What an SP owes for wrong charges and has not yet been settled."""
 
     sp_id: UUID
     receivable_fen: int
+    deposit_fen: int
+    """What it has left as security."""
+    by_age: Ageing | None
+    """Null: nothing was ever advanced for it."""
 
 
 class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

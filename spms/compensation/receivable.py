@@ -11,7 +11,7 @@ from spms.compensation import journal, journal_queries
 from spms.compensation import receivable_queries as queries
 from spms.compensation.accounts import Account, Booking, PostingReason
 from spms.compensation.journal_model import Draft, EntryLine
-from spms.compensation.receivable_queries import Ageing
+from spms.compensation.model import Ageing
 from spms.core.access import Actor
 from spms.core.db import Connection
 from spms.core.ids import derived_id
@@ -37,13 +37,13 @@ async def recover(
 
 
 async def call_deposit(
-    tx: Connection, sp_id: UUID, *, cause_id: UUID, actor: Actor, now: datetime
+    tx: Connection, sp_id: UUID, most_fen: int, *, cause_id: UUID, actor: Actor, now: datetime
 ) -> int:
-    """Take what is owed out of the SP's deposit, as far as it goes; return how much, in fen."""
+    """Take what is owed out of the SP's deposit, at most `most_fen`; return how much, in fen."""
     await journal_queries.hold_heads(tx, [journal.sp_chain(sp_id)], now)
-    there_fen = -await queries.exact_balance(tx, sp_id, Account.DEPOSITS)
+    there_fen = await deposit(tx, sp_id)
     return await _take(
-        tx, sp_id, there_fen, (Account.DEPOSITS, PostingReason.DEPOSIT_CALL),
+        tx, sp_id, min(most_fen, there_fen), (Account.DEPOSITS, PostingReason.DEPOSIT_CALL),
         cause_id=cause_id, actor=actor, now=now,
     )  # fmt: skip
 
@@ -60,13 +60,41 @@ async def write_off(
 
 async def pay_deposit(
     tx: Connection, sp_id: UUID, amount_fen: int, *, cause_id: UUID, actor: Actor, now: datetime
-) -> None:
-    """Book a deposit that arrived at the bank, once for its cause."""
-    await _book(
-        tx, sp_id, amount_fen, Booking(
-            debit=Account.BANK, credit=Account.DEPOSITS, reason=PostingReason.DEPOSIT_PAID
-        ), cause_id=cause_id, actor=actor, now=now,
-    )  # fmt: skip
+) -> int:
+    """Book a deposit that arrived at the bank, once for its cause; return how much, in fen."""
+    booking = Booking(
+        debit=Account.BANK, credit=Account.DEPOSITS, reason=PostingReason.DEPOSIT_PAID
+    )
+    booked = await _book(tx, sp_id, amount_fen, booking, cause_id=cause_id, actor=actor, now=now)
+    return amount_fen if booked else 0
+
+
+async def return_deposit(
+    tx: Connection, sp_id: UUID, amount_fen: int, *, cause_id: UUID, actor: Actor, now: datetime
+) -> int:
+    """Give a deposit back, all of the amount or nothing; return how much, in fen.
+
+    What the SP owes stays covered by what is left of it.
+    """
+    await journal_queries.hold_heads(tx, [journal.sp_chain(sp_id)], now)
+    owed_fen = max(0, await queries.exact_balance(tx, sp_id, Account.SP_RECEIVABLE))
+    if await deposit(tx, sp_id) - owed_fen < amount_fen:
+        return 0
+    booking = Booking(
+        debit=Account.DEPOSITS, credit=Account.BANK, reason=PostingReason.DEPOSIT_RETURNED
+    )
+    booked = await _book(tx, sp_id, amount_fen, booking, cause_id=cause_id, actor=actor, now=now)
+    return amount_fen if booked else 0
+
+
+async def deposit(read: Connection, sp_id: UUID) -> int:
+    """Return what an SP has left as security, in fen."""
+    return -await queries.exact_balance(read, sp_id, Account.DEPOSITS)
+
+
+def entry_id(reason: str, sp_id: UUID, cause_id: UUID) -> UUID:
+    """Return the identity of the entry that books something on an SP's account for a cause."""
+    return derived_id(reason, sp_id, cause_id)
 
 
 async def _take(
@@ -100,17 +128,17 @@ async def _book(
     now: datetime,
 ) -> bool:
     chain = journal.sp_chain(sp_id)
-    entry_id = derived_id(booking.reason, sp_id, cause_id)
+    of = entry_id(booking.reason, sp_id, cause_id)
     await journal_queries.hold_heads(tx, [chain], now)
-    if await journal_queries.entries(tx, chain, entry_id=entry_id):
+    if await journal_queries.entries(tx, chain, entry_id=of):
         return False
     line = EntryLine(
-        id=derived_id("posting", entry_id), debit=booking.debit,
+        id=derived_id("posting", of), debit=booking.debit,
         credit=booking.credit, sp_id=sp_id, amount_fen=amount_fen, reason=booking.reason,
     )  # fmt: skip
     await journal.post(
         tx,
-        [Draft(msisdn=chain, id=entry_id, kind=str(booking.reason), lines=[line])],
+        [Draft(msisdn=chain, id=of, kind=str(booking.reason), lines=[line])],
         actor=actor,
         now=now,
     )

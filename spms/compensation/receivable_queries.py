@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from spms.compensation.accounts import Account
+from spms.compensation.model import Ageing
 from spms.core.db import Connection, many
 
 # What was recovered is taken off the oldest advances first.
@@ -40,17 +41,6 @@ AGEING = """
                ::bigint AS older_fen
       FROM left_over GROUP BY sp_id ORDER BY sp_id
 """
-
-
-class Ageing(msgspec.Struct, frozen=True, kw_only=True):
-    """What an SP owes, by how long ago it was advanced; recoveries take the oldest first."""
-
-    sp_id: UUID
-    receivable_fen: int
-    to_30_days_fen: int
-    to_60_days_fen: int
-    to_90_days_fen: int
-    older_fen: int
 
 
 async def ageing(read: Connection, sp_id: UUID | None, *, at: datetime) -> list[Ageing]:

@@ -39,6 +39,18 @@ class NotPaidOut(Conflict):
     code = "not_paid_out"
 
 
+class EnteredBefore(Conflict):
+    """This SP has a booking of this kind with this reference."""
+
+    code = "entered_before"
+
+
+class NothingToBook(Conflict):
+    """Nothing is owed, or the deposit does not go so far beyond what is owed."""
+
+    code = "nothing_to_book"
+
+
 class NumberMissing(Unprocessable):
     """Say whose number it is; a subscriber's is her own and is not said."""
 

@@ -10,10 +10,12 @@ from spms.compensation import (
     clawback_routes,
     mass_correction_routes,
     payout_routes,
+    sp_booking_routes,
     verification_routes,
 )
 from spms.compensation.claimants import claimant
 from spms.compensation.model import (
+    Ageing,
     Claim,
     ClaimEntry,
     ClaimRequest,
@@ -21,8 +23,7 @@ from spms.compensation.model import (
     Refund,
     RefundSearch,
 )
-from spms.compensation.receivable import ageing
-from spms.compensation.receivable_queries import Ageing
+from spms.compensation.receivable import ageing, deposit
 from spms.compensation.refusals import NumberMissing
 from spms.compensation.rules import ClaimTooOld, DisputedOften
 from spms.core.access import Actor, ActorKind, Role, only
@@ -114,12 +115,16 @@ async def claims(
 
 @get("/sps/{sp_id:uuid}/receivable", status_code=200, guards=[only(Role.SP, Role.COMPLIANCE)],
      responses=refusals(NotFound))  # fmt: skip
-async def receivable(sp_id: UUID, read: Connection, actor: Actor) -> Receivable:
-    """Tell what an SP owes for wrong charges, in fen; an SP only its own."""
+async def receivable(sp_id: UUID, read: Connection, actor: Actor, now: datetime) -> Receivable:
+    """Tell what an SP owes for wrong charges and since when, in fen; an SP only its own."""
     if actor.kind is ActorKind.SP and actor.sp_id != sp_id:
         raise NotFound
     await partners.get(read, sp_id)
-    return Receivable(sp_id=sp_id, receivable_fen=await actions.receivable(read, sp_id))
+    return Receivable(
+        sp_id=sp_id, receivable_fen=await actions.receivable(read, sp_id),
+        deposit_fen=await deposit(read, sp_id),
+        by_age=next(iter(await ageing(read, sp_id, now=now)), None),
+    )  # fmt: skip
 
 
 @get("/receivables", status_code=200, guards=[only(Role.COMPLIANCE)])
@@ -133,7 +138,7 @@ router = Router(
     route_handlers=[
         claim, my_claims, my_refunds, search_refunds, claims, receivable, receivables,
         *verification_routes.HANDLERS, *mass_correction_routes.HANDLERS,
-        *payout_routes.HANDLERS, *clawback_routes.HANDLERS,
+        *payout_routes.HANDLERS, *clawback_routes.HANDLERS, *sp_booking_routes.HANDLERS,
     ],
     tags=["compensation"],
 )  # fmt: skip

@@ -227,7 +227,8 @@ async def list_page(
     rows = await statements.verifications(
         read, sp_id=sp_id, msisdn=msisdn, before=before, limit=limit + 1
     )
-    shown = [await entry(read, row, actor=actor) for row in rows[:limit]]
+    secret = await instance_secret(read)
+    shown = [_shown(row, secret, actor=actor) for row in rows[:limit]]
     after = None
     if len(rows) > limit:
         last = rows[limit - 1]
@@ -237,17 +238,16 @@ async def list_page(
 
 async def entry(read: Connection, row: VerificationRow, *, actor: Actor) -> VerificationEntry:
     """Show one as this actor may see it."""
+    return _shown(row, await instance_secret(read), actor=actor)
+
+
+def _shown(row: VerificationRow, secret: bytes, *, actor: Actor) -> VerificationEntry:
     values = msgspec.structs.asdict(row)
-    msisdn, epoch = values.pop("msisdn"), values.pop("epoch")
-    del values["opened_by"]
+    del values["opened_by"], values["msisdn"], values["epoch"]
+    values["number"] = mask(row.msisdn)
     if actor.kind is ActorKind.SP:
-        secret = await instance_secret(read)
-        values |= {
-            "number": subscribers.pseudonym(secret, row.sp_id, msisdn, epoch),
-            "reason": None,
-        }
-    else:
-        values["number"] = mask(msisdn)
+        values["number"] = subscribers.pseudonym(secret, row.sp_id, row.msisdn, row.epoch)
+        values["reason"] = None
     return VerificationEntry(**values)
 
 

@@ -10,6 +10,9 @@ import msgspec
 from spms.core.db import Connection
 
 SHOWN_MAX = 100
+LONGEST_SECONDS = 1800
+PATIENCE = f"SELECT set_config('statement_timeout', '{LONGEST_SECONDS}s', true)"
+"""A question reads whole tables: what a request may take is not enough for a large book."""
 
 
 class Invariant(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,9 +36,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 async def check(read: Connection, invariants: Sequence[Invariant]) -> list[Finding]:
     """Ask every question; run it in a snapshot, so that all answers are of one moment."""
+    await read.execute(PATIENCE)
     found = []
     for invariant in invariants:
-        rows = await read.fetch(f"{invariant.statement} LIMIT {SHOWN_MAX}")
+        rows = await read.fetch(f"{invariant.statement} LIMIT {SHOWN_MAX}", timeout=LONGEST_SECONDS)
         found.append(
             Finding(
                 name=invariant.name,

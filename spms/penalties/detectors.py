@@ -64,7 +64,7 @@ FOUND_BY: Final[Mapping[BreachKind, str]] = MappingProxyType(
         K.PORT_SUBLET: "find_breaches",
         K.HOTLINES_TOO_FEW: "find_breaches",
         K.SELF_CONSUMPTION: "settle_months",
-        K.SETTLEMENT_DATA_FALSE: "settle_calendar",
+        K.SETTLEMENT_DATA_FALSE: "compare_counts",
     }
 )
 """The job that finds a kind."""

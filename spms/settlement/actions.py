@@ -23,7 +23,13 @@ from spms.settlement.life_model import (
 from spms.settlement.locking import redraw
 from spms.settlement.model import SettlementRules
 from spms.settlement.queries import Locked
-from spms.settlement.refusals import AlreadyDecided, AlreadyHeld, ObjectionTooLate, SamePerson
+from spms.settlement.refusals import (
+    AlreadyDecided,
+    AlreadyHeld,
+    AlreadyPaid,
+    ObjectionTooLate,
+    SamePerson,
+)
 from spms.settlement.rules import TRANSITIONS
 
 
@@ -107,8 +113,9 @@ async def decide_objection(
 async def place_hold(
     tx: Connection, settlement_id: UUID, reason: str, *, actor: Actor, now: datetime
 ) -> Hold:
-    """Keep a settlement from being paid until somebody else lets it go."""
-    await get(tx, settlement_id, actor=actor, now=now)
+    """Keep a settlement from being paid until somebody else lets it go; no use once it is."""
+    if (await _held(tx, settlement_id, actor)).state is State.PAID:
+        raise AlreadyPaid
     hold_id = new_id()
     if not await queries.place_hold(tx, hold_id, settlement_id, reason, now=now, actor=actor.label):
         raise AlreadyHeld

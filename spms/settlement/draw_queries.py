@@ -120,17 +120,22 @@ _SP = """, booked AS (
       LEFT JOIN booked p ON p.sp_id = s.id
      ORDER BY s.id
 """
-# Whoever sells, and whoever has anything to be settled.
+# Whoever sells, and whoever has anything to be settled, whether it still sells or not.
 NEXT_SPS = f"""
     WITH chosen AS (
         SELECT s.id, s.code, s.name, s.activated_at FROM sp s
-         WHERE s.activated_at < $3 AND ($4::uuid IS NULL OR s.id > $4)
-           AND (s.status = 'active'
+         WHERE ($4::uuid IS NULL OR s.id > $4)
+           AND ((s.status = 'active' AND s.activated_at < $3)
                 OR EXISTS (SELECT FROM settlement_figure f WHERE f.month = $1 AND f.sp_id = s.id)
                 OR EXISTS (SELECT FROM settlement_adjustment a
                             WHERE a.sp_id = s.id AND a.state = 'approved'
                               AND NOT EXISTS (SELECT FROM settlement_use u
                                                WHERE u.kind = 'adjustment' AND u.source_id = a.id))
+                OR EXISTS (SELECT FROM posting p
+                            WHERE p.msisdn = 'sp:' || s.id AND p.reason IN ('fine', 'clawback_due')
+                              AND p.at < $2
+                              AND NOT EXISTS (SELECT FROM settlement_use u
+                                               WHERE u.kind = 'posting' AND u.source_id = p.id))
                 OR EXISTS (SELECT FROM settlement_lock k
                             WHERE k.sp_id = s.id AND k.carried <> '{{}}'
                               AND NOT EXISTS (SELECT FROM settlement_lock later

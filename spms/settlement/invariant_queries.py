@@ -72,6 +72,44 @@ PAID = """
                           AND p.amount_fen = y.amount_fen AND p.at = y.paid_at)
 """
 
+# What was counted of a month that was drawn is in a statement of it.
+UNSTATED = """
+    SELECT f.month || ' ' || f.sp_id AS id
+      FROM settlement_figure f
+      JOIN settlement_month m ON m.month = f.month AND m.stage IN ('send', 'sent')
+      LEFT JOIN settlement s ON s.sp_id = f.sp_id AND s.month = f.month
+      LEFT JOIN settlement_step g ON g.settlement_id = s.id AND g.revision = s.revision
+                                 AND g.kind = 'gross'
+     WHERE f.kind IN ('charged', 'late')
+     GROUP BY f.month, f.sp_id, g.arising_fen
+    HAVING sum(f.amount_fen) IS DISTINCT FROM g.arising_fen
+"""
+# Of the month that was cut off last: what is there by now, beside what was counted then.
+UNCOUNTED = """
+    WITH newest AS (
+        SELECT * FROM settlement_month WHERE stage <> 'count_charges' ORDER BY month DESC LIMIT 1
+    ), there AS (
+        SELECT c.sp_id, 'charged' AS kind, count(*) AS records, sum(c.price_fen) AS amount_fen
+          FROM newest m JOIN charge_record c
+            ON c.charged_at >= m.from_at AND c.charged_at < m.until_at
+           AND c.received_at < m.cut_off_at
+         GROUP BY c.sp_id
+        UNION ALL
+        SELECT c.sp_id, 'late', count(*), sum(c.price_fen)
+          FROM newest m JOIN charge_record c
+            ON c.charged_at < m.from_at AND c.received_at >= m.cut_off_before
+           AND c.received_at < m.cut_off_at
+         GROUP BY c.sp_id
+    ), counted AS (
+        SELECT f.sp_id, f.kind, f.records, f.amount_fen
+          FROM newest m JOIN settlement_figure f ON f.month = m.month
+         WHERE f.kind IN ('charged', 'late')
+    )
+    SELECT COALESCE(c.sp_id, t.sp_id) || ' ' || COALESCE(c.kind, t.kind) AS id
+      FROM there t FULL JOIN counted c ON c.sp_id = t.sp_id AND c.kind = t.kind
+     WHERE (t.records, t.amount_fen) IS DISTINCT FROM (c.records, c.amount_fen)
+"""
+
 INVARIANTS: Final[Sequence[Invariant]] = (
     Invariant(
         name="locked_statements_unchanged",
@@ -92,6 +130,16 @@ INVARIANTS: Final[Sequence[Invariant]] = (
         name="steps_add_up",
         promise="the steps of every statement come to its payable, to the fen",
         statement=STEPS,
+    ),
+    Invariant(
+        name="figures_are_stated",
+        promise="what was counted of a month is the gross of its statements (ids: month and SP)",
+        statement=UNSTATED,
+    ),
+    Invariant(
+        name="charges_are_counted",
+        promise="the month cut off last counted every charge that is its own (ids: SP and figure)",
+        statement=UNCOUNTED,
     ),
     Invariant(
         name="locks_are_booked",

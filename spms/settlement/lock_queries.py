@@ -11,8 +11,8 @@ from uuid import UUID
 import msgspec
 
 from spms.core.db import Connection, changed, many, one
-from spms.settlement.life_model import Settlement, Stored
-from spms.settlement.queries import COLUMNS
+from spms.settlement.life_model import Settlement, State, Stored
+from spms.settlement.queries import COLUMNS, HELD
 
 
 class ToLock(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,6 +168,15 @@ async def hand_over(tx: Connection, month: date, *, now: datetime) -> int:
     return changed(await tx.execute(HAND_OVER, month, now))
 
 
+PAYS_ANYTHING = "SELECT EXISTS (SELECT FROM settlement WHERE pay_month = $1)"
+
+
+async def pays_anything(read: Connection, month: date) -> bool:
+    """Whether anything was locked for a calendar month's payment."""
+    found: bool = await read.fetchval(PAYS_ANYTHING, month)
+    return found
+
+
 # What is locked and not paid, of this calendar month or an earlier one.
 UNPAID = f"""
     {COLUMNS}
@@ -179,6 +188,33 @@ UNPAID = f"""
 async def unpaid(read: Connection, month: date, *, at: datetime) -> list[Settlement]:
     """List what waits to be paid in a calendar month, with what holds it."""
     return many(Settlement, await read.fetch(UNPAID, at, month))
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """What decides whether a settlement may be paid."""
+
+    id: UUID
+    state: State
+    payable_fen: int
+    held: list[str]
+    approved: bool
+
+
+# In one order, so that two who pay some of the same wait for one another; who holds one meanwhile
+# is seen by the statement after this.
+HOLD_THESE = "SELECT id FROM settlement WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE"
+THESE = f"""
+    SELECT s.id, s.state, s.payable_fen, {HELD.replace("$1", "$2")},
+           EXISTS (SELECT FROM settlement_payout o
+                    WHERE o.month = s.pay_month AND o.approved_at IS NOT NULL) AS approved
+      FROM settlement s WHERE s.id = ANY($1::uuid[])
+"""
+
+
+async def hold_these(tx: Connection, ids: Sequence[UUID], *, at: datetime) -> list[Standing]:
+    """Take some settlements for this transaction; return how they stand then."""
+    await tx.execute(HOLD_THESE, list(ids))
+    return many(Standing, await tx.fetch(THESE, list(ids), at))
 
 
 # Only what is locked, free of holds, and on a sheet that was approved.
@@ -223,10 +259,12 @@ LOCKED_STATEMENTS = """
            t.drawn_at
       FROM settlement_lock l
       JOIN settlement_statement t ON t.settlement_id = l.settlement_id AND t.revision = l.revision
-     WHERE l.sp_id = $1 ORDER BY l.month
+     WHERE l.sp_id = $1 AND ($2::date IS NULL OR l.month = $2) ORDER BY l.month
 """
 
 
-async def locked_statements(read: Connection, sp_id: UUID) -> list[Stored]:
-    """Load an SP's locked statements, oldest first: the chain."""
-    return many(Stored, await read.fetch(LOCKED_STATEMENTS, sp_id))
+async def locked_statements(
+    read: Connection, sp_id: UUID, month: date | None = None
+) -> list[Stored]:
+    """Load an SP's locked statements, oldest first: the chain, or that of one month."""
+    return many(Stored, await read.fetch(LOCKED_STATEMENTS, sp_id, month))

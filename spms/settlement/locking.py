@@ -16,7 +16,7 @@ from spms.core import audit
 from spms.core.access import Actor
 from spms.core.clock import business_day, business_month, start_of_day
 from spms.core.db import Connection
-from spms.core.errors import NotFound
+from spms.core.errors import FieldError, NotFound
 from spms.core.rulebook import section
 from spms.settlement import draw_queries, lock_queries, queries
 from spms.settlement.drawing import draw, gather
@@ -26,12 +26,14 @@ from spms.settlement.life_model import (
     PayoutList,
     PayoutMonth,
     Settlement,
+    State,
     Statement,
 )
-from spms.settlement.lock_queries import ToLock
-from spms.settlement.model import Kind, SettlementRules, Waterfall
+from spms.settlement.lock_queries import Standing, ToLock
+from spms.settlement.model import Kind, SettlementRules
 from spms.settlement.refusals import AlreadyDecided, NotPayable
 from spms.settlement.rules import entry, object_until, payment
+from spms.settlement.statement import worked
 
 LOCKS_AT_ONCE: Final = 100
 CHANGED: Final = "the month before was locked, or something was paid, after this was drawn"
@@ -54,11 +56,18 @@ async def lock_due(tx: Connection, *, actor: Actor, now: datetime) -> int:
     """
     month = business_month(now)
     rules = await section(tx, SettlementRules, at=now)
-    if business_day(now).day < rules.payment_day or await lock_queries.payout(tx, month):
+    missed = business_day(now).day < rules.payment_day
+    if missed:  # The sheet of the month before, where nobody worked from its 24th on.
+        month = business_month(start_of_day(month) - timedelta(days=1))
+    if await lock_queries.payout(tx, month):
         return 0
+    # Silence is dated: whoever comes first after the 21st, no assent misses this payment.
+    await queries.confirm_silent(tx, now=now, actor=actor.label)
     confirmed_by = start_of_day(month.replace(day=rules.invoice_day)) + timedelta(days=1)
     rows = await lock_queries.to_lock(tx, confirmed_by, LOCKS_AT_ONCE)
     if not rows:
+        if missed and not await lock_queries.pays_anything(tx, month):
+            return 0
         return int(await lock_queries.make_payout(tx, month, now=now, actor=actor.label))
     stale = {row.sp_id for row in rows if row.follows != row.chain_end}
     try:
@@ -79,7 +88,7 @@ async def _lock(
     if not rows:
         return
     stated = {row.id: msgspec.json.decode(row.body, type=Statement) for row in rows}
-    drafts = {row.id: entry(row.id, row.sp_id, _worked(stated[row.id])) for row in rows}
+    drafts = {row.id: entry(row.id, row.sp_id, worked(stated[row.id])) for row in rows}
     booked = [draft for draft in drafts.values() if draft is not None]
     await journal.post(tx, booked, actor=actor, now=now)
     # The chains are held from here on, so what is read now stays true until the lock is there.
@@ -98,24 +107,17 @@ async def _lock(
     )  # fmt: skip
 
 
-def _worked(stated: Statement) -> Waterfall:
-    return Waterfall(
-        steps=stated.steps, payable_fen=stated.payable_fen,
-        payable_carried_fen=stated.payable_carried_fen,
-    )  # fmt: skip
-
-
 def uses(stated: Statement) -> list[tuple[str, UUID, UUID]]:
     """Return what a statement takes for good: its breaches, its fines and its corrections."""
-    worked = _worked(stated)
+    steps = worked(stated)
     found = [
         ("breach", UUID(cut["breach_id"]))
-        for cut in worked.step(Kind.GRADE_CUT).inputs["breaches"]
+        for cut in steps.step(Kind.GRADE_CUT).inputs["breaches"]
     ]  # fmt: skip
     for kind in (Kind.FINES, Kind.DEBITS, Kind.CREDITS):
         found += [
             ("posting" if item.get("booked") else "adjustment", UUID(item["id"]))
-            for item in worked.step(kind).inputs["items"]
+            for item in steps.step(kind).inputs["items"]
         ]
     return [(kind, source_id, stated.settlement_id) for kind, source_id in found]
 
@@ -180,9 +182,30 @@ async def hand_over(tx: Connection, *, now: datetime) -> int:
     return await lock_queries.hand_over(tx, month, now=now)
 
 
+def _not_payable(found: Standing | None) -> str | None:
+    """Say what keeps a settlement from being paid; None: nothing does."""
+    if found is None:
+        return "unknown"
+    if found.state is not State.LOCKED:
+        return "paid_before" if found.state is State.PAID else "not_locked"
+    if found.payable_fen == 0:
+        return "nothing_payable"
+    if found.held:
+        return "held"
+    return None if found.approved else "not_approved"
+
+
 async def pay(tx: Connection, data: Payment, *, actor: Actor, now: datetime) -> Paid:
     """Book what the bank transferred, all or nothing; raise `NotPayable`."""
     wanted = sorted(set(data.settlement_ids))
+    found = {each.id: each for each in await lock_queries.hold_these(tx, wanted, at=now)}
+    refused = [
+        FieldError(pointer=f"/settlement_ids/{n}", code=why)
+        for n, of in enumerate(data.settlement_ids)
+        if (why := _not_payable(found.get(of)))
+    ]
+    if refused:
+        raise NotPayable(errors=refused)
     done = await lock_queries.pay(tx, wanted, data.reference, now=now, actor=actor.label)
     if len(done) != len(wanted):
         raise NotPayable

@@ -19,6 +19,8 @@ from spms.settlement.model import SettlementRules, Stage, Window
 from spms.settlement.rules import due, object_until
 
 SPS_AT_ONCE: Final = 100
+STILL_LANDING: Final = timedelta(hours=1)
+"""What came before the cut-off may be in a transaction that has not ended: nothing is counted yet."""
 BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """The cut-off before the first month: whatever came earlier and was never settled is late."""
 
@@ -77,6 +79,8 @@ async def work(tx: Connection, *, actor: Actor, now: datetime) -> int:
     """Do the next stage of the oldest month that has one; 0 when there is nothing to do now."""
     for window in await draw_queries.take_open(tx):
         rules = await section(tx, SettlementRules, at=window.cut_off_at)
+        if window.stage is Stage.COUNT_CHARGES and now < window.cut_off_at + STILL_LANDING:
+            continue
         if window.stage is Stage.SEND and now < due(window.month, rules.statement_day):
             continue
         await count_queries.be_patient(tx)

@@ -111,12 +111,14 @@ async def send_one(
     return changed(await tx.execute(SEND_ONE, settlement_id, until, now, actor)) == 1
 
 
+# Silence would have confirmed at `object_until`: who agrees later has agreed then.
 MOVE = f"""
     WITH moved AS (
         UPDATE settlement
            SET state = $3,
                object_until = CASE WHEN $3 = 'draft' THEN NULL ELSE COALESCE($8, object_until) END,
-               confirmed_at = CASE WHEN $3 = 'confirmed' THEN $5::timestamptz END
+               confirmed_at = CASE WHEN $3 = 'confirmed' THEN LEAST($5::timestamptz, object_until)
+                              END
          WHERE id = $1 AND state = $2 AND state NOT IN ('locked', 'paid') RETURNING id, revision
     )
     INSERT INTO {_EVENT}

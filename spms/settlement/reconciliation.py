@@ -6,11 +6,11 @@ from uuid import UUID
 
 from spms.core import audit
 from spms.core.access import Actor, ActorKind
-from spms.core.clock import business_day
+from spms.core.clock import business_day, next_month
 from spms.core.db import Connection
 from spms.core.errors import FieldError, NotFound, Unprocessable
 from spms.settlement import reconciliation_queries as queries
-from spms.settlement.reconciliation_model import Compared, Difference, Told
+from spms.settlement.reconciliation_model import Compared, Day, Difference, Told
 from spms.settlement.refusals import AlreadyDecided
 
 LOOKED_BACK: Final = timedelta(days=62)
@@ -37,6 +37,7 @@ async def tell(tx: Connection, told: Told, *, actor: Actor, now: datetime) -> Co
     today = business_day(now)
     if not today - LOOKED_BACK <= told.day < today:
         raise DayNotOver
+    await queries.hold(tx)
     codes = [each.service_code for each in told.counts]
     known = await queries.services(tx, codes)
     wrong = [
@@ -51,14 +52,26 @@ async def tell(tx: Connection, told: Told, *, actor: Actor, now: datetime) -> Co
     return Compared(new_counts=new, differences=found, gone=gone)
 
 
-async def compare_again(tx: Connection, *, now: datetime) -> int:
-    """Compare the days of the last two months again: charges may have come since."""
+async def compare_next(
+    tx: Connection, after: date | None, *, now: datetime
+) -> tuple[date, int] | None:
+    """Compare the next day of the last two months that any side told of: charges may have come.
+
+    Returns the day and how many differences moved; None after the last.
+    """
     today = business_day(now)
-    first = await queries.first_told(tx, today - LOOKED_BACK, today)
-    if first is None:
-        return 0
-    found, gone = await queries.compare(tx, first, today, now=now)
-    return found + gone
+    first = today - LOOKED_BACK if after is None else after + DAY
+    day = await queries.next_told(tx, first, today)
+    if day is None:
+        return None
+    await queries.hold(tx)
+    found, gone = await queries.compare(tx, day, day + DAY, now=now)
+    return day, found + gone
+
+
+async def days(read: Connection, month: date, *, now: datetime) -> list[Day]:
+    """Tell of each day of a month that is over which side has told, and what is still open."""
+    return await queries.days(read, month, min(next_month(month), business_day(now)))
 
 
 async def get(read: Connection, difference_id: UUID, *, actor: Actor) -> Difference:

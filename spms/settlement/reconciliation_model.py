@@ -28,7 +28,10 @@ class ToldCount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one side counted of one day, all of it; telling it again replaces what differs."""
+    """What one side counted of one day, all of it; telling it again replaces what differs.
+
+    A service left out has none; one that was told before keeps its count until it is told as 0.
+    """
 
     source: Source
     day: date
@@ -48,6 +51,17 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Why two sides differ."""
 
     explanation: Annotated[str, msgspec.Meta(min_length=2, max_length=2000)]
+
+
+class Day(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one day's three figures have come together."""
+
+    day: date
+    gateway_told: bool
+    billing_told: bool
+    """False: nothing of this day is compared with that side yet."""
+    open: int
+    explained: int
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):

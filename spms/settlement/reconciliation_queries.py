@@ -9,10 +9,17 @@ from uuid import UUID
 
 from spms.core.clock import start_of_day
 from spms.core.db import Connection, changed, many, one
-from spms.settlement.reconciliation_model import Difference, Told
+from spms.settlement.reconciliation_model import Day, Difference, Told
 
-# Reports of one side follow one another.
-HOLD_SOURCE = "SELECT pg_advisory_xact_lock(hashtextextended('reconciliation ' || $1::text, 0))"
+# Whoever tells or compares follows whoever did before: nobody compares by what is older by now.
+HOLD = "SELECT pg_advisory_xact_lock(hashtextextended('reconciliation', 0))"
+
+
+async def hold(tx: Connection) -> None:
+    """Be the only one that tells or compares, until the transaction ends."""
+    await tx.execute(HOLD)
+
+
 # What is told again as it was is no further revision.
 TELL = """
     INSERT INTO reconciliation_count (source, day, service_id, revision, records, amount_fen,
@@ -31,7 +38,6 @@ async def tell(
     tx: Connection, told: Told, service_ids: Sequence[UUID], *, now: datetime, actor: str
 ) -> int:
     """Keep what one side counted of a day; return how many counts are new."""
-    await tx.execute(HOLD_SOURCE, told.source)
     status = await tx.execute(
         TELL, told.source, told.day, list(service_ids), [each.records for each in told.counts],
         [each.amount_fen for each in told.counts], now, actor,
@@ -93,6 +99,7 @@ _COMPARED = """
          WHERE k.differs
     )
 """
+# One that was explained, or had come right, is found anew: there is as much time to explain it again.
 COMPARE = f"""
     WITH {_COMPARED}
     INSERT INTO reconciliation_difference AS d
@@ -104,6 +111,7 @@ COMPARE = f"""
     ON CONFLICT (day, service_id, kind) DO UPDATE
        SET delivered = EXCLUDED.delivered, charged = EXCLUDED.charged, billed = EXCLUDED.billed,
            charged_fen = EXCLUDED.charged_fen, billed_fen = EXCLUDED.billed_fen, state = 'open',
+           found_at = CASE d.state WHEN 'open' THEN d.found_at ELSE EXCLUDED.found_at END,
            explanation = NULL, explained_at = NULL, explained_by = NULL
      WHERE d.state = 'gone'
         OR (d.delivered, d.charged, d.billed, d.charged_fen, d.billed_fen) IS DISTINCT FROM
@@ -129,13 +137,33 @@ async def compare(tx: Connection, first: date, until: date, *, now: datetime) ->
     )  # fmt: skip
 
 
-DAYS_TOLD = "SELECT min(day) FROM reconciliation_count WHERE day >= $1 AND day < $2"
+NEXT_TOLD = "SELECT min(day) FROM reconciliation_count WHERE day >= $1 AND day < $2"
 
 
-async def first_told(read: Connection, first: date, until: date) -> date | None:
+async def next_told(read: Connection, first: date, until: date) -> date | None:
     """Return the earliest day of a range that any side has told of."""
-    day: date | None = await read.fetchval(DAYS_TOLD, first, until)
+    day: date | None = await read.fetchval(NEXT_TOLD, first, until)
     return day
+
+
+# A side that says nothing of a day differs from nobody: that is listed too.
+DAYS = """
+    SELECT d.day::date AS day,
+           EXISTS (SELECT FROM reconciliation_count c
+                    WHERE c.source = 'gateway' AND c.day = d.day::date) AS gateway_told,
+           EXISTS (SELECT FROM reconciliation_count c
+                    WHERE c.source = 'billing' AND c.day = d.day::date) AS billing_told,
+           count(o.id) FILTER (WHERE o.state = 'open') AS open,
+           count(o.id) FILTER (WHERE o.state = 'explained') AS explained
+      FROM generate_series($1::date::timestamp, ($2::date - 1)::timestamp, interval '1 day') AS d (day)
+      LEFT JOIN reconciliation_difference o ON o.month = $1 AND o.day = d.day::date
+     GROUP BY d.day ORDER BY d.day
+"""
+
+
+async def days(read: Connection, month: date, until: date) -> list[Day]:
+    """Load the days from the first of a month on, with who told of them."""
+    return many(Day, await read.fetch(DAYS, month, until))
 
 
 _DIFFERENCE = """

@@ -14,7 +14,7 @@ from spms.core.http import refusals
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page, read_cursor, write_cursor
 from spms.settlement import reconciliation
 from spms.settlement.reconciliation import DayNotOver, ServiceUnknown
-from spms.settlement.reconciliation_model import Compared, Difference, Explanation, Told
+from spms.settlement.reconciliation_model import Compared, Day, Difference, Explanation, Told
 from spms.settlement.refusals import AlreadyDecided
 
 MONTH = r"^20[0-9]{2}-(?:0[1-9]|1[0-2])$(?!\n)"
@@ -43,6 +43,12 @@ async def differences(
     return Page(items=rows[:limit], next=cursor)
 
 
+@get("/reconciliation-days", guards=[only(Role.COMPLIANCE)])
+async def days(month: MonthPart, read: Connection, now: datetime) -> list[Day]:
+    """Show which side has told of each day of a month that is over, and what is still open."""
+    return await reconciliation.days(read, date.fromisoformat(f"{month}-01"), now=now)
+
+
 @post("/reconciliation-differences/{difference_id:uuid}/explanation", status_code=200,
       guards=[only(Role.SP, Role.COMPLIANCE)], responses=refusals(NotFound, AlreadyDecided)
       )  # fmt: skip
@@ -53,4 +59,4 @@ async def explain(
     return await reconciliation.explain(tx, difference_id, data.explanation, actor=actor, now=now)
 
 
-HANDLERS: Final = (tell, differences, explain)
+HANDLERS: Final = (tell, differences, days, explain)

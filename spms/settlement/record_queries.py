@@ -12,7 +12,8 @@ from spms.settlement.model import Window
 class RecordRow(msgspec.Struct, frozen=True, kw_only=True):
     """One record under a figure."""
 
-    msisdn: str
+    msisdn: str | None
+    """Null: a line that concerns the SP and no number."""
     epoch: int | None
     """Of whoever held the number at the charge, as it was known when the charge came in."""
     id: UUID
@@ -47,51 +48,78 @@ CONTROLLED = f"""
      WHERE c.sp_id = $1 AND c.charged_at < $3 AND {_IN} AND {_AFTER} AND e.state_after <> 'active'
      ORDER BY c.charged_at, c.id LIMIT $8
 """
-REFUNDS = """
-    SELECT c.msisdn, c.entry_id AS id,
+# A line of the book that changes what an SP owes or has left as security, with its sign.
+_LINE = """
+    SELECT CASE WHEN c.msisdn LIKE 'sp:%' THEN NULL ELSE c.msisdn END AS msisdn, c.id,
            (SELECT holder_epoch(r.msisdn, r.charged_at, r.received_at) FROM charge_record r
-             WHERE r.msisdn = c.msisdn AND r.id = c.charge_id) AS epoch, c.at, c.amount_fen, c.charge_id
+             WHERE r.msisdn = c.msisdn AND r.id = c.charge_id) AS epoch,
+           c.at, CASE WHEN c.debit = 'sp_receivable' OR c.credit = 'deposits' THEN c.amount_fen
+                      ELSE -c.amount_fen END AS amount_fen, c.charge_id
       FROM posting c
-     WHERE c.sp_id = $1 AND c.at >= $4 AND c.at < $5 AND c.debit = 'sp_receivable'
-       AND c.reason = 'refund_principal' AND $2::timestamptz < $3::timestamptz
-       AND ($6::timestamptz IS NULL OR (c.at, c.entry_id) > ($6, $7::uuid))
-     ORDER BY c.at, c.entry_id LIMIT $8
+"""
+_LINES_AFTER = """($6::timestamptz IS NULL OR (c.at, c.id) > ($6, $7::uuid))
+       AND $2::timestamptz < $3::timestamptz
+     ORDER BY c.at, c.id LIMIT $8"""
+REFUNDS = f"""
+    {_LINE}
+     WHERE c.sp_id = $1 AND c.at >= $4 AND c.at < $5 AND 'sp_receivable' IN (c.debit, c.credit)
+       AND c.reason IN ('refund_principal', 'unwind_sp_share', 'unwind_operator_share')
+       AND {_LINES_AFTER}
+"""
+# Advances by the cut-off, and all that had lowered them when the statement was drawn.
+OWED = f"""
+    {_LINE}
+     WHERE c.sp_id = $1 AND c.at <= $9 AND 'sp_receivable' IN (c.debit, c.credit)
+       AND (c.credit = 'sp_receivable' OR c.at < $5) AND $4::timestamptz < $5
+       AND {_LINES_AFTER}
+"""
+DEPOSIT = f"""
+    {_LINE}
+     WHERE c.sp_id = $1 AND c.at <= $9 AND 'deposits' IN (c.debit, c.credit)
+       AND $4::timestamptz < $5::timestamptz AND {_LINES_AFTER}
 """
 
 
-async def _page(
-    read: Connection,
-    statement: str,
-    sp_id: UUID,
-    window: Window,
-    *,
-    after: tuple[datetime, UUID] | None,
-    limit: int,
-) -> list[RecordRow]:
-    at, last = after or (None, None)
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose records of what, from where on."""
+
+    sp_id: UUID
+    window: Window
+    drawn_at: datetime
+    after: tuple[datetime, UUID] | None
+    limit: int
+
+
+async def _page(read: Connection, statement: str, asked: Asked, *more: datetime) -> list[RecordRow]:
+    at, last = asked.after or (None, None)
+    window = asked.window
     rows = await read.fetch(
-        statement, sp_id, window.from_at, window.until_at, window.cut_off_before,
-        window.cut_off_at, at, last, limit,
+        statement, asked.sp_id, window.from_at, window.until_at, window.cut_off_before,
+        window.cut_off_at, at, last, asked.limit, *more,
     )  # fmt: skip
     return many(RecordRow, rows)
 
 
-async def charges(
-    read: Connection, sp_id: UUID, window: Window, after: tuple[datetime, UUID] | None, limit: int
-) -> list[RecordRow]:
+async def charges(read: Connection, asked: Asked) -> list[RecordRow]:
     """Load the charges of an SP's month, late ones of earlier months first."""
-    return await _page(read, CHARGES, sp_id, window, after=after, limit=limit)
+    return await _page(read, CHARGES, asked)
 
 
-async def controlled(
-    read: Connection, sp_id: UUID, window: Window, after: tuple[datetime, UUID] | None, limit: int
-) -> list[RecordRow]:
+async def controlled(read: Connection, asked: Asked) -> list[RecordRow]:
     """Load the charges of numbers that were suspended or terminated by the cut-off."""
-    return await _page(read, CONTROLLED, sp_id, window, after=after, limit=limit)
+    return await _page(read, CONTROLLED, asked)
 
 
-async def refunds(
-    read: Connection, sp_id: UUID, window: Window, after: tuple[datetime, UUID] | None, limit: int
-) -> list[RecordRow]:
-    """Load first multiples advanced for an SP since the last cut-off, as the book has them."""
-    return await _page(read, REFUNDS, sp_id, window, after=after, limit=limit)
+async def refunds(read: Connection, asked: Asked) -> list[RecordRow]:
+    """Load first multiples advanced since the last cut-off, and what took some of them back."""
+    return await _page(read, REFUNDS, asked)
+
+
+async def owed(read: Connection, asked: Asked) -> list[RecordRow]:
+    """Load what made the SP owe what the statement found it to owe."""
+    return await _page(read, OWED, asked, asked.drawn_at)
+
+
+async def deposit(read: Connection, asked: Asked) -> list[RecordRow]:
+    """Load what made the SP's deposit what the statement found it to be."""
+    return await _page(read, DEPOSIT, asked, asked.drawn_at)

@@ -14,31 +14,32 @@ from spms.core.instance import instance_secret
 from spms.core.paging import Page, read_cursor, write_cursor
 from spms.settlement import draw_queries, record_queries
 from spms.settlement.life_model import Settlement
-from spms.settlement.model import Kind, Window
-from spms.settlement.record_queries import RecordRow
+from spms.settlement.model import Kind
+from spms.settlement.record_queries import Asked, RecordRow
 from spms.subscribers import actions as subscribers
 
-Reading = Callable[
-    [Connection, UUID, Window, tuple[datetime, UUID] | None, int], Awaitable[list[RecordRow]]
-]
+Reading = Callable[[Connection, Asked], Awaitable[list[RecordRow]]]
 UNDER: Final[Mapping[Kind, Reading]] = {
     Kind.GROSS: record_queries.charges,
     Kind.CONTROLLED: record_queries.controlled,
     Kind.REFUNDS: record_queries.refunds,
+    Kind.COMPENSATION: record_queries.owed,
+    Kind.DEPOSIT: record_queries.deposit,
 }
-"""Steps counted from records; what the others rest on stands in their inputs as it is."""
+"""Steps summed from records; what the others rest on stands in their inputs as it is."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One record under a figure."""
 
     id: UUID
-    """Of the charge, or of the entry in the book."""
+    """Of the charge, or of the line in the book."""
     charge_id: UUID | None
-    number: str
-    """Stands for the person who held the number then, for this SP only."""
+    number: str | None
+    """Stands for the person who held the number then, for this SP only; null: of no number."""
     at: datetime
     amount_fen: int
+    """Negative: what lowered the figure."""
 
 
 async def under(
@@ -52,16 +53,21 @@ async def under(
 ) -> Page[Record]:
     """List what a step was counted from, oldest first; `NotFound` for one with all in its inputs."""
     reading, window = UNDER.get(kind), await draw_queries.of_month(read, found.month)
-    if reading is None or window is None:
+    stored = await draw_queries.statement(read, found.id, found.revision)
+    if reading is None or window is None or stored is None:
         raise NotFound
     name = f"settlement {found.id} {kind}"
     after = await read_cursor(read, actor, name, cursor, tuple[datetime, UUID])
-    rows = await reading(read, found.sp_id, window, after, limit + 1)
+    asked = Asked(
+        sp_id=found.sp_id, window=window, drawn_at=stored.drawn_at, after=after, limit=limit + 1
+    )
+    rows = await reading(read, asked)
     secret = await instance_secret(read)
     items = [
         Record(
             id=row.id, charge_id=row.charge_id, at=row.at, amount_fen=row.amount_fen,
-            number=subscribers.pseudonym(secret, found.sp_id, row.msisdn, row.epoch),
+            number=row.msisdn
+            and subscribers.pseudonym(secret, found.sp_id, row.msisdn, row.epoch),
         )
         for row in rows[:limit]
     ]  # fmt: skip

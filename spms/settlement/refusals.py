@@ -27,6 +27,12 @@ class AlreadyHeld(Conflict):
     code = "already_held"
 
 
+class AlreadyPaid(Conflict):
+    """This settlement was paid already."""
+
+    code = "already_paid"
+
+
 class NotCounted(Conflict):
     """This month is not being settled yet."""
 

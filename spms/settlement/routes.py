@@ -42,6 +42,7 @@ from spms.settlement.records import Record, under
 from spms.settlement.refusals import (
     AlreadyDecided,
     AlreadyHeld,
+    AlreadyPaid,
     NotCounted,
     ObjectionTooLate,
     RulesUnreadable,
@@ -148,7 +149,10 @@ async def records(
     settlement_id: UUID, step: Kind, read: Connection, actor: Actor, now: datetime,
     after: Cursor = None, limit: Limit = 50,
 ) -> Page[Record]:  # fmt: skip
-    """Open a step (gross, controlled or refunds) to the records under it, oldest first."""
+    """Open a step to the records under it, oldest first; they come to its figure.
+
+    gross, controlled, refunds: what arose; compensation, deposit: what was owed, what was there.
+    """
     found = await actions.get(read, settlement_id, actor=actor, now=now)
     return await under(read, found, step, actor=actor, cursor=after, limit=limit)
 
@@ -180,7 +184,7 @@ async def decide_objection(
 
 
 @post("/settlements/{settlement_id:uuid}/holds", status_code=201, guards=[only(Role.COMPLIANCE)],
-      responses=refusals(NotFound, AlreadyHeld))  # fmt: skip
+      responses=refusals(NotFound, AlreadyHeld, AlreadyPaid))  # fmt: skip
 async def hold(
     settlement_id: UUID, data: Because, tx: Connection, actor: Actor, now: datetime
 ) -> Hold:

@@ -9,13 +9,21 @@ from spms.core.pack import seal
 from spms.core.pack_sheet import Row, Section, Sheet, render
 from spms.core.signing import Signer
 from spms.settlement.life_model import Settlement, Statement, Stored
-from spms.settlement.model import Step
+from spms.settlement.model import Step, Waterfall
 from spms.settlement.words import amount, behind, name
 
 
 def stated(stored: Stored) -> Statement:
     """Read a statement's text."""
     return msgspec.json.decode(stored.body, type=Statement)
+
+
+def worked(said: Statement) -> Waterfall:
+    """Return the steps of a statement as they were worked out."""
+    return Waterfall(
+        steps=said.steps, payable_fen=said.payable_fen,
+        payable_carried_fen=said.payable_carried_fen,
+    )  # fmt: skip
 
 
 def pack(found: Settlement, stored: Stored, signer: Signer, *, now: datetime, to: str) -> bytes:

@@ -57,7 +57,7 @@ async def test_recoveries_at_once_never_take_more_than_is_owed(pool, tx, now, wo
 
     taken = await asyncio.gather(
         *[take(receivable.recover, 300) for _ in range(4)],
-        *[take(receivable.call_deposit) for _ in range(2)],
+        *[take(receivable.call_deposit, 2 * PRICE) for _ in range(2)],
         *[take(receivable.write_off, 200) for _ in range(2)],
     )
     assert sum(taken) == 2 * PRICE

@@ -137,6 +137,13 @@ async def test_the_locked_cannot_be_changed_and_the_unlocked_only_follow(world, 
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await tx.execute(statement)
+    for statement in (
+        "UPDATE settlement SET payable_fen = payable_fen + 1",
+        "UPDATE settlement SET state = 'confirmed', pay_month = NULL",
+        "UPDATE settlement SET pay_month = pay_month + interval '1 month'",
+    ):
+        with pytest.raises(asyncpg.CheckViolationError, match="final"):
+            await tx.execute(statement)
     with pytest.raises(asyncpg.CheckViolationError):
         await owner.execute("UPDATE settlement_statement SET body = body || ' '")
     with pytest.raises(AlreadyDecided):
@@ -206,7 +213,7 @@ async def test_what_was_paid_from_the_deposit_after_the_draft_is_not_taken_again
     await world.on(2, 10)
     async with db.transaction(pool) as own:
         await receivable.pay_deposit(own, world.sp_id, 10_000, cause_id=uuid4(), **officer)
-        await receivable.call_deposit(own, world.sp_id, cause_id=uuid4(), **officer)
+        await receivable.call_deposit(own, world.sp_id, 10_000, cause_id=uuid4(), **officer)
     await world.on(2, 15)
     await world.on(2, 22)
     await world.on(2, 24)

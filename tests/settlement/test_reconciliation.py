@@ -4,6 +4,7 @@ from datetime import date
 
 import pytest
 
+from jobs import compare_counts
 from spms.core import db
 from spms.core.errors import NotFound
 from spms.settlement import findings, reconciliation
@@ -36,6 +37,19 @@ async def listed(world, **values):
         world.tx, FIFTH.replace(day=1), None, 100, actor=values.get("actor", make.OFFICER)
     )
     return {(row.service_code, row.kind, row.owner): row for row in rows if row.state != "gone"}
+
+
+async def compared(world):
+    """Run the nightly job; return how many differences moved."""
+    moved, position = 0, None
+    while True:
+        async with db.transaction(world.pool) as own:
+            chunk = await compare_counts.work(
+                own, position=position, actor=JOB, now=world.clock.now()
+            )
+        if (position := chunk.position) is None:
+            return moved
+        moved += int(chunk.words.split()[0])
 
 
 async def test_three_ways_by_day_and_service(world, tx, clock, tell):
@@ -73,15 +87,13 @@ async def test_three_ways_by_day_and_service(world, tx, clock, tell):
 
     await world.charge(4.3, kind="monthly")
     await world.charge(4.4, service_id=game_id, kind="on_demand", price_fen=200)
-    async with db.transaction(world.pool) as own:
-        assert await reconciliation.compare_again(own, now=clock.now()) == 4
+    assert await compared(world) == 4
     again = await listed(world)
     assert set(again) == {
         (game, "charged_not_delivered", "sp"), (game, "charged_not_billed", "billing"),
     }  # fmt: skip
     assert again[game, "charged_not_delivered", "sp"].state == "open", "other figures: asked again"
-    async with db.transaction(world.pool) as own:
-        assert await reconciliation.compare_again(own, now=clock.now()) == 0
+    assert await compared(world) == 0
 
 
 async def test_a_day_that_is_not_over_and_a_code_nobody_has_are_refused(world, tx, clock, tell):
@@ -127,3 +139,42 @@ async def test_what_an_sp_does_not_explain_in_its_time_is_one_breach_and_what_it
     assert tuple(breach) == (
         "settlement_data_false", "settlement_audit", "proposed", world.sp_id, [game_id],
     )  # fmt: skip
+
+
+async def test_a_difference_that_comes_back_leaves_the_time_to_explain_it_again(
+    world, tx, clock, tell
+):
+    clock.at = JANUARY + 9 * DAY
+    game_id = await make.service(tx, JANUARY, world.sp_id, price_fen=200, kind="on_demand")
+    game = await tx.fetchval("SELECT code FROM service WHERE id = $1", game_id)
+    await world.charge(4, service_id=game_id, kind="on_demand", price_fen=200)
+    await tell(Source.GATEWAY, (game, 0, 0))
+    (first,) = (await listed(world)).values()
+    clock.at += 5 * DAY
+    await tell(Source.GATEWAY, (game, 5, 0))
+    (other,) = (await listed(world)).values()
+    await tell(Source.GATEWAY, (game, 0, 0))
+    (again,) = (await listed(world)).values()
+    assert (first.kind, other.kind, again.kind) == (
+        "charged_not_delivered", "delivered_not_charged", "charged_not_delivered",
+    )  # fmt: skip
+    assert (again.id, again.found_at) == (first.id, clock.now())
+    clock.at += 3 * DAY
+    await world.charge(4.1, service_id=game_id, kind="on_demand", price_fen=200)
+    assert await compared(world) == 1
+    (open_still,) = (await listed(world)).values()
+    assert open_still.found_at == again.found_at, "never explained: its time goes on"
+
+
+async def test_a_side_that_says_nothing_of_a_day_is_listed(world, tx, clock, tell):
+    clock.at = JANUARY + 9 * DAY
+    code = await tx.fetchval("SELECT code FROM service WHERE id = $1", world.service_id)
+    await world.charge(4, kind="monthly")
+    await tell(Source.BILLING, (code, 2, 2 * PRICE))
+    days = await reconciliation.days(tx, FIFTH.replace(day=1), now=clock.now())
+    assert [day.day.day for day in days] == list(range(1, 10)), "those that are over"
+    assert [day.day.day for day in days if day.billing_told] == [5]
+    assert [(day.gateway_told, day.open, day.explained) for day in days if day.open] == [
+        (False, 1, 0)
+    ]
+    assert await reconciliation.days(tx, date(2026, 3, 1), now=clock.now()) == []

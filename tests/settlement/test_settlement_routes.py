@@ -136,7 +136,9 @@ async def test_what_if_shows_and_books_nothing(world, http, sign_in, tx):
     assert (await asked(cut_breaches=["general"]))["difference_fen"] == -3_280
     assert (await asked(refund_fen=800))["then"]["steps"][1]["taken_fen"] == 800
     assert (await asked(422, rules={"nothing": 1}))["code"] == "rules_unreadable"
-    assert (await asked(422, rules={"bad_debt_bp": -1}))["code"] == "rules_unreadable"
+    refused = await asked(422, rules={"bad_debt_bp": -1})
+    assert refused["code"] == "rules_unreadable"
+    assert [one["pointer"] for one in refused["errors"]] == ["/rules/bad_debt_bp"]
     assert (await asked(422, rules={"before_share": []}))["code"] == "unsound_rules"
     assert (await asked(409, month="2030-01"))["code"] == "month_not_counted"
     running = await asked(month="2026-02")

@@ -19,8 +19,10 @@ from spms.settlement.model import (
     RateBase,
     SettlementRules,
     Tier,
+    Waterfall,
     is_sound,
 )
+from spms.settlement.restating import facts_behind
 from spms.settlement.waterfall import ADDING, UnsoundRules, settle, sp_share
 
 YUAN = 100
@@ -233,6 +235,13 @@ def test_nothing_is_negative_nothing_is_lost_and_every_row_adds_up(facts, rules)
     covered = worked.step(Kind.DEPOSIT).arising_fen
     assert recovered + covered <= facts.owed_fen
     assert covered <= facts.deposit_fen
+
+
+@given(facts=facts, rules=any_rules())
+def test_a_statement_says_all_that_it_was_worked_out_from(facts, rules):
+    worked = settle(facts, rules)
+    read = msgspec.json.decode(msgspec.json.encode(worked), type=Waterfall)
+    assert settle(facts_behind(read), rules) == worked
 
 
 @given(base=st.integers(0, 10**11), more=st.integers(0, 10**9), rules=any_rules())
