@@ -5,12 +5,10 @@ table. A charge belongs to the first month that ends after it was made and was n
 came; late ones are found by when they came.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import date
 from typing import Final
 from uuid import UUID
-
-from asyncpg import Record
 
 from spms.core.db import Connection, changed, many
 from spms.core.money import BASIS_POINTS
@@ -152,13 +150,20 @@ async def count_now(read: Connection, window: Window, sp_id: UUID) -> list[Figur
     return found
 
 
-# 沉默用户: pay by the month, and neither wrote to the SP nor were written to.
-SILENT = """
-    SELECT p.sp_id, count(*) AS whole,
-           count(*) FILTER (WHERE u.msisdn IS NULL) AS part, count(*) AS numbers
-      FROM (SELECT DISTINCT sp_id, msisdn FROM charge_record
+# 沉默用户: pay by the month, and neither wrote to the SP nor were written to. 自消费: the SP's own
+# numbers, and numbers that pay it so much that few people would. One walk over the charges for both.
+PAYERS = """
+    SELECT paid.sp_id, count(*) AS numbers, sum(paid.fen)::bigint AS fen,
+           count(*) FILTER (WHERE paid.monthly) AS monthly,
+           count(*) FILTER (WHERE paid.monthly AND used.msisdn IS NULL) AS silent,
+           COALESCE(sum(paid.fen) FILTER (WHERE paid.fen >= $4::bigint
+               OR paid.msisdn = s.responsible_mobile), 0)::bigint AS heavy_fen
+      FROM (SELECT sp_id, msisdn, sum(price_fen)::bigint AS fen,
+                   bool_or(kind = 'monthly') AS monthly
+              FROM charge_record
              WHERE charged_at >= $1 AND charged_at < $2 AND received_at < $3
-               AND kind = 'monthly') p
+             GROUP BY sp_id, msisdn) paid
+      JOIN sp s ON s.id = paid.sp_id
       LEFT JOIN (
            SELECT n.sp_id, m.msisdn FROM message_in m JOIN access_number n ON n.number = m.called
             WHERE m.received_at >= $1 AND m.received_at < $2
@@ -171,20 +176,9 @@ SILENT = """
             CROSS JOIN LATERAL unnest(string_to_array(p.numbers, ','))
                   WITH ORDINALITY AS asked (msisdn, place)
             WHERE p.decided_at >= $1 AND p.decided_at < $2
-              AND asked.place <> ALL (p.denied)) u
-        ON u.sp_id = p.sp_id AND u.msisdn = p.msisdn
-     GROUP BY p.sp_id
-"""
-# 自消费: the SP's own numbers, and numbers that pay it so much that few people would.
-HEAVY = """
-    SELECT c.sp_id, sum(c.fen)::bigint AS whole, count(*) AS numbers,
-           COALESCE(sum(c.fen) FILTER (WHERE c.fen >= $4::bigint
-               OR c.msisdn = s.responsible_mobile), 0)::bigint AS part
-      FROM (SELECT sp_id, msisdn, sum(price_fen)::bigint AS fen FROM charge_record
-             WHERE charged_at >= $1 AND charged_at < $2 AND received_at < $3
-             GROUP BY sp_id, msisdn) c
-      JOIN sp s ON s.id = c.sp_id
-     GROUP BY c.sp_id
+              AND asked.place <> ALL (p.denied)) used
+        ON used.sp_id = paid.sp_id AND used.msisdn = paid.msisdn
+     GROUP BY paid.sp_id
 """
 # 欠费集中: charges of numbers that were barred for arrears by the cut-off.
 ARREARS = f"""
@@ -217,18 +211,17 @@ KEEP_REPORTS = """
 async def _report(
     tx: Connection,
     kind: str,
-    rows: Sequence[Record],
+    rows: Iterable[tuple[UUID, int, int, int]],
     *,
     month: date,
     threshold_bp: int,
     least: int,
 ) -> int:
-    """Keep what part of each SP's whole looks wrong, and whether it is enough to hold it."""
-    found = [
-        (row["sp_id"], row["part"], row["whole"], row["numbers"],
-         row["part"] * BASIS_POINTS // row["whole"])
-        for row in rows if row["whole"] > 0
-    ]  # fmt: skip
+    """Keep what part of each SP's whole looks wrong, and whether it is enough to hold it.
+
+    `rows`: SP, part, whole, and over how many numbers.
+    """
+    found = [(*row, row[1] * BASIS_POINTS // row[2]) for row in rows if row[2] > 0]
     status = await tx.execute(
         KEEP_REPORTS, month, kind, threshold_bp, *([each[n] for each in found] for n in range(5)),
         [each[3] >= least and each[4] >= threshold_bp for each in found],
@@ -236,26 +229,21 @@ async def _report(
     return changed(status)
 
 
-async def look_silent(tx: Connection, window: Window, rules: SettlementRules) -> int:
-    """Report how many of each SP's monthly payers never used what they pay for."""
+async def look_at_payers(tx: Connection, window: Window, rules: SettlementRules) -> int:
+    """Report who pays each SP: how many never used it, how much comes from few or from its own."""
     rows = await tx.fetch(
-        SILENT, window.from_at, window.until_at, window.cut_off_at, timeout=LONGEST_SECONDS
-    )
-    return await _report(
-        tx, "silent_users", rows, month=window.month, threshold_bp=rules.silent_bp,
-        least=rules.report_least,
-    )  # fmt: skip
-
-
-async def look_heavy(tx: Connection, window: Window, rules: SettlementRules) -> int:
-    """Report how much of each SP's month comes from few numbers or from its own."""
-    rows = await tx.fetch(
-        HEAVY, window.from_at, window.until_at, window.cut_off_at, rules.heavy_fen,
+        PAYERS, window.from_at, window.until_at, window.cut_off_at, rules.heavy_fen,
         timeout=LONGEST_SECONDS,
     )  # fmt: skip
-    return await _report(
-        tx, "self_consumption", rows, month=window.month,
-        threshold_bp=rules.self_consumption_bp, least=rules.report_least,
+    silent = await _report(
+        tx, "silent_users",
+        ((row["sp_id"], row["silent"], row["monthly"], row["monthly"]) for row in rows),
+        month=window.month, threshold_bp=rules.silent_bp, least=rules.report_least,
+    )  # fmt: skip
+    return silent + await _report(
+        tx, "self_consumption",
+        ((row["sp_id"], row["heavy_fen"], row["fen"], row["numbers"]) for row in rows),
+        month=window.month, threshold_bp=rules.self_consumption_bp, least=rules.report_least,
     )  # fmt: skip
 
 
@@ -266,8 +254,9 @@ async def look_arrears(tx: Connection, window: Window, rules: SettlementRules) -
         timeout=LONGEST_SECONDS,
     )  # fmt: skip
     return await _report(
-        tx, "arrears", rows, month=window.month, threshold_bp=rules.arrears_bp,
-        least=rules.report_least,
+        tx, "arrears",
+        ((row["sp_id"], row["part"], row["whole"], row["numbers"]) for row in rows),
+        month=window.month, threshold_bp=rules.arrears_bp, least=rules.report_least,
     )  # fmt: skip
 
 

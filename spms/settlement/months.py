@@ -34,8 +34,7 @@ COUNTING: Final[Mapping[Stage, Counting]] = {
     Stage.COUNT_MESSAGES: count_queries.count_messages,
 }
 LOOKING: Final[Mapping[Stage, Looking]] = {
-    Stage.LOOK_SILENT: count_queries.look_silent,
-    Stage.LOOK_HEAVY: count_queries.look_heavy,
+    Stage.LOOK_PAYERS: count_queries.look_at_payers,
     Stage.LOOK_ARREARS: count_queries.look_arrears,
 }
 
