@@ -130,12 +130,15 @@ async def fill(url: str, owner: asyncpg.Connection, rows: int) -> None:
             else f"DROP INDEX {index['name']}"
         )
     await owner.execute("VACUUM ANALYZE number")
-    leaves = [tuple(row) for row in await owner.fetch(LEAVES, f"charge_record_{MONTH:%Y%m}")]
+    leaves = [
+        (row["leaf"], row["holds"])
+        for row in await owner.fetch(LEAVES, f"charge_record_{MONTH:%Y%m}")
+    ]
     turn = asyncio.Semaphore(AT_ONCE)
 
     async def one(nth: int) -> None:
         async with turn:
-            await _fill_leaf(url, *leaves[nth], indexes, (nth, len(leaves)), rows)
+            await _fill_leaf(url, leaves, nth, indexes, rows)
 
     await asyncio.gather(*(one(nth) for nth in range(len(leaves))))
     for index in indexes:  # what each part has is hung in
@@ -150,15 +153,14 @@ async def fill(url: str, owner: asyncpg.Connection, rows: int) -> None:
 
 async def _fill_leaf(
     url: str,
-    leaf: str,
-    holds: str,
+    parts: list[tuple[str, str]],
+    nth: int,
     indexes: list[asyncpg.Record],
-    nth_of: tuple[int, int],
     rows: int,
 ) -> None:
     """Fill one part in one transaction, which a server that keeps no log for copies has no log of."""
     owner = await _patient(url)
-    nth, leaves = nth_of
+    (leaf, holds), leaves = parts[nth], len(parts)
     try:
         await owner.execute(OF_LEAF.format(holds=holds, start=f"'{START}'"), timeout=HOURS)
         await owner.execute("ANALYZE of_leaf")
@@ -185,3 +187,28 @@ async def _fill_leaf(
         await owner.execute(CLAIMS.format(leaf=leaf), timeout=HOURS)
     finally:
         await owner.close()
+
+
+UNSEALED = """
+    ALTER TABLE charge_record_{month} DROP CONSTRAINT charge_record_{month}_sealed;
+    DELETE FROM charge_month
+"""
+BY_ARRIVAL = """
+    SELECT indexrelid::regclass::text FROM pg_index
+     WHERE indrelid = $1::text::regclass AND pg_get_indexdef(indexrelid) LIKE '%(id)'
+"""
+
+
+async def opened(url: str) -> None:
+    """Make a sealed month as it was: open, its rows in the order of their ids, that of arrival."""
+    owner = await _patient(url)
+    await owner.execute(UNSEALED.format(month=f"{MONTH:%Y%m}"))
+    await owner.execute("SET enable_indexscan = off")
+    for row in await owner.fetch(LEAVES, f"charge_record_{MONTH:%Y%m}"):
+        leaf = row["leaf"]
+        await owner.execute(
+            f"CLUSTER {leaf} USING {await owner.fetchval(BY_ARRIVAL, leaf)}", timeout=HOURS
+        )
+        await owner.execute(f"ALTER TABLE {leaf} SET WITHOUT CLUSTER")
+    await owner.execute("VACUUM ANALYZE charge_record", timeout=HOURS)
+    await owner.close()
