@@ -190,8 +190,13 @@ async def _fill_leaf(
 
 
 UNSEALED = """
-    ALTER TABLE charge_record_{month} DROP CONSTRAINT charge_record_{month}_sealed;
+    ALTER TABLE charge_record_{month} DROP CONSTRAINT IF EXISTS charge_record_{month}_sealed;
     DELETE FROM charge_month
+"""
+SEALED = """
+    SELECT p.relid::regclass::text AS leaf
+      FROM pg_partition_tree($1::text::regclass) p JOIN pg_index i ON i.indrelid = p.relid
+     WHERE p.isleaf AND i.indisclustered ORDER BY 1
 """
 BY_ARRIVAL = """
     SELECT indexrelid::regclass::text FROM pg_index
@@ -200,12 +205,14 @@ BY_ARRIVAL = """
 
 
 async def opened(url: str) -> None:
-    """Make a sealed month as it was: open, its rows in the order of their ids, that of arrival."""
+    """Make a month as it was before it was sealed, wholly or in part.
+
+    Its rows are put in the order of their ids, which is that of arrival.
+    """
     owner = await _patient(url)
     await owner.execute(UNSEALED.format(month=f"{MONTH:%Y%m}"))
     await owner.execute("SET enable_indexscan = off")
-    for row in await owner.fetch(LEAVES, f"charge_record_{MONTH:%Y%m}"):
-        leaf = row["leaf"]
+    for leaf in [row["leaf"] for row in await owner.fetch(SEALED, f"charge_record_{MONTH:%Y%m}")]:
         await owner.execute(
             f"CLUSTER {leaf} USING {await owner.fetchval(BY_ARRIVAL, leaf)}", timeout=HOURS
         )
