@@ -70,9 +70,11 @@ ASKABLE = """
      WHERE s.sp_id = $1
 """
 HELD = "SELECT count(*) FROM raw_copy"
+# Found by when they came: a file's time is its own.
 LANDED = f"""
-    SELECT {", ".join(_CHARGE_COLUMNS)} FROM charge_record
-     WHERE file_id = (SELECT id FROM charge_file ORDER BY id DESC LIMIT 1) ORDER BY ctid
+    SELECT {", ".join(_CHARGE_COLUMNS)} FROM charge_record,
+           (SELECT id AS file, received_at AS at FROM charge_file ORDER BY id DESC LIMIT 1) f
+     WHERE file_id = f.file AND received_at = f.at ORDER BY charge_record.id
 """  # noqa: S608
 
 
@@ -195,12 +197,19 @@ async def ingest(pool: Any, sp_id: Any, content: bytes, now: datetime, directory
 
 async def copied(owner: Any, rows: list[Any]) -> float:
     """COPY the very rows that landed, in the order of the ingest, chunk by chunk."""
+    chunks = chunked(rows)
     begun = time.perf_counter()
-    for start in range(0, len(rows), CHUNK_LINES):
-        await owner.copy_records_to_table(
-            "raw_copy", records=rows[start : start + CHUNK_LINES], columns=_CHARGE_COLUMNS
-        )
+    for chunk in chunks:
+        await owner.copy_records_to_table("raw_copy", records=chunk, columns=_CHARGE_COLUMNS)
     return time.perf_counter() - begun
+
+
+def chunked(rows: list[Any]) -> list[list[Any]]:
+    """Put rows into the order in which they landed: chunk by chunk, in each by number."""
+    return [
+        sorted(rows[start : start + CHUNK_LINES], key=lambda row: row[:3])
+        for start in range(0, len(rows), CHUNK_LINES)
+    ]
 
 
 def mixed_csv(

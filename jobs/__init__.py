@@ -64,7 +64,7 @@ TIMETABLE: Final[Sequence[Job]] = (
     SlotJob(name="reaudit_charges", every=timedelta(minutes=5), work=reaudit_charges.work),
     SlotJob(name="audit_deliveries", every=timedelta(hours=1), work=audit_deliveries.work),
     # 05:00 in Shanghai. It finds what is due by date, so one slot makes up for any number of days.
-    SlotJob(
+    ChunkJob(
         name="seal_months",
         every=timedelta(days=1),
         offset=timedelta(hours=21),

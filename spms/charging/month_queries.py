@@ -6,7 +6,8 @@ from spms.core.clock import business_month, next_month
 from spms.core.db import Connection
 
 LONGEST_SECONDS = 3500
-"""Writing a month anew takes minutes for fifty million records; the job's slot ends after an hour."""
+"""Writing a part anew takes a minute or two for six million records; a month that was made before
+months had parts is one part. The job's chunk ends after an hour."""
 PATIENCE = f"SELECT set_config('statement_timeout', '{LONGEST_SECONDS}s', true)"
 
 SEALED = "SELECT month FROM charge_month"
@@ -17,20 +18,23 @@ async def sealed(read: Connection) -> set[date]:
     return {row["month"] for row in await read.fetch(SEALED)}
 
 
-# Four days after its end: records come at most 72 hours late.
+# Four days after its end: records come at most 72 hours late. A part that was written anew is one
+# whose table is marked as clustered.
 OVER = """
-    SELECT to_date(right(c.relname, 6), 'YYYYMM') AS month
-      FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-     WHERE i.inhparent = 'charge_record'::regclass
-       AND NOT EXISTS (SELECT FROM charge_month m
-                        WHERE m.month = to_date(right(c.relname, 6), 'YYYYMM'))
-     ORDER BY month
+    SELECT m.month FROM (
+        SELECT inhrelid AS child, to_date(right(inhrelid::regclass::text, 6), 'YYYYMM') AS month
+          FROM pg_inherits WHERE inhparent = 'charge_record'::regclass) m
+     WHERE NOT EXISTS (SELECT FROM charge_month s WHERE s.month = m.month)
+        OR EXISTS (SELECT FROM pg_partition_tree(m.child) p
+                     JOIN pg_index i ON i.indrelid = p.relid AND i.indisprimary
+                    WHERE p.isleaf AND NOT i.indisclustered)
+     ORDER BY m.month
 """
 GRACE_DAYS = 4
 
 
 async def over(read: Connection, *, now: datetime) -> list[date]:
-    """Return months with a partition that are over and not sealed, the oldest first."""
+    """Return months with a partition that are over and not wholly sealed, the oldest first."""
     return [
         row["month"]
         for row in await read.fetch(OVER)
@@ -39,10 +43,10 @@ async def over(read: Connection, *, now: datetime) -> list[date]:
     ]
 
 
-SEAL = "SELECT seal_charge_month($1, $2)"
+SEAL = "SELECT seal_charge_part($1, $2)"
 
 
 async def seal(tx: Connection, month: date, *, now: datetime) -> bool:
-    """Write a month anew in the order of bills and close it; False when it was sealed already."""
+    """Close a month, or write its next part in the order of bills; False when nothing is left."""
     await tx.execute(PATIENCE)
     return bool(await tx.fetchval(SEAL, month, now, timeout=LONGEST_SECONDS))

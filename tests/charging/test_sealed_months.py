@@ -32,23 +32,86 @@ async def february(tx, world):
     return records
 
 
+PARTS = """
+    SELECT relid::regclass::text AS name FROM pg_partition_tree('charge_record_202602')
+     WHERE isleaf ORDER BY relid
+"""
+
+
 async def in_place(tx):
-    rows = await tx.fetch("SELECT msisdn, charged_at, id FROM charge_record_202602 ORDER BY ctid")
-    return [tuple(row) for row in rows]
+    """Return the rows of each part as they lie."""
+    found = []
+    for part in await tx.fetch(PARTS):
+        rows = await tx.fetch(f"SELECT msisdn, charged_at, id FROM {part['name']} ORDER BY ctid")
+        found.append([tuple(row) for row in rows])
+    return found
+
+
+def in_order(parts):
+    return [sorted(rows) for rows in parts]
+
+
+async def step(pool, now):
+    async with transaction(pool) as work:
+        return await sealing.seal_next(work, now=now)
 
 
 async def sealed(pool, now):
-    async with transaction(pool) as work:
-        return await sealing.seal_months(work, now=now)
+    """Seal until nothing is left, each step in a transaction of its own; return the months met."""
+    months = []
+    while month := await step(pool, now):
+        months.append(month)
+    return months
 
 
 async def test_a_month_is_sealed_from_the_fourth_day_and_once(owner, pool, world, february):
     before = await in_place(owner)
-    assert before != sorted(before)
+    assert len(before) == 8
+    assert before != in_order(before)
     assert FEBRUARY not in await sealed(pool, datetime(2026, 3, 4, 20, tzinfo=UTC))
     assert FEBRUARY in await sealed(pool, datetime(2026, 3, 5, 21, tzinfo=UTC))
-    assert await in_place(owner) == sorted(before)
+    assert await in_place(owner) == in_order(before)
     assert await sealed(pool, datetime(2026, 3, 6, 21, tzinfo=UTC)) == []
+
+
+async def test_a_month_is_sealed_part_by_part_and_goes_on_where_it_was_cut_off(
+    owner, pool, world, february
+):
+    now = datetime(2026, 3, 5, 21, tzinfo=UTC)
+    before = await in_place(owner)
+    while await step(pool, now) != FEBRUARY:  # January is closed first
+        pass
+    assert await in_place(owner) == before  # closed, and nothing written yet
+    for done in (1, 2):
+        assert await step(pool, now) == FEBRUARY
+        assert await in_place(owner) == in_order(before[:done]) + before[done:]
+    async with pool.acquire() as dying:
+        step_3 = dying.transaction()
+        await step_3.start()
+        assert await sealing.seal_next(dying, now=now) == FEBRUARY
+        await step_3.rollback()
+    assert await in_place(owner) == in_order(before[:2]) + before[2:]
+    assert await sealed(pool, now) == [FEBRUARY] * 6
+    assert await in_place(owner) == in_order(before)
+
+
+async def test_while_a_part_is_written_the_numbers_of_the_others_are_read(
+    owner, pool, world, february
+):
+    now = datetime(2026, 3, 5, 21, tzinfo=UTC)
+    while await step(pool, now) != FEBRUARY:
+        pass
+    parts = await in_place(owner)
+    async with transaction(pool) as work, pool.acquire() as read:
+        assert await sealing.seal_next(work, now=now) == FEBRUARY  # and holds it
+        # Planned for its number each time, as any month of some size is: few rows invite one plan for all.
+        await read.execute("SET lock_timeout = '100ms'; SET plan_cache_mode = force_custom_plan")
+        ask = "SELECT count(*) FROM charge_record WHERE msisdn = $1 AND charged_at >= $2"
+        for rows in parts[1:]:
+            if rows:
+                assert await read.fetchval(ask, *rows[0][:2])
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await read.fetchval(ask, *parts[0][0][:2])
 
 
 async def test_what_comes_late_is_quarantined_and_what_came_before_is_known(pool, world, february):
@@ -75,4 +138,4 @@ async def test_nothing_is_added_to_a_sealed_month_however_it_was_begun(
 
 async def test_a_month_that_runs_cannot_be_sealed(tx, world):
     with pytest.raises(asyncpg.RaiseError):
-        await tx.fetchval("SELECT seal_charge_month($1, $2)", date(2026, 3, 1), world.now)
+        await tx.fetchval("SELECT seal_charge_part($1, $2)", date(2026, 3, 1), world.now)
