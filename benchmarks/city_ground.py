@@ -126,7 +126,8 @@ DUE = """
      WHERE k.msisdn = n.msisdn
 """
 INDEXES = """
-    SELECT c.oid::regclass::text AS name, pg_get_indexdef(c.oid) AS definition
+    SELECT c.oid::regclass::text AS name,
+           replace(pg_get_indexdef(c.oid), ' ON ONLY ', ' ON ') AS definition
       FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
      WHERE i.indrelid = ANY($1::text[]::regclass[]) AND NOT i.indisprimary
        AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid)

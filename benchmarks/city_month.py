@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -88,9 +88,9 @@ class Phases:
 
     def __init__(self, server_pid: int | None) -> None:
         """Nothing yet."""
-        self.wall: Counter[str] = Counter()
-        self.python: Counter[str] = Counter()
-        self.postgresql: Counter[str] = Counter()
+        self.wall: defaultdict[str, float] = defaultdict(float)
+        self.python: defaultdict[str, float] = defaultdict(float)
+        self.postgresql: defaultdict[str, float] = defaultdict(float)
         self._server_pid = server_pid
 
     @contextmanager
@@ -220,7 +220,7 @@ async def play(ground: Ground, url: str, directory: Path, *, sealed: bool) -> No
         await month.play(directory / "delivered", ground.say)
         minutes = sum(phases.wall.values()) / 60
         table = await scores(owner)
-        money = await owner.fetchrow(MONEY, timeout=3600)
+        (money,) = await owner.fetch(MONEY, timeout=3600)
         size = await owner.fetchval(SIZE)
         if sealed:
             await month.seal()
@@ -279,6 +279,8 @@ def main() -> None:
     if told.place is None:
         uvloop.run(_alone(told.numbers, sealed=told.seal))
     else:
+        told.place.mkdir(parents=True, exist_ok=True)
+        told.place.chmod(0o755)  # PostgreSQL may have to run as another user
         uvloop.run(_kept(told.place, told.numbers, prepare=told.prepare, sealed=told.seal))
 
 

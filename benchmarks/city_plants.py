@@ -86,7 +86,7 @@ class Planter:
             price_fen, delivery = {
                 "price_mismatch": (row["price_fen"] + 50, None), "undelivered": (None, "failed"),
             }[kind]  # fmt: skip
-            await self.owner.execute(CHANGE, row["id"], price_fen, delivery, False)
+            await self.owner.execute(CHANGE, row["id"], price_fen, delivery, False)  # noqa: FBT003
             await self._label(row["id"], kind)
             return True
         done = await plan(row, rows)

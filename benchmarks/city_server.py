@@ -29,8 +29,6 @@ async def kept_server(place: Path, *, fresh: bool) -> AsyncIterator[tuple[str, s
 
     The server is that of `SPMS_TEST_DATABASE_URL`, or an embedded one that lies in the directory.
     """
-    place.mkdir(parents=True, exist_ok=True)
-    place.chmod(0o755)  # PostgreSQL may have to run as another user
     given = os.environ.get("SPMS_TEST_DATABASE_URL")
     server = None if given else Embedded(place / "postgres", overrides=ROOM)
     if server is not None:
