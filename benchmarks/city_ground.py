@@ -2,7 +2,8 @@
 
 Everything follows from a number's place and a charge's place with it, so nothing has to be kept in
 memory, and any part can be made again: `month_plan(first, until)` says what the numbers of a range
-are charged. Numbers are filled in batches by bulk statements. What checks and indexes rows is set
+are charged. Numbers are filled in batches by bulk statements, rows in the order of time in which
+they would have come. What checks and indexes rows is set
 aside meanwhile and put back over all of them: foreign keys are validated, and what a decision rests
 on (`number_standing`) is made by the database's own rule.
 """
@@ -54,11 +55,12 @@ TABLES = """
                                charged_at timestamptz, price_fen bigint, known boolean NOT NULL);
     CREATE TABLE month_counted (kind text, charges bigint);
     CREATE FUNCTION month_plan(first int, until int)
-           RETURNS TABLE (i int, msisdn text, id uuid, service_id uuid, sp_id uuid, code text, kind text,
-                          price_fen bigint, tariff_id uuid, notice_id uuid, charged_at timestamptz)
+           RETURNS TABLE (i int, msisdn text, id uuid, record_id text, service_id uuid, sp_id uuid, code text,
+                          kind text, price_fen bigint, tariff_id uuid, notice_id uuid,
+                          charged_at timestamptz)
            LANGUAGE sql STABLE AS $$
-    SELECT p.i, '8613' || lpad(p.i::text, 9, '0'), p.id, s.id, s.sp_id, s.code, s.kind, s.price_fen,
-           s.tariff_id, s.notice_id, p.charged_at
+    SELECT p.i, '8613' || lpad(p.i::text, 9, '0'), p.id, substr(replace(p.id::text, '-', ''), 1, 16),
+           s.id, s.sp_id, s.code, s.kind, s.price_fen, s.tariff_id, s.notice_id, p.charged_at
       FROM (SELECT i, md5('charge ' || i || ' ' || k)::uuid AS id,
                    (abs(hashint4(i)::bigint) + k * {step}) % {services} AS place,
                    timestamptz '{start:%FT%TZ}' + interval '1 second'
@@ -72,7 +74,9 @@ TABLES = """
 """
 BATCH_OF = """
     CREATE TEMPORARY TABLE batch ON COMMIT DROP AS
-    SELECT * FROM month_plan({first}, {until}) ORDER BY msisdn, charged_at
+    SELECT *, CASE kind WHEN 'monthly' THEN timestamptz '{start:%FT%TZ}' - interval '1 day'
+                        ELSE charged_at - interval '1 hour' END AS agreed_at
+      FROM month_plan({first}, {until}) ORDER BY agreed_at, id
 """
 PEOPLE = """
     INSERT INTO number (msisdn, epoch, state, state_since, epoch_since)
@@ -90,23 +94,20 @@ RELATIONS = """
            notice_id, price_fen, channel, requested_at, requested_by, request_text, prompt_code,
            prompt_text, confirm_by, active_from, charge_from)
     SELECT msisdn, id, 1, sp_id, service_id, kind, 'active', tariff_id, notice_id, price_fen,
-           'sms', at, 'subscriber:sms', 'TQ', '4821', '回复Y确认', at + interval '1 hour', at, at
-      FROM (SELECT *, CASE kind WHEN 'monthly' THEN $1::timestamptz - interval '1 day'
-                      ELSE charged_at - interval '1 hour' END AS at FROM batch) p
+           'sms', agreed_at, 'subscriber:sms', 'TQ', '4821', '回复Y确认',
+           agreed_at + interval '1 hour', agreed_at, agreed_at
+      FROM batch
 """
 MESSAGES = """
     INSERT INTO message_in (msisdn, received_at, id, called, text, raw, link, link_message_id,
                             handled_at)
-    SELECT msisdn, $1::timestamptz - interval '1 day', id, '10010', 'Y', 'Y', 'city', id::text,
-           $1::timestamptz
-      FROM batch
+    SELECT msisdn, agreed_at, id, '10010', 'Y', 'Y', 'city', record_id, agreed_at FROM batch
 """
 CONSENTS = """
     INSERT INTO consent (msisdn, subscription_id, kind, service_id, price_fen, message_received_at,
                          message_id, prompt_text, reply_text, given_at)
     SELECT msisdn, id, CASE kind WHEN 'monthly' THEN 'confirmation' ELSE 'order' END, service_id,
-           price_fen, $1::timestamptz - interval '1 day', id, '回复Y确认', 'Y',
-           $1::timestamptz - interval '1 day'
+           price_fen, agreed_at, id, '回复Y确认', 'Y', agreed_at
       FROM batch
 """
 DECISIONS = """
@@ -114,7 +115,7 @@ DECISIONS = """
            price_fen, allowed, reasons, subscription_id, rulebook_version, facts, requested_by)
     SELECT msisdn, charged_at - interval '10 seconds', id, 'charge', sp_id, service_id, code,
            price_fen, true, '{}', id, 1, '{}', 'city'
-      FROM batch
+      FROM batch ORDER BY charged_at
 """
 KEPT = """
     INSERT INTO number_standing (msisdn, body)
@@ -139,7 +140,7 @@ FILES = """
     SELECT floor(extract(epoch FROM charged_at - $3::timestamptz) / 86400)::int AS day, sp_id,
            string_agg(line, E'\\n' ORDER BY charged_at, line) AS lines
       FROM (SELECT p.charged_at, p.sp_id,
-                   concat_ws(',', p.id, p.code, p.msisdn,
+                   concat_ws(',', p.record_id, p.code, p.msisdn,
                        to_char(p.charged_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
                        COALESCE(c.price_fen, p.price_fen), COALESCE(c.delivery, 'none')) AS line
               FROM month_plan($1, $2) p LEFT JOIN month_change c ON c.id = p.id
@@ -243,11 +244,11 @@ async def _fill(url: str, numbers: int, say: Say) -> None:
 async def _batch(owner: Any, first: int, until: int) -> None:
     born = START - timedelta(days=50)
     async with owner.transaction():
-        await owner.execute(BATCH_OF.format(first=first, until=until), timeout=3600)
+        await owner.execute(BATCH_OF.format(first=first, until=until, start=START), timeout=3600)
         await owner.execute("ANALYZE batch")
         for statement, *values in (
-            (PEOPLE, born), (BEGINNINGS, born), (RELATIONS, START), (MESSAGES, START),
-            (CONSENTS, START), (DECISIONS,), (KEPT,),
+            (PEOPLE, born), (BEGINNINGS, born), (RELATIONS,), (MESSAGES,), (CONSENTS,),
+            (DECISIONS,), (KEPT,),
         ):  # fmt: skip
             await owner.execute(statement, *values, timeout=3600)
         await owner.execute(DUE, timeout=3600)

@@ -87,7 +87,7 @@ class Planter:
                 "price_mismatch": (row["price_fen"] + 50, None), "undelivered": (None, "failed"),
             }[kind]  # fmt: skip
             await self.owner.execute(CHANGE, row["id"], price_fen, delivery, False)  # noqa: FBT003
-            await self._label(row["id"], kind)
+            await self._label(row["record_id"], kind)
             return True
         done = await plan(row, rows)
         return done is not False
@@ -104,9 +104,9 @@ class Planter:
         for kind, charges in self.counted.items():
             await owner.execute(COUNTED, kind, charges)
 
-    async def _label(self, record_id: object, kind: str) -> None:
+    async def _label(self, record_id: str, kind: str) -> None:
         self.errors += 1
-        await self.owner.execute(LABEL, str(record_id), kind)
+        await self.owner.execute(LABEL, record_id, kind)
 
     def _after(self, statement: str, *values: Any) -> None:
         self._later.append((statement, values))
@@ -114,7 +114,7 @@ class Planter:
     async def _beside(self, row: Any, kind: str, **values: Any) -> None:
         fields = {"code": row["code"], "at": row["charged_at"] + MINUTE,
                   "price_fen": row["price_fen"]} | values  # fmt: skip
-        record_id = uuid4().hex
+        record_id = uuid4().hex[:16]
         await self.owner.execute(
             BESIDE, record_id, row["sp_id"], fields["code"], row["msisdn"], fields["at"],
             fields["price_fen"], kind == "duplicate",
@@ -145,51 +145,51 @@ class Planter:
 
     async def _after_unsubscribe(self, row: Any, _: Any) -> None:
         self._after(LEFT, row["msisdn"], row["id"], row["charged_at"] - MINUTE)
-        await self._label(row["id"], "after_unsubscribe")
+        await self._label(row["record_id"], "after_unsubscribe")
 
     async def _in_trial(self, row: Any, _: Any) -> None:
         self._after(LATER, row["msisdn"], row["id"], row["charged_at"] + MINUTE)
-        await self._label(row["id"], "in_trial")
+        await self._label(row["record_id"], "in_trial")
 
     async def _barred(self, row: Any, _: Any) -> None:
         at, near = row["charged_at"], timedelta(seconds=5)
         self._after(BAR, row["msisdn"], str(row["sp_id"]), at - near, at + near)
-        await self._label(row["id"], "barred")
+        await self._label(row["record_id"], "barred")
 
     async def _number_suspended(self, row: Any, _: Any) -> None:
         at, near = row["charged_at"], timedelta(seconds=5)
         self._after(EVENT, row["msisdn"], "suspended", at - near, "suspended", 1)
         self._after(EVENT, row["msisdn"], "resumed", at + near, "active", 1)
-        await self._label(row["id"], "number_suspended")
+        await self._label(row["record_id"], "number_suspended")
 
     async def _number_terminated(self, row: Any, _: Any) -> None:
         at = row["charged_at"] - MINUTE
         self._after(EVENT, row["msisdn"], "terminated", at, "terminated", 1)
-        await self._label(row["id"], "number_terminated")
+        await self._label(row["record_id"], "number_terminated")
 
     async def _after_transfer(self, row: Any, _: Any) -> None:
         at = row["charged_at"] - MINUTE
         self._after(EVENT, row["msisdn"], "transferred", at, "active", 2)
-        await self._label(row["id"], "after_transfer")
+        await self._label(row["record_id"], "after_transfer")
 
     async def _over_cap(self, row: Any, rows: list[Any]) -> None:
         before = sum(each["price_fen"] for each in rows[:-1])
         self._after(CAP, row["msisdn"], before, rows[0]["charged_at"] - timedelta(days=1))
-        await self._label(row["id"], "over_cap")
+        await self._label(row["record_id"], "over_cap")
 
     async def _split_charges(self, row: Any, _: Any) -> None:
         for n in (1, 2, 3):
             order_id = uuid4()
             at = row["charged_at"] + n * 2 * MINUTE
             await self.owner.execute(ORDER, row["i"], order_id, at, row["sp_id"])
-        await self._label(order_id, "split_charges")
+        await self._label(order_id.hex[:16], "split_charges")
 
     async def _no_decision(self, row: Any, _: Any) -> None:
         self.counted["no_decision"] += 1
         self._after(UNASKED, row["msisdn"], row["id"])
 
     async def _reserved_not_delivered(self, row: Any, _: Any) -> None:
-        await self._label(row["id"], "reserved_not_delivered")
+        await self._label(row["record_id"], "reserved_not_delivered")
         self._after(HELD, row["msisdn"], row["id"], "released")
 
     async def _delivered_not_charged(self, _: Any, rows: list[Any]) -> None:
