@@ -255,12 +255,12 @@ async def _alone(numbers: int, *, sealed: bool) -> None:
     await run.on_server(work, say=_say)
 
 
-async def _kept(place: Path, numbers: int, *, prepare: bool, sealed: bool) -> None:
+async def _kept(place: Path, numbers: int, *, prepare: bool, lean: bool, sealed: bool) -> None:
     """Prepare a month in a directory, or play the one that was prepared there."""
     async with kept_server(place, fresh=prepare) as (admin_url, url):
         if prepare:
             _say(f"{numbers:,} numbers, {sps_of(numbers)} SPs")
-            await arrange(url, numbers, place / "delivered", say=_say)
+            await arrange(url, numbers, place / "delivered", say=_say, lean=lean)
             return
         ground = Ground(admin_url, short=True, pairs=1, say=_say, directory=place)
         await play(ground, url, place, sealed=sealed)
@@ -272,6 +272,7 @@ def main() -> None:
     parser.add_argument("--numbers", type=int, default=ALONE)
     parser.add_argument("--place", type=Path, help="a directory that keeps server and files")
     parser.add_argument("--prepare", action="store_true", help="make the ground, do not play")
+    parser.add_argument("--lean", action="store_true", help="prepare a ground a fifth smaller")
     parser.add_argument("--seal", action="store_true", help="seal the month after playing it")
     told = parser.parse_args()
     if told.prepare and told.place is None:
@@ -281,7 +282,11 @@ def main() -> None:
     else:
         told.place.mkdir(parents=True, exist_ok=True)
         told.place.chmod(0o755)  # PostgreSQL may have to run as another user
-        uvloop.run(_kept(told.place, told.numbers, prepare=told.prepare, sealed=told.seal))
+        uvloop.run(
+            _kept(
+                told.place, told.numbers, prepare=told.prepare, lean=told.lean, sealed=told.seal
+            )
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

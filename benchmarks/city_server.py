@@ -13,9 +13,9 @@ from spms.core.embedded import Embedded
 
 DATABASE = "spms_city"
 ROOM = {
-    "shared_buffers": "4GB",
-    "effective_cache_size": "12GB",
-    "max_wal_size": "8GB",
+    "shared_buffers": "6GB",
+    "effective_cache_size": "16GB",
+    "max_wal_size": "6GB",
     "checkpoint_timeout": "15min",
 }
 """What a server for a month of this size is given; nothing that makes it less durable."""
