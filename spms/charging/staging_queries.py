@@ -264,7 +264,8 @@ async def judge(tx: Connection, spans: Sequence[Span]) -> None:
 
 
 # What stands of a month, an order and a quick succession, and what the holder limits. No re-audit
-# asks for these again, so they are read of numbers that are held.
+# asks for these again, so they are read of numbers that are held. Of other charges only what stands
+# in the primary key's index is read: a number's month lies scattered over the table.
 CROWD = """
     UPDATE staged_verdict c SET plain = false
       FROM unnest($2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[],
@@ -281,7 +282,8 @@ CROWD = """
                    ELSE
                        COALESCE(bool_or(consent_id = c.consent_id), false)
                        OR c.number_uses + count(*) FILTER (
-                              WHERE kind = 'on_demand' AND sp_id = $1
+                              WHERE kind = 'on_demand'
+                                AND service_id IN (SELECT id FROM service WHERE sp_id = $1)
                                 AND charged_at > c.charged_at - v.split
                                 AND charged_at <= c.charged_at) >= v.split_charges END
                    OR COALESCE(sum(due_fen) FILTER (WHERE charged_at >= v.month_since

@@ -96,3 +96,15 @@ async def test_an_event_that_is_told_meanwhile_re_opens_the_charge(pool, tx, wor
         actor = job_actor("reaudit_charges")
         assert await actions.reaudit_recent(again, now=world.now, actor=actor) == 1
     assert dict(await tx.fetch(FOUND)) == {record.record_id: "number_suspended"}
+
+
+async def test_what_stands_of_a_month_is_read_from_the_index_alone(pool, world):
+    """Its rows lie apart in a full month: to fetch each of them is most of what a charge costs."""
+    async with transaction(pool) as tx:
+        await tx.execute(staging_queries.STAGE)
+        await tx.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        nothing = [[]] * 9
+        rows = await tx.fetch(f"EXPLAIN {staging_queries.CROWD}", world.sp_id, *nothing)
+    plan = "\n".join(row[0] for row in rows)
+    assert "Index Only Scan using charge_record_" in plan
+    assert "Index Scan using charge_record_" not in plan
