@@ -4,6 +4,11 @@ Most charges are right, and to see that takes no more than a few look-ups, which
 for the whole chunk (`staging_queries.JUDGE`). What it does not find plainly right is judged one by
 one by the rules in `rating` and `doubts`, which say what is wrong; they would say of the others that
 nothing is (a test holds that).
+
+Most numbers are charged by many SPs, so nearly any two chunks have some in common, and the later one
+waits for the earlier one to let go of them. So most is found out before they are held
+(`staging_queries.JUDGE`); what waits is only what other charges and the holder's limits have to say
+(`staging_queries.CROWD`), and writing.
 """
 
 from datetime import datetime, timedelta
@@ -54,9 +59,12 @@ async def land_chunk(
         bad += [chunk.spoiled(line_no, reason) for line_no, reason in refused]
         landed = len(chunk.rows) - seen - len(refused)
     if landed:
+        spans = await judging.spans_over(tx, *await staging_queries.span(tx))
+        await staging_queries.judge(tx, spans)
         await staging_queries.hold(tx)
         lane.holds()
-        await _judge(tx, sp_id=sp_id, file_id=file_id, actor=actor, now=now)
+        await staging_queries.crowd(tx, sp_id, spans)
+        await _store(tx, sp_id=sp_id, file_id=file_id, actor=actor, now=now)
         ids = [staging_queries.id_after(first_id, place) for place in (1, len(chunk.rows))]
         await notices.landed(tx, ids, now=now)
     if bad:
@@ -88,12 +96,10 @@ async def _claim(
     return await staging_queries.lost(tx, sp_id)
 
 
-async def _judge(
+async def _store(
     tx: Connection, *, sp_id: UUID, file_id: UUID, actor: Actor, now: datetime
 ) -> None:
-    """Judge and store the charges that got their ids; their numbers are held."""
-    first, last = await staging_queries.span(tx)
-    await staging_queries.judge(tx, sp_id, await judging.spans_over(tx, first, last))
+    """Store what is plainly right, and judge and store the rest; the numbers are held."""
     plain = await staging_queries.add_plain(tx, sp_id, file_id, now=now)
     unasked = suspicions.NOTHING
     if plain:

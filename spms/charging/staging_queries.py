@@ -36,7 +36,8 @@ STAGE = """
         id uuid NOT NULL, record_id text NOT NULL, msisdn text COLLATE "C" NOT NULL,
         charged_at timestamptz NOT NULL, price_fen bigint NOT NULL, delivery text NOT NULL,
         service_id uuid NOT NULL, kind text NOT NULL, consent_id uuid, tariff_id uuid,
-        authorisation_id uuid, rulebook_version integer, plain boolean NOT NULL
+        authorisation_id uuid, rulebook_version integer, number_fen bigint NOT NULL,
+        number_uses integer NOT NULL, plain boolean NOT NULL
     ) ON COMMIT DELETE ROWS
 """
 _LINE_COLUMNS = (
@@ -184,11 +185,11 @@ async def span(tx: Connection) -> tuple[datetime, datetime]:
 # Plain is a charge of which every rule in `rating` and `doubts` says at sight that it is right:
 # the number in service, nothing that its holder limited, one relation that runs and licenses it,
 # nothing else of its service in the month or on the order, and both caps far away. Each bound here
-# is on the safe side of the rule it stands for.
+# is on the safe side of the rule it stands for. What others have to say is in `CROWD`.
 JUDGE = """
     INSERT INTO staged_verdict
     SELECT c.id, c.record_id, c.msisdn, c.charged_at, c.price_fen, c.delivery, c.service_id, c.kind,
-           r.id, r.tariff_id, a.id, v.version,
+           r.id, r.tariff_id, a.id, v.version, c.number_fen, c.number_uses,
            COALESCE(
                c.alone
                AND c.delivery <> 'failed'
@@ -200,28 +201,19 @@ JUDGE = """
                    WHEN 'monthly' THEN
                        (r.ended_at IS NULL OR r.ended_at > c.charged_at)
                        AND (r.free_until IS NULL OR r.free_until > c.charged_at)
-                       AND NOT m.monthly
                    ELSE
                        (r.ended_at IS NULL OR r.ended_at > c.charged_at OR r.end_reason = 'lapsed')
                        AND c.charged_at < r.active_from + v.lifetime
-                       AND o.orders = 1 AND NOT m.used
-                       AND c.number_uses + m.uses < v.split_charges END
-               AND m.service_fen + c.number_fen <= v.service_fen
-               AND m.total_fen + c.number_fen <= v.total_fen
+                       AND o.orders = 1 END
                AND (r.consented_id IS NOT NULL
                     OR EXISTS (SELECT FROM consent t
                                 WHERE t.msisdn = c.msisdn AND t.subscription_id = r.id OFFSET 0))
                AND NOT EXISTS (SELECT FROM reservation h
                                 WHERE h.msisdn = c.msisdn AND h.id = a.id
-                                  AND h.state IN ('released', 'expired') OFFSET 0)
-               AND NOT EXISTS (SELECT FROM number_bar WHERE msisdn = c.msisdn OFFSET 0)
-               AND NOT EXISTS (SELECT FROM number_cap WHERE msisdn = c.msisdn OFFSET 0), false)
+                                  AND h.state IN ('released', 'expired') OFFSET 0), false)
       FROM (SELECT * FROM staged_charge OFFSET 0) c
-      JOIN unnest($2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[],
-                  $6::int[], $7::bigint[], $8::bigint[], $9::interval[], $10::interval[],
-                  $11::int[], $12::boolean[])
-           AS v (since, until, month_since, month_until, version, service_fen, total_fen, lifetime,
-                 split, split_charges, observes)
+      JOIN unnest($1::timestamptz[], $2::timestamptz[], $3::int[], $4::interval[], $5::boolean[])
+           AS v (since, until, version, lifetime, observes)
         ON c.charged_at >= v.since AND c.charged_at < v.until
       LEFT JOIN LATERAL (
            SELECT state_after, epoch_after FROM number_event
@@ -245,20 +237,6 @@ JUDGE = """
               AND decided_at > c.charged_at - interval '31 days'
               AND service_id = c.service_id AND purpose = 'charge' AND allowed
             ORDER BY decided_at DESC LIMIT 1) a ON true
-      CROSS JOIN LATERAL (
-           SELECT COALESCE(sum(due_fen) FILTER (WHERE charged_at >= v.month_since), 0) AS total_fen,
-                  COALESCE(sum(due_fen) FILTER (WHERE charged_at >= v.month_since
-                                                  AND service_id = c.service_id), 0) AS service_fen,
-                  COALESCE(bool_or(kind = 'monthly' AND charged_at >= v.month_since
-                                   AND service_id = c.service_id), false) AS monthly,
-                  COALESCE(bool_or(consent_id = r.id), false) AS used,
-                  count(*) FILTER (WHERE kind = 'on_demand' AND sp_id = $1
-                                     AND charged_at > c.charged_at - v.split
-                                     AND charged_at <= c.charged_at) AS uses
-             FROM charge_record
-            WHERE msisdn = c.msisdn AND charged_at < v.month_until AND due_fen > 0
-              AND charged_at >= CASE c.kind WHEN 'monthly' THEN v.month_since ELSE
-                      LEAST(v.month_since, c.charged_at - GREATEST(v.lifetime, v.split)) END) m
 """
 
 
@@ -271,17 +249,65 @@ class Span(NamedTuple):
     rules: Rules
 
 
-async def judge(tx: Connection, sp_id: UUID, spans: Sequence[Span]) -> None:
-    """Mark the staged charges that are plainly right; together the spans cover all of them."""
+async def judge(tx: Connection, spans: Sequence[Span]) -> None:
+    """Mark the staged charges that are plainly right if no other charge stands in their way.
+
+    Together the spans cover all of them. Their numbers need not be held: a fact told meanwhile is
+    one told late, and the re-audit finds what it makes wrong, as it does for all of those.
+    """
     rules = [span.rules for span in spans]
     await tx.execute(
-        JUDGE, sp_id, [span.since for span in spans], [span.until for span in spans],
+        JUDGE, [span.since for span in spans], [span.until for span in spans],
+        [one.version for one in rules], [one.order_lifetime for one in rules],
+        [one.audit.no_decision_mode is Mode.OBSERVE for one in rules],
+    )  # fmt: skip
+
+
+# What stands of a month, an order and a quick succession, and what the holder limits. No re-audit
+# asks for these again, so they are read of numbers that are held. Of other charges only what stands
+# in the primary key's index is read: a number's month lies scattered over the table.
+CROWD = """
+    UPDATE staged_verdict c SET plain = false
+      FROM unnest($2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[],
+                  $6::bigint[], $7::bigint[], $8::interval[], $9::interval[], $10::int[])
+           AS v (since, until, month_since, month_until, service_fen, total_fen, lifetime, split,
+                 split_charges)
+     WHERE c.plain AND c.charged_at >= v.since AND c.charged_at < v.until
+       AND (EXISTS (SELECT FROM number_bar WHERE msisdn = c.msisdn OFFSET 0)
+            OR EXISTS (SELECT FROM number_cap WHERE msisdn = c.msisdn OFFSET 0)
+            OR (SELECT CASE c.kind
+                   WHEN 'monthly' THEN
+                       COALESCE(bool_or(kind = 'monthly' AND charged_at >= v.month_since
+                                        AND service_id = c.service_id), false)
+                   ELSE
+                       COALESCE(bool_or(consent_id = c.consent_id), false)
+                       OR c.number_uses + count(*) FILTER (
+                              WHERE kind = 'on_demand'
+                                AND service_id IN (SELECT id FROM service WHERE sp_id = $1)
+                                AND charged_at > c.charged_at - v.split
+                                AND charged_at <= c.charged_at) >= v.split_charges END
+                   OR COALESCE(sum(due_fen) FILTER (WHERE charged_at >= v.month_since
+                                                      AND service_id = c.service_id), 0)
+                      + c.number_fen > v.service_fen
+                   OR COALESCE(sum(due_fen) FILTER (WHERE charged_at >= v.month_since), 0)
+                      + c.number_fen > v.total_fen
+              FROM charge_record
+             WHERE msisdn = c.msisdn AND charged_at < v.month_until AND due_fen > 0
+               AND charged_at >= CASE c.kind WHEN 'monthly' THEN v.month_since ELSE
+                       LEAST(v.month_since, c.charged_at - GREATEST(v.lifetime, v.split)) END))
+"""
+
+
+async def crowd(tx: Connection, sp_id: UUID, spans: Sequence[Span]) -> None:
+    """Take the mark from charges that a limit or another charge may stand against."""
+    rules = [span.rules for span in spans]
+    await tx.execute(
+        CROWD, sp_id, [span.since for span in spans], [span.until for span in spans],
         [span.month[0] for span in spans], [span.month[1] for span in spans],
-        [one.version for one in rules], [one.caps.service_month_fen for one in rules],
-        [one.caps.total_month_fen for one in rules], [one.order_lifetime for one in rules],
+        [one.caps.service_month_fen for one in rules], [one.caps.total_month_fen for one in rules],
+        [one.order_lifetime for one in rules],
         [timedelta(minutes=one.audit.split_minutes) for one in rules],
         [one.audit.split_charges for one in rules],
-        [one.audit.no_decision_mode is Mode.OBSERVE for one in rules],
     )  # fmt: skip
 
 

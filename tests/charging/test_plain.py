@@ -169,7 +169,9 @@ async def compared(tx, born, made, rules_turn):
     assert staged_lines == len(rows) == await staging_queries.claim(tx, sp_id)
     await staging_queries.hold(tx)
     first, last = await staging_queries.span(tx)
-    await staging_queries.judge(tx, sp_id, await judging.spans_over(tx, first, last))
+    spans = await judging.spans_over(tx, first, last)
+    await staging_queries.judge(tx, spans)
+    await staging_queries.crowd(tx, sp_id, spans)
     await tx.execute(staging_queries.LEAVE)
     found = {row["id"]: row for row in await tx.fetch("SELECT * FROM staged_verdict")}
     assert len(found) == len(rows), "every charge is judged once"
