@@ -15,12 +15,12 @@ import asyncpg
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from jobs.outage import Outage
 from jobs.timetable import ChunkJob, House, Job, PumpJob, SlotJob
 from spms.core import db, slots
 from spms.core.access import job_actor
 from spms.core.clock import Clock, follows_database, machine_now
 from spms.core.errors import Refused
+from spms.core.outage import Outage
 
 TICK_SECONDS = 1.0
 SKEW_TOLERATED = timedelta(seconds=5)

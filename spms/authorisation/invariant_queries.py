@@ -17,10 +17,42 @@ STANDING = """
      WHERE NOT EXISTS (SELECT FROM number_standing k WHERE k.msisdn = e.msisdn)
 """
 
+# What was counted on the last three days on which anything was allowed, beside the decisions on record.
+# On a day on which the SP's first quota began, what went before it was not counted.
+QUOTA = """
+    WITH newest AS (
+        SELECT DISTINCT ON (sp_id) sp_id, month, by_day,
+               (second AT TIME ZONE 'Asia/Shanghai')::date AS last
+          FROM sp_quota_use WHERE second IS NOT NULL ORDER BY sp_id, month DESC
+    ), counted AS (
+        SELECT n.sp_id, d::date AS day, n.by_day[extract(day FROM d)::integer] AS messages,
+               d AT TIME ZONE 'Asia/Shanghai' AS starts_at,
+               (d + interval '1 day') AT TIME ZONE 'Asia/Shanghai' AS ends_at
+          FROM newest n
+         CROSS JOIN generate_series(GREATEST(n.month, n.last - 2)::timestamp, n.last::timestamp,
+                                    interval '1 day') d
+    )
+    SELECT c.sp_id || ' ' || c.day AS id
+      FROM counted c
+     CROSS JOIN LATERAL (
+           SELECT COALESCE(sum(p.decisions - cardinality(p.denied)), 0)::bigint AS messages
+             FROM decision_pack p
+            WHERE p.sp_id = c.sp_id AND p.decided_at >= c.starts_at AND p.decided_at < c.ends_at) r
+     WHERE c.messages > r.messages
+        OR (c.messages < r.messages
+            AND EXISTS (SELECT FROM sp_quota q
+                         WHERE q.sp_id = c.sp_id AND q.effective_from <= c.starts_at))
+"""
+
 INVARIANTS: Final = (
     Invariant(
         name="number_standing_true",
         promise="What a decision reads of a number is what the number's own tables say",
         statement=STANDING,
+    ),
+    Invariant(
+        name="quota_use_true",
+        promise="What an SP was counted to have sent is what it was allowed to, decision by decision",
+        statement=QUOTA,
     ),
 )
