@@ -44,6 +44,26 @@ QUOTA = """
                          WHERE q.sp_id = c.sp_id AND q.effective_from <= c.starts_at))
 """
 
+# The same for what a holder's month has come to. Of very many a hundredth is looked at, by chance.
+MONTHS = """
+    SELECT 'a holder in ' || k.month || ', decision ' || COALESCE(s.last, 'none') AS id
+      FROM month_spend k
+     CROSS JOIN LATERAL (
+           SELECT COALESCE(sum(a.price_fen), 0)::bigint AS fen, max(a.id::text) AS last
+             FROM authorisation a
+             LEFT JOIN reservation r ON r.msisdn = a.msisdn AND r.id = a.id
+            WHERE a.msisdn = k.msisdn AND a.allowed AND a.purpose = 'charge'
+              AND a.decided_at >= k.month::timestamp AT TIME ZONE 'Asia/Shanghai'
+              AND a.decided_at < (k.month + interval '1 month') AT TIME ZONE 'Asia/Shanghai'
+              AND (a.facts -> 'number' ->> 'epoch')::integer = k.epoch
+              AND (r.state IS NULL OR r.state IN ('reserved', 'captured'))) s
+     WHERE ((SELECT reltuples < 100000 FROM pg_class WHERE oid = 'month_spend'::regclass)
+            OR random() < 0.01)
+       AND (k.total_fen <> s.fen
+            OR k.total_fen <> (SELECT COALESCE(sum(value::bigint), 0)
+                                 FROM jsonb_each_text(k.by_service)))
+"""
+
 INVARIANTS: Final = (
     Invariant(
         name="number_standing_true",
@@ -54,5 +74,10 @@ INVARIANTS: Final = (
         name="quota_use_true",
         promise="What an SP was counted to have sent is what it was allowed to, decision by decision",
         statement=QUOTA,
+    ),
+    Invariant(
+        name="month_spend_true",
+        promise="What a holder's month has come to is the sum of the charges allowed and not given back",
+        statement=MONTHS,
     ),
 )
