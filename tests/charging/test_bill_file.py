@@ -220,7 +220,7 @@ def test_paper_has_every_line_with_its_way_to_what_proves_it(monkeypatch):
     bill = Bill(
         month=MONTH, number="86138****0000", next="more",
         totals=BillTotals(
-            lines=60, charged_fen=48_000, due_fen=48_000, refunded_fen=800, compensation_fen=0
+            lines=2345, charged_fen=48_000, due_fen=48_000, refunded_fen=800, compensation_fen=0
         ),
         items=[a_line(n, corrections=[back] if n == 7 else []) for n in range(60)],
     )  # fmt: skip
@@ -232,7 +232,9 @@ def test_paper_has_every_line_with_its_way_to_what_proves_it(monkeypatch):
     at = drawn.index("600001 天气7", drawn.index("600001 天气7") + 1)
     assert "refund" in drawn[at - 4 : at]
     assert drawn[at + 3] == "-8.00"
-    assert "there are more lines online" in drawn
+    missing = "only the newest 60 of 2345 charges; CSV has up to 10000, the others are online"
+    assert missing in drawn  # below the totals
+    assert sum(missing in text and "2026-03" in text for text in drawn) >= 3  # on top of each page
     assert sum(text.startswith("page ") for text in drawn) >= 3
 
 
