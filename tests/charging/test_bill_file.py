@@ -286,3 +286,28 @@ async def test_no_file_shows_a_new_holder_what_the_former_one_had(
         assert shown(await exported(http, new, form), form) == nothing
         looked = await http.post("/bills/file", json=look(world, form=form), headers=agent)
         assert shown(looked, form) == nothing
+
+
+async def test_what_a_charge_rests_on_and_what_was_given_back_are_looks_too(
+    http, agent, sign_in, tx, world, charges
+):
+    """A canary's are told as well; an officer's are on record and not counted."""
+    charge_id = await tx.fetchval(
+        "SELECT id FROM charge_record WHERE msisdn = $1 LIMIT 1", world.msisdn
+    )
+    officer, path = await sign_in(make.OFFICER), f"/charge-records/{charge_id}/evidence-pack"
+    await http.post("/canary-numbers", json={"msisdn": world.msisdn}, headers=officer)
+    why = {"reason": "call 12"}
+    calls = [
+        (f"{path}.json", why), (f"{path}.pdf", why),
+        ("/refunds/search", why | {"msisdn": world.msisdn}),
+    ]  # fmt: skip
+    for n, (url, body) in enumerate(calls, start=1):
+        assert (await http.post(url, json=body, headers=agent)).status_code == 200
+        assert await tx.fetchval("SELECT used FROM bill_quota WHERE span = 'hour'") == n
+    assert (await http.post(f"{path}.json", json=why, headers=officer)).status_code == 200
+    assert len((await http.get("/canary-touches", headers=officer)).json()) == 3
+    await tx.execute("UPDATE bill_quota SET used = $1 WHERE span = 'hour'", looks.LooksRules().hour)
+    for url, body in calls:
+        answer = await http.post(url, json=body, headers=agent)
+        assert (answer.status_code, answer.json()["code"]) == (429, "looks_used_up")
