@@ -33,7 +33,7 @@ class NumberSearch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         str, msgspec.Meta(pattern=r"^20[0-9]{2}-(?:0[1-9]|1[0-2])$(?!\n)", examples=["2026-03"])
     ]
     """Business month (Asia/Shanghai)."""
-    reason: Annotated[str, msgspec.Meta(min_length=2, max_length=200)]
+    reason: Annotated[str, msgspec.Meta(min_length=2, max_length=200, pattern=r"\S")]
     """Kept on record."""
     sp_code: Annotated[str, msgspec.Meta(pattern="^[0-9]{6}$(?!\\n)")] | None = None
     """Only what this SP asked: of a month with very many messages, that is found sooner."""

@@ -22,7 +22,7 @@ from spms.core.pack import seal
 from spms.core.pack_sheet import render
 
 PATH = "/charge-records/{charge_id:uuid}/evidence-pack"
-Why = Annotated[str, msgspec.Meta(min_length=2, max_length=200)]
+Why = Annotated[str, msgspec.Meta(min_length=2, max_length=200, pattern=r"\S")]
 
 
 class ChargePackWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -311,3 +311,21 @@ async def test_what_a_charge_rests_on_and_what_was_given_back_are_looks_too(
     for url, body in calls:
         answer = await http.post(url, json=body, headers=agent)
         assert (answer.status_code, answer.json()["code"]) == (429, "looks_used_up")
+
+
+async def test_a_look_without_a_reason_is_none(http, agent, sign_in, tx, world, charges):
+    charge_id = await tx.fetchval("SELECT id FROM charge_record LIMIT 1")
+    officer, number = await sign_in(make.OFFICER), {"msisdn": world.msisdn}
+    month = number | {"month": MONTH}
+    for who, path, body in (
+        (agent, "/bills/search", month), (agent, "/bills/file", month | {"form": "csv"}),
+        (agent, "/bills/lines/search", number | {"charge_id": str(charge_id)}),
+        (agent, "/refunds/search", number),
+        (agent, f"/charge-records/{charge_id}/evidence-pack.json", {}),
+        (officer, "/authorisations/search", month),
+    ):  # fmt: skip
+        for reason in ("", "  \t ", "\u3000\u3000"):
+            answer = await http.post(path, json=body | {"reason": reason}, headers=who)
+            assert answer.status_code == 400, path
+            assert answer.json()["errors"][0]["pointer"] == "/reason"
+    assert await tx.fetchval("SELECT count(*) FROM bill_quota") == 0
