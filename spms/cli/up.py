@@ -14,6 +14,7 @@ from jobs.runner import Worker
 from jobs.timetable import House
 from spms.app import create_app
 from spms.cli.process import Base, StartError
+from spms.core.unread import Unread
 from spms.inspections.dialler import http_prober
 from spms.inspections.prober import Prober, SipProber, sandbox_prober
 from spms.messaging.links import Link, Links
@@ -51,7 +52,7 @@ async def serving(ground: Base, sock: socket.socket) -> AsyncIterator[Server]:
         app, log_config=None, access_log=False, lifespan="off", server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS, h11_max_incomplete_event_size=65_536,
-        ws_max_size=65_536,  # far above a frame of the stream, far below what would hurt
+        http=Unread, ws_max_size=65_536,  # far above a frame of the stream, far below what would hurt
     )  # fmt: skip
     server = Server(config)
     task = asyncio.create_task(server.serve(sockets=[sock]), name="http")
