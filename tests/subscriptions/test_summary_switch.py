@@ -1,14 +1,16 @@
 """The month's bill by SMS is switched off and on by SMS: by the holder, and for herself only."""
 
+from spms.core import db
 from spms.subscribers import actions as subscribers
 from spms.subscribers import limits
 from tests.subscriptions.world import World
 
 
 async def wanted(world: World, msisdn: str) -> bool:
-    number = await subscribers.get(world.pool, msisdn)
-    assert number is not None
-    return await limits.wants_summary(world.pool, number)
+    async with db.acquired(world.pool) as read:
+        number = await subscribers.get(read, msisdn)
+        assert number is not None
+        return await limits.wants_summary(read, number)
 
 
 async def test_the_summary_is_switched_off_and_on_by_sms(world: World) -> None:
