@@ -20,6 +20,7 @@ from spms.core import db, slots
 from spms.core.access import job_actor
 from spms.core.clock import Clock, follows_database, machine_now
 from spms.core.errors import Refused
+from spms.core.outage import Outage
 
 TICK_SECONDS = 1.0
 SKEW_TOLERATED = timedelta(seconds=5)
@@ -155,6 +156,7 @@ class Worker:
         self._wake: dict[str, asyncio.Event] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
+        self._outage = Outage()
         self._scheduler = AsyncIOScheduler(timezone="UTC")
 
     async def start(self) -> None:
@@ -174,9 +176,13 @@ class Worker:
     async def _run(self, job: SlotJob | ChunkJob) -> None:
         try:
             await run_due_slots(self.house, job, self.name)
+            self._outage.over()
         except asyncio.CancelledError:
             if not self._stopping:  # that we stop is no error of the job's
                 raise
+        except Exception as error:  # noqa: BLE001 - the next tick tries again
+            if not self._outage.explains(error):
+                log.error("tick_failed", job=job.name, kind=type(error).__name__)  # noqa: TRY400
 
     async def stop(self) -> None:
         """Stop; what is under way is rolled back and taken up again by another worker."""
@@ -200,11 +206,14 @@ class Worker:
         while not self._stopping:
             event.clear()
             try:
-                if await job.pump(self.house):
+                busy = await job.pump(self.house)
+                self._outage.over()
+                if busy:
                     self.wake()  # one queue's work is often the next one's
                     continue
             except Exception as error:  # noqa: BLE001 - the pump goes on when the trouble is over
-                log.error("pump_failed", job=job.name, kind=type(error).__name__)  # noqa: TRY400
+                if not self._outage.explains(error):
+                    log.error("pump_failed", job=job.name, kind=type(error).__name__)  # noqa: TRY400
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(event.wait(), TICK_SECONDS)
 

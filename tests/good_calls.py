@@ -473,6 +473,9 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     "POST /authorisations/explanation": lambda w: Call(
         role="compliance", body=question(w) | WHY | {"sp_code": w.names["sp_code"]}
     ),
+    "POST /authorisations/search": lambda w: Call(
+        role="compliance", body=of_person(w, month="2026-03", **WHY)
+    ),
     f"POST {SP_ID}/quotas": lambda _: Call(
         role="compliance", body={"per_second": 50, "per_day": 100_000, **WHY}
     ),

@@ -48,19 +48,22 @@ class Raced(Exception):  # noqa: N818 - no error: somebody else was faster
     """Somebody else decided about one of the numbers' money in between."""
 
 
-async def decide_all(tx: Connection, asks: Sequence[Ask], *, now: datetime) -> list[Outcome]:
+async def decide_all(
+    tx: Connection, asks: Sequence[Ask], *, now: datetime, heard: dict[bytes, UUID] | None = None
+) -> list[Outcome]:
     """Answer questions of any number of SPs in their order, and record the answers.
 
     An outcome is an answer, or the refusal of one question (a token that is not valid, a reference
     that was used otherwise), which never changes the others. A reference that holds a charge
-    already gets the first answer again. Raises `Unavailable` when others are faster all the time.
+    already gets the first answer again. `heard` is told which SP each token is of. Raises
+    `Unavailable` when others are faster all the time.
     """
     if not asks:
         return []
     charged = {ask.request.msisdn for ask in asks if ask.request.purpose is Purpose.CHARGE}
     if not charged and not quota.metered(asks, await standing_queries.whole(tx), now):
         with suppress(Raced):  # a quota was agreed just now; nothing is written yet
-            return await _decide(tx, asks, now, set(), look=False)
+            return await _decide(tx, asks, now, set(), look=False, heard=heard)
     for attempt in range(TRIES):
         sps = quota.metered(asks, await standing_queries.whole(tx), now)
         try:
@@ -68,7 +71,7 @@ async def decide_all(tx: Connection, asks: Sequence[Ask], *, now: datetime) -> l
                 # Months before quotas, for everybody: so nobody waits for each other crosswise.
                 if charged and (attempt or sps):
                     await queries.hold_months(tx, charged, at=now)
-                return await _decide(tx, asks, now, sps, look=attempt > 0)
+                return await _decide(tx, asks, now, sps, look=attempt > 0, heard=heard)
         except (Raced, asyncpg.UniqueViolationError):
             continue
     raise Unavailable("others decide about the same numbers all the time", headers=RETRY)
@@ -82,10 +85,13 @@ def given(outcome: Outcome) -> Answer:
 
 
 async def _decide(
-    tx: Connection, asks: Sequence[Ask], now: datetime, sps: set[UUID], *, look: bool
-) -> list[Outcome]:
+    tx: Connection, asks: Sequence[Ask], now: datetime, sps: set[UUID], *, look: bool,
+    heard: dict[bytes, UUID] | None,
+) -> list[Outcome]:  # fmt: skip
     meters = await quota.hold(tx, sps, now)
     made, actors = await _gather(tx, asks, now, meters)
+    if heard is not None:
+        heard.update({token: who.sp_id for token, who in actors.items() if who.has(Role.SP)})
     # Not before the facts: a reservation that these already count must be found under its name.
     # At first nobody looks: a name that came before is refused by its key, and then they do.
     kept = await _kept(tx, asks) if look else {}

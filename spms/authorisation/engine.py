@@ -5,8 +5,9 @@ round, whoever asked them and through which entrance. So a lone question waits f
 busier it is the more of them share one statement and one commit. Only after a round of many, when
 few have come yet, the next one waits a millisecond: those who were just answered ask again.
 
-Whoever asks has a queue of their own, and every round takes from all of them in turn: who asks a
-hundred times as much as the others waits longer, and they do not.
+Every SP has a queue of its own, however many tokens it asks with, and every round takes from all of
+them in turn: who asks a hundred times as much as the others waits longer, and they do not. Tokens that
+no round has seen yet, and those that are nobody's, share one.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
+from uuid import UUID
 
 from spms.authorisation import queries
 from spms.authorisation.deciding import Outcome, decide_all
@@ -32,6 +34,10 @@ WAITING_MAX: Final = 4096
 """Most questions that wait; the next one is answered 503."""
 WAITING_EACH_MAX: Final = 2048
 """Most of one asker's: the others still find room."""
+STRANGERS: Final = "strangers"
+"""The asker of whatever comes with a token that is not known yet."""
+HEARD_MAX: Final = 10_000
+"""Tokens of which it is remembered whose they are; for the queues alone, never for an answer."""
 ROUNDS_AT_ONCE: Final = 1
 """More of them would only wait for each other's processor, and make the slowest answer slower."""
 
@@ -114,6 +120,7 @@ class Engine:
         self.pool, self.clock = pool, clock
         self._waiting: dict[object, deque[Piece]] = {}
         self._sizes: dict[object, int] = {}
+        self._heard: dict[bytes, UUID] = {}
         self._running = 0
         self._came, self._last = 0, 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -152,7 +159,8 @@ class Engine:
 
     def _enter(self, group: Group | Single) -> None:
         asks = group.asks
-        asker = asks[0].token or asks[0].sp_id
+        token = asks[0].token
+        asker = asks[0].sp_id if token is None else self._heard.get(token, STRANGERS)
         own = self._sizes.get(asker, 0) + len(asks)
         if self.waiting + len(asks) > WAITING_MAX or own > WAITING_EACH_MAX:
             raise Unavailable("too many questions wait", headers=RETRY)
@@ -231,7 +239,9 @@ class Engine:
         """
         asks = [ask for one in taken for ask in one.asks]
         try:
-            outcomes = await decide_all(connection, asks, now=self._now())
+            if len(self._heard) > HEARD_MAX:
+                self._heard.clear()
+            outcomes = await decide_all(connection, asks, now=self._now(), heard=self._heard)
         except NOT_NOW as error:
             _fail_all(taken, error)
             if connection.is_closed():

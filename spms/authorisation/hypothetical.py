@@ -56,7 +56,7 @@ class HypotheticalQuestion(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     content: Content | None = None
     at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     """As of when; without it, now. Ahead of now: by what is known of it now."""
-    reason: Annotated[str, msgspec.Meta(min_length=2, max_length=200)]
+    reason: Annotated[str, msgspec.Meta(min_length=2, max_length=200, pattern=r"\S")]
     """Why the number is looked at; kept on record."""
 
 

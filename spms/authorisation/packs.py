@@ -152,15 +152,27 @@ _facts: Final = msgspec.msgpack.Decoder(Facts)
 def opened(row: PackRow) -> list[RecordedRow]:
     """Return the decisions of a pack in their order."""
     body = _body.decode(row.body)
-    terms = [
-        Terms(_facts.decode(zlib.decompressobj(zdict=WORDS).decompress(packed)), code)
-        for packed, code in zip(body.terms, body.service_codes, strict=True)
-    ]
+    terms = [_terms(body, place) for place in range(len(body.terms))]
     numbers = row.numbers.split(",")
     return [
         _recorded(row, place, numbers[place], body, terms[item.terms])
         for place, item in enumerate(body.items)
     ]
+
+
+def of_number(row: PackRow, msisdn: str) -> list[RecordedRow]:
+    """Return a pack's decisions about one number, in their order."""
+    body = _body.decode(row.body)
+    return [
+        _recorded(row, place, msisdn, body, _terms(body, body.items[place].terms))
+        for place, number in enumerate(row.numbers.split(","))
+        if number == msisdn
+    ]
+
+
+def _terms(body: Body, place: int) -> Terms:
+    packed, code = body.terms[place], body.service_codes[place]
+    return Terms(_facts.decode(zlib.decompressobj(zdict=WORDS).decompress(packed)), code)
 
 
 def _recorded(row: PackRow, place: int, msisdn: str, body: Body, terms: Terms) -> RecordedRow:

@@ -16,6 +16,7 @@ from spms.authorisation.model import (
     DecisionRecord,
     DecisionRequest,
 )
+from spms.authorisation.number_lookup import NumberSearch, search
 from spms.core.access import Actor, Role, only
 from spms.core.db import Connection
 from spms.core.errors import NotFound, Unprocessable
@@ -112,8 +113,25 @@ async def supposed(
     return await suppose(tx, data, actor=actor, now=now, language=lang)
 
 
+@post(
+    "/search",
+    status_code=200,
+    guards=[only(Role.COMPLIANCE)],
+    responses=refusals(CursorInvalid, NotFound),
+)
+async def about_number(
+    data: NumberSearch, tx: Connection, actor: Actor, now: datetime
+) -> Page[DecisionRecord]:
+    """Show what was decided about a number in a month; the look and its reason are recorded first.
+
+    First what was asked about charges, newest first, then about messages, SP by SP in the order in
+    which they were asked. Go on while there is a `next`, also after a page without any.
+    """
+    return await search(tx, data, actor=actor, now=now)
+
+
 router = Router(
     "/authorisations",
-    route_handlers=[authorise, authorise_batch, find, explanation, supposed],
+    route_handlers=[authorise, authorise_batch, find, explanation, supposed, about_number],
     tags=["authorisation"],
 )

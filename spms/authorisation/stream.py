@@ -3,7 +3,8 @@
 A text frame is JSON, a binary one MessagePack; the answer comes back in kind. A frame is one
 question or a list of them, which is answered by one list in the same order. Every question is
 decided by the same engine as any other, its token checked anew each time. While `IN_FLIGHT_MAX` of
-a stream wait, nothing more is read from it: the sender's own buffers fill up, and it waits.
+a stream wait for their answer, or their answers to be taken, nothing more is read from it: the
+sender's own buffers fill up, and it waits.
 
 After a drop the gateway sends again what it has no answer for. A `reserve` with the same reference
 gets the first answer, so nothing is held twice; docs/authorisation.md has an example.
@@ -148,18 +149,24 @@ class Stream:
                 tasks.create_task(self._answer(frame, weight))
 
     async def _answer(self, frame: str | bytes, weight: int) -> None:
+        """Answer a frame; it is in flight until its reply has left: who does not read is not read."""
         try:
-            asked = read(frame)
-            replies: Reply | list[Reply] = (
-                await self._replies(asked)
-                if isinstance(asked, list)
-                else (await self._replies([asked]))[0]
-            )
-        except Refused as refusal:
-            replies = Reply(id=None, refusal=problem(refusal))
+            await self._send(frame, await self._made(frame))
         finally:
             self._in_flight -= weight
             self._room.set()
+
+    async def _made(self, frame: str | bytes) -> Reply | list[Reply]:
+        try:
+            asked = read(frame)
+            if isinstance(asked, list):
+                return await self._replies(asked)
+            return (await self._replies([asked]))[0]
+        except Refused as refusal:
+            return Reply(id=None, refusal=problem(refusal))
+
+    async def _send(self, frame: str | bytes, replies: Reply | list[Reply]) -> None:
+        """Send replies in kind."""
         try:
             if isinstance(frame, bytes):
                 await self._socket.send_data(msgspec.msgpack.encode(replies), mode="binary")

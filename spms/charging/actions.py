@@ -14,6 +14,7 @@ from spms.charging import (
     month_queries,
     notices,
     queries,
+    reopening_queries,
     stray_queries,
     suspicions,
 )
@@ -142,7 +143,7 @@ async def reaudit_recent(
 
     Returns how many got a new finding. Run it until it returns 0.
     """
-    wrong = await queries.made_wrong(tx, since=now - back, limit=limit)
+    wrong = await reopening_queries.made_wrong(tx, since=now - back, limit=limit)
     count = 0
     for msisdn, charge_id in wrong:
         count += bool(await reaudit(tx, msisdn, charge_id, now=now, actor=actor))

@@ -23,7 +23,7 @@ class FileKind(StrEnum):
 
 
 MEDIA_TYPES: Final = {
-    FileKind.CSV: "text/csv; charset=utf-8",
+    FileKind.CSV: "text/csv",
     FileKind.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     FileKind.PDF: "application/pdf",
 }

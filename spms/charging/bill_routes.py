@@ -30,6 +30,7 @@ Why = Annotated[
     msgspec.Meta(
         min_length=2,
         max_length=200,
+        pattern=r"\S",
         description="Kept in the audit log: a ticket, a call, a request of the holder",
     ),
 ]

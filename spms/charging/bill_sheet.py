@@ -23,7 +23,7 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
 
     title: str
     about: Sequence[str]
-    """What it is about, some words each."""
+    """What it is about, some words each; on paper they stand on top of every page."""
     rows: Sequence[Cells]
     """As wide as the headings."""
     totals: Sequence[Cells]
@@ -34,11 +34,14 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
 def of_bill(bill: Bill, lang: Lang) -> Sheet:
     """Lay out a number's bill."""
     words = WORDS[lang]
+    missing: tuple[str, ...] = ()
+    if bill.next is not None:
+        missing = (words["more"].format(shown=len(bill.items), lines=bill.totals.lines),)
     return Sheet(
         title=words["bill"],
-        about=(f"{words['number']} {bill.number}", f"{words['month']} {bill.month}"),
+        about=(f"{words['number']} {bill.number}", f"{words['month']} {bill.month}", *missing),
         rows=[*rows_of(((bill.number, str(line.id), line) for line in bill.items), lang)],
-        totals=totals_of(bill.totals, lang, more=bill.next is not None),
+        totals=totals_of(bill.totals, lang, missing),
         lang=lang,
     )
 
@@ -72,15 +75,15 @@ def _row(
     )  # fmt: skip
 
 
-def totals_of(totals: BillTotals, lang: Lang, *, more: bool = False) -> list[Cells]:
-    """Write what it all comes to, and whether lines are missing."""
+def totals_of(totals: BillTotals, lang: Lang, missing: Iterable[str] = ()) -> list[Cells]:
+    """Write what it all comes to, and in words of their own that lines are missing."""
     words = WORDS[lang]
     rows = [
         _total(words["total"], totals.charged_fen, lang),
         _total(f"{words['total']} {words['principal']}", -totals.refunded_fen, lang),
         _total(f"{words['total']} {words['compensation']}", -totals.compensation_fen, lang),
     ]
-    return [*rows, _total(words["more"], None, lang)] if more else rows
+    return [*rows, *[_total(each, None, lang) for each in missing]]
 
 
 def _total(name: str, fen: int | None, lang: Lang) -> Cells:

@@ -8,8 +8,10 @@ import msgspec
 from litestar import Response, Router, get, post
 from litestar.datastructures import State
 
+from spms.charging import looks
 from spms.charging.evidence_pack import content
 from spms.charging.evidence_sheet import sheet
+from spms.charging.looks import LooksUsedUp
 from spms.core import audit, signing
 from spms.core.access import Actor, Role, only
 from spms.core.db import Connection
@@ -20,7 +22,7 @@ from spms.core.pack import seal
 from spms.core.pack_sheet import render
 
 PATH = "/charge-records/{charge_id:uuid}/evidence-pack"
-Why = Annotated[str, msgspec.Meta(min_length=2, max_length=200)]
+Why = Annotated[str, msgspec.Meta(min_length=2, max_length=200, pattern=r"\S")]
 
 
 class ChargePackWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,7 +70,7 @@ async def own_pdf(
 
 @post(
     f"{PATH}.json", status_code=200, guards=[only(Role.AGENT, Role.COMPLIANCE)],
-    responses=refusals(NotFound),
+    responses=refusals(NotFound, LooksUsedUp),
 )  # fmt: skip
 async def staff_json(
     *,
@@ -76,14 +78,14 @@ async def staff_json(
     now: datetime,
 ) -> Response[dict[str, Any]]:  # fmt: skip
     """Make any charge's signed evidence pack with the number in it; who and why is recorded."""
-    made = await _pack(tx, state, charge_id, actor, now)
+    await looks.count_charge(tx, charge_id, reason=data.reason, actor=actor, now=now)
     await _note(tx, charge_id, data.reason, actor, now)
-    return answered_json(made[1])
+    return answered_json((await _pack(tx, state, charge_id, actor, now))[1])
 
 
 @post(
     f"{PATH}.pdf", status_code=200, guards=[only(Role.AGENT, Role.COMPLIANCE)],
-    responses=refusals(NotFound), media_type="application/pdf",
+    responses=refusals(NotFound, LooksUsedUp), media_type="application/pdf",
 )  # fmt: skip
 async def staff_pdf(
     *,
@@ -91,8 +93,9 @@ async def staff_pdf(
     now: datetime,
 ) -> Response[bytes]:  # fmt: skip
     """Make any charge's evidence pack on paper, the JSON attached; who and why is recorded."""
-    made, sealed = await _pack(tx, state, charge_id, actor, now)
+    await looks.count_charge(tx, charge_id, reason=data.reason, actor=actor, now=now)
     await _note(tx, charge_id, data.reason, actor, now)
+    made, sealed = await _pack(tx, state, charge_id, actor, now)
     return answered_pdf(render(sheet(made), sealed, state.signer))
 
 

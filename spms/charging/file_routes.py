@@ -1,5 +1,6 @@
 """HTTP about charge files: SPs deliver them, watch them land, and get a signed receipt."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -38,7 +39,7 @@ from spms.charging.spooling import (
 from spms.core import signing
 from spms.core.access import Actor, Role, only
 from spms.core.db import Connection
-from spms.core.errors import NotFound, UnsupportedMedia
+from spms.core.errors import FieldError, Invalid, NotFound, UnsupportedMedia
 from spms.core.evidence_routes import answered_json
 from spms.core.http import refusals
 from spms.core.pack import seal
@@ -110,6 +111,7 @@ async def deliver(
     before is answered with what became of it. With a manifest, a file that was cut or mixed up on
     its way is refused whole.
     """
+    _counted(request)
     receipt, known = await files.receive(
         request.stream(),
         upload=_upload(request, charge_format),
@@ -170,6 +172,16 @@ async def quarantine(
 ) -> Page[QuarantinedLine]:
     """List a file's quarantined lines with their reasons, in the file's order."""
     return await files.quarantine(read, file_id, actor=actor, cursor=after, limit=limit)
+
+
+def _counted(request: Request[Any, Any, Any]) -> None:
+    """Refuse a number of lines that is not written in plain digits: `1e3` is none."""
+    written = request.headers.get("x-charge-lines")
+    if written is not None and re.fullmatch("[0-9]{1,7}", written) is None:
+        fault = FieldError(
+            pointer="header X-Charge-Lines", code="invalid", detail="digits and nothing else"
+        )
+        raise Invalid("a value does not fit its field", errors=[fault])
 
 
 def _upload(request: Request[Any, Any, Any], inside: FileFormat | None) -> Upload:

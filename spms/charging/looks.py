@@ -7,9 +7,9 @@ from uuid import UUID
 
 import msgspec
 
-from spms.charging import look_queries
+from spms.charging import bill_queries, look_queries
 from spms.core import audit, rulebook
-from spms.core.access import Actor
+from spms.core.access import Actor, Role
 from spms.core.clock import SHANGHAI, start_of_day
 from spms.core.db import Connection
 from spms.core.errors import TooManyRequests
@@ -53,6 +53,18 @@ async def count(tx: Connection, msisdn: str, *, reason: str, actor: Actor, now: 
             wait = int((starts_at + length - now).total_seconds()) + 1
             raise LooksUsedUp(f"at most {limit} in a {span}", headers={"Retry-After": str(wait)})
     await look_queries.touch(tx, msisdn, by=actor.label, reason=reason, now=now)
+
+
+async def count_charge(
+    tx: Connection, charge_id: UUID, *, reason: str, actor: Actor, now: datetime
+) -> None:
+    """Count an agent's look at what a charge rests on as one at its number's bill.
+
+    Raises `LooksUsedUp`. An officer's look is on record and not counted.
+    """
+    found = await bill_queries.owner_of(tx, charge_id)
+    if found is not None and actor.has(Role.AGENT):
+        await count(tx, found.msisdn, reason=reason, actor=actor, now=now)
 
 
 async def add_canary(tx: Connection, msisdn: str, *, actor: Actor, now: datetime) -> None:

@@ -1,7 +1,7 @@
 """An SP's own charges: pages, totals of a month, and files; the person is the SP's pseudonym."""
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -23,6 +23,7 @@ from spms.subscribers import actions as subscribers
 
 LAST_ID = UUID(int=2**128 - 1)
 ALWAYS = (datetime(2000, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
+DAY = timedelta(days=1)
 PIECE = 1_000
 """Lines of a CSV read at one time: a file of any length takes no more memory than that."""
 
@@ -69,8 +70,17 @@ async def page(
 
 
 async def totals(read: Connection, month: str, wanted: OwnFilter, *, actor: Actor) -> BillTotals:
-    """Return what an SP's charges of a month come to."""
-    return await own_charge_queries.totals(read, actor.sp_id, period_of(month), wanted)
+    """Return what an SP's charges of a month come to.
+
+    Day by day, in one view of the database: the largest SP's month is no statement's work.
+    """
+    start, end = period_of(month)
+    sums = _none()
+    while start < end:
+        day = start, min(start + DAY, end)
+        sums = _plus(sums, await own_charge_queries.totals(read, actor.sp_id, day, wanted))
+        start = day[1]
+    return sums
 
 
 async def csv_pieces(
@@ -107,12 +117,15 @@ async def sheet(
         read, actor.sp_id, period, wanted, before=(period[1], LAST_ID), limit=limit + 1
     )
     lines = await _lines(read, rows[:limit], actor)
-    sums = await own_charge_queries.totals(read, actor.sp_id, period, wanted)
+    sums = await totals(read, month, wanted, actor=actor)
+    missing: tuple[str, ...] = ()
+    if len(rows) > limit:
+        missing = (words["more_of_sp"].format(shown=limit, lines=sums.lines),)
     return Sheet(
         title=words["charges"],
-        about=(f"{words['sp']} {actor.name}", f"{words['month']} {month}"),
+        about=(f"{words['sp']} {actor.name}", f"{words['month']} {month}", *missing),
         rows=[*rows_of(lines, lang)],
-        totals=totals_of(sums, lang, more=len(rows) > limit),
+        totals=totals_of(sums, lang, missing),
         lang=lang,
     )
 
@@ -152,6 +165,12 @@ async def _lines(
 
 def _none() -> BillTotals:
     return BillTotals(lines=0, charged_fen=0, due_fen=0, refunded_fen=0, compensation_fen=0)
+
+
+def _plus(sums: BillTotals, more: BillTotals) -> BillTotals:
+    """Return the sum of two totals."""
+    names = BillTotals.__struct_fields__
+    return BillTotals(**{name: getattr(sums, name) + getattr(more, name) for name in names})
 
 
 def _and(sums: BillTotals, line: BillLine) -> BillTotals:

@@ -23,6 +23,7 @@ from spms.messaging import giving
 from spms.messaging.giving import NoticeKey, NoticeKind
 from spms.messaging.model import MessageKind, Outgoing
 from spms.subscribers import actions as subscribers
+from spms.subscribers import limits
 from spms.subscribers.model import Language
 
 CHUNK: Final = 500
@@ -48,9 +49,9 @@ class SummaryWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 TEXT: Final = {
     Language.ZH: "【账单】{month}信息服务代收费{lines}笔，共{charged}元{given}。"
-    "详单请用短信验证码登录 {link} 查询，也可在该处关闭本提醒。",
+    "详单请用短信验证码登录 {link} 查询。回复“关闭账单”不再接收本提醒。",
     Language.EN: "[Bill] {month}: {lines} charges collected for services, CNY {charged}{given}. "
-    "Sign in with a code by SMS at {link} to see each of them, or to switch this message off.",
+    "Sign in with a code by SMS at {link} to see each of them. Reply BILL OFF to stop this message.",
 }
 GIVEN: Final = {
     Language.ZH: "，已退费{refunded}元、赔付{compensation}元",
@@ -118,13 +119,12 @@ def text_of(one: Summed, month: str, link: str) -> str:
 async def wish(read: Connection, *, actor: Actor) -> SummaryWish:
     """Return whether the signed-in subscriber is told every month."""
     number = await subscribers.held(read, actor)
-    return SummaryWish(wanted=await summary_queries.wanted(read, number))
+    return SummaryWish(wanted=await limits.wants_summary(read, number))
 
 
 async def set_wish(
     tx: Connection, wanted: SummaryWish, *, actor: Actor, now: datetime
 ) -> SummaryWish:
     """Switch the monthly message off or on; it counts for this holder of the number only."""
-    number = await subscribers.held(tx, actor)
-    await summary_queries.wish(tx, number, wanted=wanted.wanted, now=now)
+    await limits.set_summary(tx, actor.msisdn, wanted=wanted.wanted, actor=actor, now=now)
     return wanted

@@ -1,11 +1,11 @@
-"""Statements about the month's bill by SMS. Writes `bill_summary_wish`."""
+"""What numbers' months came to, for the bill by SMS. Writes nothing."""
 
 from datetime import datetime
 
 import msgspec
 
 from spms.core.db import Connection, many
-from spms.subscribers.model import Language, Number
+from spms.subscribers.model import Language
 
 
 class Summed(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,23 +50,3 @@ async def summed(
 ) -> list[Summed]:
     """Return the numbers after one, in order, each with its holder's sums of a month."""
     return many(Summed, await read.fetch(SUMMED, after, *month, limit))
-
-
-WANTED = "SELECT wanted FROM bill_summary_wish WHERE msisdn = $1 AND epoch = $2"
-
-
-async def wanted(read: Connection, number: Number) -> bool:
-    """Whether a number's holder wants the summary; who said nothing does."""
-    found: bool | None = await read.fetchval(WANTED, number.msisdn, number.epoch)
-    return found is not False
-
-
-WISH = """
-    INSERT INTO bill_summary_wish (msisdn, epoch, wanted, at) VALUES ($1, $2, $3, $4)
-    ON CONFLICT (msisdn, epoch) DO UPDATE SET wanted = EXCLUDED.wanted, at = EXCLUDED.at
-"""
-
-
-async def wish(tx: Connection, number: Number, *, wanted: bool, now: datetime) -> None:
-    """Keep what a number's holder wants."""
-    await tx.execute(WISH, number.msisdn, number.epoch, wanted, now)

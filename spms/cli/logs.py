@@ -39,3 +39,7 @@ def set_up(level: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(OneLine())
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
+    # It warns of every tick at which the one before is still under way: that is how ticks are meant.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    # Every second, while the database is away: what needs it says so itself.
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)

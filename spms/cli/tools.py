@@ -16,7 +16,7 @@ from rich.table import Table
 
 from spms.cli.loop import run
 from spms.cli.process import StartError, base, settings_from_environment
-from spms.core import access, audit, db, migrate
+from spms.core import access, audit, db, migrate, rulebook
 from spms.core.access import ActorKind, Role, job_actor
 from spms.core.clock import SystemClock
 from spms.core.settings import Settings
@@ -120,6 +120,7 @@ async def _examine() -> list[Finding]:
             silent = await webhooks.disabled_count(read)
             words = f"{silent} endpoints of SPs are disabled"
             found.append(Finding(what="webhooks", fine=True, words=words))
+            found.append(await _summaries(read))
             skew = await _skew(read)
             words = f"{skew:.3f} s from the database's"
             found.append(Finding(what="clock", fine=skew <= SKEW_SECONDS_MAX, words=words))
@@ -127,6 +128,17 @@ async def _examine() -> list[Finding]:
         found.append(Finding(what="database", fine=False, words=str(error)))
     found.append(_data_directory(settings))
     return found
+
+
+async def _summaries(read: db.Connection) -> Finding:
+    """Say whether people are told their month's bill by SMS: not before there is a place to sign in."""
+    from spms.charging.summaries import SummaryRules  # noqa: PLC0415 - keeps `spms --help` quick
+
+    rules = await rulebook.section(read, SummaryRules, at=SystemClock().now())
+    words = f"link to {rules.link}"
+    if rules.link is None:
+        words = "none is sent: the rulebook's `summary.link` (where one signs in) is not set"
+    return Finding(what="monthly bill by SMS", fine=True, words=words)
 
 
 def _data_directory(settings: Settings) -> Finding:

@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from spms.charging import actions as charging
+from spms.charging import looks
 from spms.compensation import claim_queries, journal, queries
 from spms.compensation.accounts import Account
 from spms.compensation.claim_queries import Before
@@ -151,8 +152,11 @@ async def search_refunds(
 ) -> Page[Refund]:
     """List what the present holder of a number got back; who looked and why is recorded first.
 
-    A number that nobody ever had gets an empty list, so that asking for it is on record too.
+    A number that nobody ever had gets an empty list, so that asking for it is on record too. It is
+    a look as at a bill; a further page is none. Raises `LooksUsedUp`.
     """
+    if cursor is None:
+        await looks.count(tx, msisdn, reason=reason, actor=actor, now=now)
     name = subscribers.audit_name(await instance_secret(tx), msisdn)
     await audit.note(tx, "refunds.looked_up", "number", name, actor=actor, now=now, reason=reason)
     return await _refunds(tx, msisdn, epoch=None, actor=actor, cursor=cursor, limit=limit)

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from litestar import Router, get, post
 
+from spms.charging.looks import LooksUsedUp
 from spms.compensation import (
     actions,
     clawback_routes,
@@ -87,7 +88,7 @@ async def my_refunds(
 
 
 @post("/refunds/search", status_code=200, guards=[only(Role.AGENT)],
-      responses=refusals(CursorInvalid))  # fmt: skip
+      responses=refusals(CursorInvalid, LooksUsedUp))  # fmt: skip
 async def search_refunds(
     data: RefundSearch,
     tx: Connection,

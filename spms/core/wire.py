@@ -11,11 +11,11 @@ Whether the asker's token still holds is no part of this; that is asked with eve
 from typing import Any, Final
 
 from litestar.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from spms.core.edge import JSON, SHORT, Edge, Head, Told, refuse
 from spms.core.errors import Refused
 from spms.core.strict import Malformed, scan_json
+from spms.core.unread import Unread
 
 HEADS_MAX: Final = 10_000
 HEAD_BYTES_MAX: Final = 2_048
@@ -23,7 +23,7 @@ HEAD_BYTES_MAX: Final = 2_048
 END: Final = b"\r\n\r\n"
 
 
-class Wire(HttpToolsProtocol):
+class Wire(Unread):
     """One connection."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

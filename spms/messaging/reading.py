@@ -28,6 +28,8 @@ class ReadingKind(StrEnum):
     """`00000`: cancel everything."""
     LANGUAGE = "language"
     """`EN` or `中文`: the language of our messages, in `code`."""
+    SUMMARY = "summary"
+    """Whether the month's bill is told by SMS: `on` or `off`, in `code`."""
     CHOICE = "choice"
     """Numbers out of the numbered list. Without an open list the text is unclear, also as an
     answer to a prompt: `1` is not a yes."""
@@ -47,15 +49,15 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     kind: ReadingKind
     code: str | None = None
     """YES, NO: the four digits of a prompt. LEAVE: a service code, letters in upper case.
-    LANGUAGE: `zh` or `en`."""
+    LANGUAGE: `zh` or `en`. SUMMARY: `on` or `off`."""
     codes: tuple[str, ...] = ()
     """LEAVE: several service codes in one text, each once; `code` is none then."""
     choices: tuple[int, ...] = ()
     """CHOICE: the chosen line numbers from 1, each once, in the order written. LEAVE: the same
     after TD (`TD 1,3`), where they may be codes as well."""
     keyword: str | None = None
-    """KEYWORD, CHOICE and LANGUAGE: the word as an order keyword, half-width, letters in upper case (a
-    keyword may be a plain digit, so a CHOICE without an open list can still be an order)."""
+    """KEYWORD, CHOICE, LANGUAGE and SUMMARY: the word as an order keyword, half-width, letters in upper
+    case (a keyword may be a plain digit, so a CHOICE without an open list can still be an order)."""
 
 
 UNCLEAR: Final = Reading(kind=ReadingKind.UNCLEAR)
@@ -74,6 +76,12 @@ LEAVE_ALL_WORDS: Final = frozenset(
     }
 )  # fmt: skip
 """Cancel everything; at an SP's number everything of that SP."""
+
+SUMMARY_WORDS: Final = {
+    "关闭账单": "off", "關閉賬單": "off", "bill off": "off", "billoff": "off",
+    "开启账单": "on", "開啟賬單": "on", "bill on": "on", "billon": "on",
+}  # fmt: skip
+"""Switches the monthly SMS about the bill; no word of leaving, so that nothing else ends."""
 
 LANGUAGE_WORDS: Final = {"en": "en", "english": "en", "中文": "zh", "zh": "zh"}
 
@@ -140,6 +148,7 @@ def read(text: str | None, *, also_yes: frozenset[str] = frozenset()) -> Reading
         or _answer(plain, YES_WORDS | {_plain(word) or "" for word in also_yes})
         or _choice(plain)
         or _language(plain)
+        or _summary(plain)
         or _keyword(plain)
         or UNCLEAR
     )
@@ -203,6 +212,13 @@ def _language(plain: str) -> Reading | None:
     return Reading(
         kind=ReadingKind.LANGUAGE, code=LANGUAGE_WORDS[plain], keyword=plain.upper()
     )  # fmt: skip
+
+
+def _summary(plain: str) -> Reading | None:
+    if plain not in SUMMARY_WORDS:
+        return None
+    keyword = plain.upper() if _KEYWORD.fullmatch(plain) else None
+    return Reading(kind=ReadingKind.SUMMARY, code=SUMMARY_WORDS[plain], keyword=keyword)
 
 
 def _keyword(plain: str) -> Reading | None:

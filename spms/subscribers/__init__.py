@@ -1,6 +1,7 @@
 """Subscribers' numbers: in what state each is and who holds it, as of any instant.
 
-Tables written here: number, number_event, number_correction, number_bar, number_cap.
+Tables written here: number, number_event, number_correction, number_bar, number_cap,
+bill_summary_wish.
 
 Events are facts of the operator's number registry; they may arrive late and in any order. What
 this room keeps:

@@ -1,4 +1,7 @@
-"""Statements about what a holder decides. Writes `number_bar`, `number_cap`, `number.language`."""
+"""Statements about what a holder decides.
+
+Writes `number_bar`, `number_cap`, `number.language`, `bill_summary_wish`.
+"""
 
 from datetime import datetime
 from typing import cast
@@ -114,3 +117,23 @@ SET_LANGUAGE = "UPDATE number SET language = $3 WHERE msisdn = $1 AND epoch = $2
 async def set_language(tx: Connection, number: Number, language: str) -> None:
     """Let a number's holder have her notices in a language from now on."""
     await tx.execute(SET_LANGUAGE, number.msisdn, number.epoch, language)
+
+
+WANTS_SUMMARY = "SELECT wanted FROM bill_summary_wish WHERE msisdn = $1 AND epoch = $2"
+
+
+async def wants_summary(read: Connection, number: Number) -> bool:
+    """Whether a number's holder wants the summary; who said nothing does."""
+    found: bool | None = await read.fetchval(WANTS_SUMMARY, number.msisdn, number.epoch)
+    return found is not False
+
+
+SET_SUMMARY = """
+    INSERT INTO bill_summary_wish (msisdn, epoch, wanted, at) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (msisdn, epoch) DO UPDATE SET wanted = EXCLUDED.wanted, at = EXCLUDED.at
+"""
+
+
+async def set_summary(tx: Connection, number: Number, *, wanted: bool, now: datetime) -> None:
+    """Keep what a number's holder wants."""
+    await tx.execute(SET_SUMMARY, number.msisdn, number.epoch, wanted, now)

@@ -1,4 +1,4 @@
-"""The verbs by which a person decides about her own number: bars, caps, language.
+"""The verbs by which a person decides about her own number: bars, caps, language, summary.
 
 All of it counts from the moment it is committed: authorisation and ordering read it in the
 statement that decides. It belongs to one holder and does not pass to the next. Staff may set a bar
@@ -112,6 +112,19 @@ async def set_language(
 ) -> None:  # fmt: skip
     """Choose the language of all notices to a number: the holder's own act. Raises `Forbidden`."""
     await limit_queries.set_language(tx, await _herself(tx, msisdn, actor), language)
+
+
+async def wants_summary(read: Connection, number: Number) -> bool:
+    """Whether a number's holder is told by SMS every month what her bill came to."""
+    return await limit_queries.wants_summary(read, number)
+
+
+async def set_summary(
+    tx: Connection, msisdn: str, *, wanted: bool, actor: Actor, now: datetime
+) -> None:
+    """Switch the month's bill by SMS off or on: the holder's own act. Raises `Forbidden`."""
+    number = await _herself(tx, msisdn, actor)
+    await limit_queries.set_summary(tx, number, wanted=wanted, now=now)
 
 
 async def require_not_barred(

@@ -32,7 +32,7 @@ class Lookup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Which number, and why it is looked at."""
 
     msisdn: Msisdn
-    reason: Annotated[str, msgspec.Meta(min_length=2, max_length=200)]
+    reason: Annotated[str, msgspec.Meta(min_length=2, max_length=200, pattern=r"\S")]
     """Kept in the audit log: a ticket, a call, a request of the holder."""
 
 
@@ -40,7 +40,7 @@ class StaffBar(BarIn, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A bar on the wish of a number's holder, as staff recorded it."""
 
     msisdn: Msisdn
-    reason: Annotated[str, msgspec.Meta(min_length=2, max_length=200)]
+    reason: Annotated[str, msgspec.Meta(min_length=2, max_length=200, pattern=r"\S")]
     """What the holder said, and under which ticket."""
 
 

@@ -21,7 +21,7 @@ from spms.subscriptions.evidence_sheet import sheet
 from spms.subscriptions.routes import visible
 
 PATH = "/subscriptions/{subscription_id:uuid}/evidence-pack"
-Why = Annotated[str, msgspec.Meta(min_length=2, max_length=200)]
+Why = Annotated[str, msgspec.Meta(min_length=2, max_length=200, pattern=r"\S")]
 
 
 class PackWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

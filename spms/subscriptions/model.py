@@ -120,6 +120,7 @@ class Outcome(StrEnum):
     LISTED = "listed"
     NOTHING_TO_LEAVE = "nothing_to_leave"
     LANGUAGE_SET = "language_set"
+    SUMMARY_SET = "summary_set"
     HELP = "help"
     IGNORED = "ignored"
     """Not understood, and told so already within the day."""

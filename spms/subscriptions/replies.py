@@ -21,6 +21,7 @@ from spms.subscribers.model import Language, Number, NumberState
 from spms.subscriptions import leave_replies, notices, queries, talk_queries
 from spms.subscriptions.model import Channel, Outcome, Status
 from spms.subscriptions.ordering import confirm, line_of, order, refuse, refused_by, request
+from spms.subscriptions.summary_reply import summary_set
 from spms.subscriptions.talk import FEW, ONCE, TWICE, Talk, help_out, say
 
 LATE = timedelta(days=7)
@@ -124,6 +125,19 @@ async def _language(talk: Talk, reading: Reading) -> str:
     return Outcome.LANGUAGE_SET
 
 
+async def _summary(talk: Talk, reading: Reading) -> str:
+    """`关闭账单`, `开启账单`: the month's bill by SMS; at an SP's number it may be an order."""
+    if not talk.to_operator:
+        return await _keyword(talk, reading)
+    wanted = reading.code == "on"
+    await limits.set_summary(
+        talk.tx, talk.number.msisdn, wanted=wanted, actor=talk.actor, now=talk.now
+    )
+    text = summary_set(wanted=wanted, language=talk.number.language)
+    await say(talk, text, "summary", reading.code or "", at_most=FEW)
+    return Outcome.SUMMARY_SET
+
+
 async def _choice(talk: Talk, reading: Reading) -> str:
     """Numbers out of the list that the person saw; at an SP's number a digit may be an order."""
     offer = await _offered(talk, reading.keyword)
@@ -176,6 +190,7 @@ ANSWERS: dict[ReadingKind, Callable[[Talk, Reading], Awaitable[str]]] = {
     ReadingKind.LIST: leave_replies.show_all,
     ReadingKind.LEAVE_ALL: leave_replies.leave_all,
     ReadingKind.LANGUAGE: _language,
+    ReadingKind.SUMMARY: _summary,
     ReadingKind.CHOICE: _choice,
     ReadingKind.KEYWORD: _keyword,
     ReadingKind.UNCLEAR: _unclear,

@@ -28,7 +28,7 @@ from spms.subscriptions.evidence import show
 from spms.subscriptions.model import Channel, Evidence, Subscription, SubscriptionShown
 from spms.subscriptions.notices import NoticeIncomplete
 
-Reason = Annotated[str, msgspec.Meta(min_length=2, max_length=200)]
+Reason = Annotated[str, msgspec.Meta(min_length=2, max_length=200, pattern=r"\S")]
 CHANNELS = {
     ActorKind.SP: Channel.SP,
     ActorKind.STAFF: Channel.AGENT,

@@ -5,6 +5,7 @@ from asyncio import ensure_future, gather, sleep
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from httpx import AsyncClient
@@ -180,3 +181,35 @@ async def test_what_is_remembered_is_never_older_than_the_database(
     assert await world.ask(**question, at=world.now + HOUR) == [
         Reason.PRICE_MISMATCH, Reason.NO_CONSENT,
     ]  # fmt: skip
+
+
+async def test_an_sp_is_one_asker_however_many_tokens_it_asks_with_and_strangers_are_one(
+    world: World, clock: FixedClock, owner: Connection, sign_in: SignIn, rounds: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(engine, "WAITING_EACH_MAX", 40)
+    made = Engine(world.pool, clock)
+    question = world.question(purpose=Purpose.MESSAGE, price_fen=0)
+
+    async def token(sp_id: UUID) -> bytes:
+        headers = await sign_in(make.sp_actor(sp_id))
+        return hashlib.sha256(headers["Authorization"].split()[1].encode()).digest()
+
+    other_id = await make.sp(owner, world.now)
+    loud = [await token(world.sp_id) for _ in range(8)]
+    quiet = await token(other_id)
+    for known in (*loud, quiet):
+        await made.decide(Ask(request=question, token=known))
+    flood = [
+        ensure_future(made.decide(Ask(request=question, token=each))) for each in loud * 10
+    ]  # fmt: skip
+    forged = [
+        ensure_future(made.decide(Ask(request=question, token=bytes([n]) * 32))) for n in range(60)
+    ]
+    await sleep(0)
+    assert (await made.decide(Ask(request=question, token=quiet))).decision.reasons
+    told = await gather(*flood, return_exceptions=True)
+    assert sum(isinstance(one, Unavailable) for one in told) == 40
+    unknown = await gather(*forged, return_exceptions=True)
+    kinds = [type(one) for one in unknown]
+    assert (kinds.count(Unauthenticated), kinds.count(Unavailable)) == (40, 20)

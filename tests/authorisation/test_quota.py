@@ -10,6 +10,7 @@ from httpx import AsyncClient
 
 from spms.authorisation import actions, quota_queries
 from spms.authorisation.engine import Engine
+from spms.authorisation.invariant_queries import INVARIANTS
 from spms.authorisation.model import DecisionRequest, Purpose, Reason, SentFact
 from spms.authorisation.quota import Meter, sent_by
 from spms.authorisation.quota_queries import UseRow
@@ -18,6 +19,7 @@ from spms.core import db
 from spms.core.clock import FixedClock
 from spms.core.db import Connection
 from spms.core.errors import Unprocessable
+from spms.core.invariants import check
 from spms.partners import quota
 from spms.partners.quota_model import NewQuota
 from tests import make
@@ -217,3 +219,25 @@ async def test_an_officer_agrees_and_the_sp_reads_its_own(
     assert (await http.get(path, headers=stranger)).status_code == 404
     nobody = await http.post(f"/sps/{uuid4()}/quotas", json=body, headers=officer)
     assert nobody.status_code == 404
+
+
+async def broken(owner: Connection) -> bool:
+    found = await check(owner, [one for one in INVARIANTS if one.name == "quota_use_true"])
+    return not all(one.holds for one in found)
+
+
+async def test_what_is_counted_beside_the_decisions_on_record_is_found(
+    world: World, owner: Connection
+) -> None:
+    """Either way; but on the first quota's own day more may have gone before it."""
+    await world.decide(push(world), at=world.now - 2 * HOUR)
+    await agree(world, per_day=3, effective_from=world.now - HOUR)
+    for n in range(3):
+        await world.decide(push(world), push(world), at=world.now + n * DAY)
+        assert not await broken(owner)
+    for today, wrong in ((3, True), (1, True), (2, False)):
+        await owner.execute("UPDATE sp_quota_use SET by_day[4] = $1", today)
+        assert await broken(owner) is wrong
+    for first, wrong in ((3, False), (2, False), (4, True)):
+        await owner.execute("UPDATE sp_quota_use SET by_day[2] = $1", first)
+        assert await broken(owner) is wrong

@@ -11,6 +11,7 @@ import pytest
 from jobs import expire_reservations
 from spms.authorisation import actions, deciding, reservations
 from spms.authorisation.deciding import ReferenceReused
+from spms.authorisation.invariant_queries import INVARIANTS
 from spms.authorisation.model import Reason
 from spms.authorisation.reservation_model import Answer, Ask, Reservation, ReservationState
 from spms.authorisation.reservations import ChargingStopped, ReservationClosed
@@ -18,6 +19,7 @@ from spms.core import db
 from spms.core.access import job_actor
 from spms.core.db import Connection
 from spms.core.errors import NotFound
+from spms.core.invariants import check
 from spms.messaging import actions as messaging
 from spms.messaging.model import IncomingSms
 from spms.subscribers import actions as subscribers
@@ -249,3 +251,32 @@ async def test_a_reference_that_is_being_held_elsewhere_gets_the_first_answer_in
     second = await reserve(world, "order-1")
     assert second.decision.allowed
     assert second == first[0]
+
+
+async def months_hold(owner: Connection) -> bool:
+    (found,) = await check(owner, [one for one in INVARIANTS if one.name == "month_spend_true"])
+    return found.holds
+
+
+async def test_a_month_that_says_something_else_than_its_decisions_is_found(
+    uses: World, owner: Connection
+) -> None:
+    held = [await reserve(uses, f"r{n}") for n in range(3)]
+    await close(uses, held[0], ReservationState.RELEASED)
+    await close(uses, held[1], ReservationState.CAPTURED)
+    assert await months_hold(owner)
+    async with db.transaction(uses.pool) as tx:
+        await reservations.expire(tx, actor=job_actor("test"), now=uses.now + 16 * MINUTE)
+    assert await months_hold(owner)
+    assert await owner.fetchval(SPENT) == 800
+    for wrong in (
+        "UPDATE month_spend SET total_fen = 0, by_service = '{}'",
+        "UPDATE month_spend SET by_service = '{}'",
+        "UPDATE month_spend SET epoch = 2",
+    ):
+        change = owner.transaction()
+        await change.start()
+        await owner.execute(wrong)
+        assert not await months_hold(owner), wrong
+        await change.rollback()
+    assert await months_hold(owner)

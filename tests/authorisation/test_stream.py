@@ -12,15 +12,16 @@ from spms.authorisation import stream
 from spms.core.db import Connection
 from spms.core.edge import Edge
 from tests import make
-from tests.authorisation.arrange import SignIn, World
+from tests.authorisation.arrange import SignIn, World, on_record
 
 
 class Line:
     """One connection, seen from the gateway."""
 
-    def __init__(self, app: Edge, headers: dict[str, str]) -> None:
+    def __init__(self, app: Edge, headers: dict[str, str], *, room: int = 0) -> None:
+        """`room` for so many replies that nobody has read; 0: any number."""
         self.sent: asyncio.Queue[Any] = asyncio.Queue()
-        self.got: asyncio.Queue[Any] = asyncio.Queue()
+        self.got: asyncio.Queue[Any] = asyncio.Queue(room)
         scope = {
             "type": "websocket", "path": "/authorisations/stream", "query_string": b"",
             "raw_path": b"/authorisations/stream", "root_path": "", "scheme": "ws",
@@ -124,6 +125,25 @@ async def test_a_stream_reads_no_more_than_it_has_room_for(
     replies = [await line.reply() for _ in range(20)]
     assert {reply["id"] for reply in replies} == set(range(20))
     assert sum(reply["answer"]["decision"]["allowed"] for reply in replies) == 3
+    await line.drop()
+
+
+async def test_who_does_not_read_replies_is_not_read_either(
+    uses: World, app: Edge, owner: Connection, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "IN_FLIGHT_MAX", 3)
+    line = Line(app, await sign_in(make.sp_actor(uses.sp_id)), room=1)
+    await line.opened()
+    message = {"purpose": "message", "msisdn": uses.msisdn, "service_code": uses.code}
+    for n in range(20):
+        line.ask(op="decide", id=n, question=message)
+    async with asyncio.timeout(20):
+        while await on_record(owner) < 3:  # noqa: ASYNC110 - rows, not an event
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)  # in which all of them would be decided
+    assert line.sent.qsize() >= 15
+    assert await on_record(owner) <= 5
+    assert {(await line.reply())["id"] for _ in range(20)} == set(range(20))
     await line.drop()
 
 

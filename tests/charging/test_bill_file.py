@@ -220,7 +220,7 @@ def test_paper_has_every_line_with_its_way_to_what_proves_it(monkeypatch):
     bill = Bill(
         month=MONTH, number="86138****0000", next="more",
         totals=BillTotals(
-            lines=60, charged_fen=48_000, due_fen=48_000, refunded_fen=800, compensation_fen=0
+            lines=2345, charged_fen=48_000, due_fen=48_000, refunded_fen=800, compensation_fen=0
         ),
         items=[a_line(n, corrections=[back] if n == 7 else []) for n in range(60)],
     )  # fmt: skip
@@ -232,7 +232,9 @@ def test_paper_has_every_line_with_its_way_to_what_proves_it(monkeypatch):
     at = drawn.index("600001 天气7", drawn.index("600001 天气7") + 1)
     assert "refund" in drawn[at - 4 : at]
     assert drawn[at + 3] == "-8.00"
-    assert "there are more lines online" in drawn
+    missing = "only the newest 60 of 2345 charges; CSV has up to 10000, the others are online"
+    assert missing in drawn  # below the totals
+    assert sum(missing in text and "2026-03" in text for text in drawn) >= 3  # on top of each page
     assert sum(text.startswith("page ") for text in drawn) >= 3
 
 
@@ -284,3 +286,46 @@ async def test_no_file_shows_a_new_holder_what_the_former_one_had(
         assert shown(await exported(http, new, form), form) == nothing
         looked = await http.post("/bills/file", json=look(world, form=form), headers=agent)
         assert shown(looked, form) == nothing
+
+
+async def test_what_a_charge_rests_on_and_what_was_given_back_are_looks_too(
+    http, agent, sign_in, tx, world, charges
+):
+    """A canary's are told as well; an officer's are on record and not counted."""
+    charge_id = await tx.fetchval(
+        "SELECT id FROM charge_record WHERE msisdn = $1 LIMIT 1", world.msisdn
+    )
+    officer, path = await sign_in(make.OFFICER), f"/charge-records/{charge_id}/evidence-pack"
+    await http.post("/canary-numbers", json={"msisdn": world.msisdn}, headers=officer)
+    why = {"reason": "call 12"}
+    calls = [
+        (f"{path}.json", why), (f"{path}.pdf", why),
+        ("/refunds/search", why | {"msisdn": world.msisdn}),
+    ]  # fmt: skip
+    for n, (url, body) in enumerate(calls, start=1):
+        assert (await http.post(url, json=body, headers=agent)).status_code == 200
+        assert await tx.fetchval("SELECT used FROM bill_quota WHERE span = 'hour'") == n
+    assert (await http.post(f"{path}.json", json=why, headers=officer)).status_code == 200
+    assert len((await http.get("/canary-touches", headers=officer)).json()) == 3
+    await tx.execute("UPDATE bill_quota SET used = $1 WHERE span = 'hour'", looks.LooksRules().hour)
+    for url, body in calls:
+        answer = await http.post(url, json=body, headers=agent)
+        assert (answer.status_code, answer.json()["code"]) == (429, "looks_used_up")
+
+
+async def test_a_look_without_a_reason_is_none(http, agent, sign_in, tx, world, charges):
+    charge_id = await tx.fetchval("SELECT id FROM charge_record LIMIT 1")
+    officer, number = await sign_in(make.OFFICER), {"msisdn": world.msisdn}
+    month = number | {"month": MONTH}
+    for who, path, body in (
+        (agent, "/bills/search", month), (agent, "/bills/file", month | {"form": "csv"}),
+        (agent, "/bills/lines/search", number | {"charge_id": str(charge_id)}),
+        (agent, "/refunds/search", number),
+        (agent, f"/charge-records/{charge_id}/evidence-pack.json", {}),
+        (officer, "/authorisations/search", month),
+    ):  # fmt: skip
+        for reason in ("", "  \t ", "\u3000\u3000"):
+            answer = await http.post(path, json=body | {"reason": reason}, headers=who)
+            assert answer.status_code == 400, path
+            assert answer.json()["errors"][0]["pointer"] == "/reason"
+    assert await tx.fetchval("SELECT count(*) FROM bill_quota") == 0

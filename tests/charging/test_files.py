@@ -221,6 +221,7 @@ async def test_an_ndjson_file_lands_like_a_csv_file(http, sp, world):
         (HEADER + "确认\n".encode("gb18030") * 8, CSV, 422, "encoding_suspect"),
         (HEADER + b"x\n", CSV | {"X-Charge-SHA256": "0" * 64}, 422, "digest_mismatch"),
         (HEADER + b"x\n", CSV | {"X-Charge-Lines": "2"}, 422, "digest_mismatch"),
+        (HEADER + b"x\n", CSV | {"X-Charge-Lines": "1e0"}, 400, "invalid"),
         (b"not a zip", ZIP_CSV, 422, "archive_policy"),
         (zipped({"a": HEADER, "b": HEADER}), ZIP_CSV, 422, "archive_policy"),
         (zipped({}), ZIP_CSV, 422, "archive_policy"),

@@ -3,17 +3,20 @@
 import csv
 import io
 import zipfile
+from datetime import timedelta
 
 import pytest
 
-from spms.charging import own_charges
+from spms.charging import own_charge_queries, own_charges
 from spms.compensation import actions as compensation
+from spms.core.clock import month_range, start_of_day
 from spms.core.db import transaction
 from spms.subscribers.actions import pseudonym
 from tests import make
 from tests.charging.world import DAY
 
 MONTH = "2026-03"
+TICK = timedelta(microseconds=1)
 
 
 @pytest.fixture
@@ -134,3 +137,26 @@ async def test_only_an_sp_has_charges_of_its_own(http, sign_in, world):
         for path in ("/charge-records/totals", "/charge-records/file"):
             answer = await http.get(path, params={"month": MONTH, "form": "csv"}, headers=headers)
             assert answer.status_code == 403
+
+
+async def test_totals_are_read_day_by_day_and_lose_nothing_between_two(
+    http, sp, tx, world, charges, monkeypatch
+):
+    order = await make.subscription(tx, world.now - DAY, world.msisdn, world.game_id)
+    midnight = start_of_day(world.now.date())
+    for at in (midnight - TICK, midnight, midnight + TICK, midnight - DAY,
+               month_range(world.now.date())[0]):  # fmt: skip
+        await make.charge(tx, at, world.msisdn, world.game_id, consent_id=order)
+    asked = []
+    summed = own_charge_queries.totals
+
+    async def noted(read, sp_id, period, wanted):
+        asked.append(period)
+        return await summed(read, sp_id, period, wanted)
+
+    monkeypatch.setattr(own_charge_queries, "totals", noted)
+    answer = await http.get("/charge-records/totals", params={"month": MONTH}, headers=sp)
+    told = answer.json()
+    assert (told["lines"], told["charged_fen"]) == (10, 1200 + 9 * 200)
+    assert max(end - start for start, end in asked) == DAY
+    assert len(asked) == 31

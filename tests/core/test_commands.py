@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,7 @@ def test_doctor_finds_a_running_house_in_order(spms, tmp_path):
     assert set(found) >= {"settings", "PostgreSQL", "schema", "application role", "clock"}
     assert found["application role"]["words"].startswith("spms_app_")
     assert found["schema"]["words"] == "up to date"
+    assert "`summary.link`" in found["monthly bill by SMS"]["words"]
     assert list(tmp_path.iterdir()) == [tmp_path / "found.json"]
 
 
@@ -148,10 +150,31 @@ def test_ingest_says_why_it_may_not(spms, house, tmp_path, monkeypatch):
 
 def test_a_real_server_answers_head(house):
     """The framing of an answer without content is the server's business as well as ours."""
-    with httpx.Client(base_url=house.url) as client:
+    with httpx.Client(base_url=house.url, timeout=60) as client:
         for path in ("/health/live", "/openapi.json"):
             get, head = client.get(path), client.head(path)
             assert head.status_code == 200
             assert head.headers["content-length"] == get.headers["content-length"]
             assert head.content == b""
         assert client.get("/health/live").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"FOO /authorisations HTTP/1.1\r\nHost: x\r\n\r\n", b"8613800138000\r\n\r\n",
+        b"GET / HTTP/1.1\r\nbad header\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+)  # fmt: skip
+def test_what_is_no_http_is_refused_as_a_problem_and_the_next_is_served(house, sent):
+    host, port = urlsplit(house.url).netloc.split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as line:
+        line.sendall(sent)
+        answer = b"".join(iter(lambda: line.recv(65_536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head
+    assert b"content-length: %d" % len(body) in head
+    assert json.loads(body)["code"] == "http_malformed"
+    assert b"13800138000" not in answer
+    assert httpx.get(f"{house.url}/health/live").status_code == 200

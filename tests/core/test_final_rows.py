@@ -17,7 +17,7 @@ from spms.partners.model import Measure
 from tests import make
 
 FINAL = {
-    "access_token", "appeal", "bad_credit", "breach", "charge_suspicion", "clawback",
+    "access_token", "appeal", "bad_credit", "bill_quota", "breach", "charge_file", "charge_suspicion", "clawback",
     "contact_change", "credential", "fine", "hotline_call", "hotline_finding", "inspection_item",
     "inspection_objection", "inspection_plan", "job_slot", "leave_wish", "leaving_duty",
     "message_in", "message_template", "notice", "one_time_code", "partner_event", "payout", "payout_resolution", "promotion",
@@ -27,9 +27,7 @@ FINAL = {
 
 GOES_ON = {
     "apology": "one date, set once; the letters are the record",
-    "bill_quota": "a counter",
     "bill_summary_wish": "a person's own switch",
-    "charge_file": "counters of a file; its lines are append-only",
     "event_feed_head": "a position",
     "idempotency": "an answer kept for a day",
     "instance": "the sandbox's clock",
@@ -191,3 +189,31 @@ async def test_a_slot_that_is_done_is_not_run_again(tx, now):
         "INSERT INTO job_slot (job, slot_at, state, finished_at) VALUES ('x', $1, 'done', $1)", now
     )
     await refused(tx, "UPDATE job_slot SET state = 'due', finished_at = NULL")
+
+
+async def test_what_is_counted_is_not_counted_down(tx, now, sp_id):
+    await tx.execute("INSERT INTO bill_quota VALUES ('staff:a', 'hour', $1, 5)", now)
+    await tx.execute("UPDATE bill_quota SET used = used + 1")
+    for used in (1, 5, 6):
+        await refused(tx, "UPDATE bill_quota SET used = $1", used)
+    file_id = uuid4()
+    await tx.execute(
+        """INSERT INTO charge_file (id, sp_id, owner, sha256, format, encoding, state, received,
+                                    received_at)
+           VALUES ($1, $2, 'x', $3, 'csv', 'utf-8', 'landing', 5, $4)""",
+        file_id, sp_id, bytes(32), now,
+    )  # fmt: skip
+    await tx.execute(
+        "UPDATE charge_file SET lines = 4, landed = 2, quarantined = 1, duplicates = 1"
+    )
+    for less in (
+        "lines = 3, landed = 1",
+        "landed = 3, quarantined = 0",
+        "landed = 3, duplicates = 0",
+    ):
+        await refused(tx, f"UPDATE charge_file SET {less}")
+    await tx.execute("UPDATE charge_file SET lines = 5, landed = 3")
+    await tx.execute("UPDATE charge_file SET state = 'done', finished_at = $1", now)
+    for other in ("landed = 4, quarantined = 0", "finished_at = finished_at + interval '1 s'",
+                  "state = 'landing', finished_at = NULL"):  # fmt: skip
+        await refused(tx, f"UPDATE charge_file SET {other}")

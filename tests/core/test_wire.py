@@ -12,12 +12,12 @@ import pytest
 import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from spms.core import wire
 from spms.core.edge import Edge, Headers, Told
 from spms.core.errors import Unavailable
+from spms.core.unread import Unread
 from spms.core.wire import Wire
 
 GOOD, HEADS = b'{"a":"yes"}', b"Host: a\r\nContent-Type: application/json\r\nAuthorization: me\r\n"
@@ -92,7 +92,7 @@ class Line(asyncio.Transport):
 class End:
     """A connection, and what stands behind it."""
 
-    def __init__(self, kind: type[HttpToolsProtocol], says: Says | None = None) -> None:
+    def __init__(self, kind: type[Unread], says: Says | None = None) -> None:
         self.says, self.line = says or Says(), Line()
         self.edge = Edge(usual, body_limit=2000, shortcuts={"/q": self.says})
         config = uvicorn.Config(
@@ -152,7 +152,7 @@ KINDS = {
 
 
 async def both(pieces: Sequence[bytes], turns: Sequence[int] = (0,), says: int = 2) -> End:
-    plain, short = End(HttpToolsProtocol), End(Wire)
+    plain, short = End(Unread), End(Wire)
     short.says.turns = says
     assert await short.take(pieces, turns) == await plain.take(pieces, turns)
     assert short.line.closed == plain.line.closed
@@ -186,7 +186,7 @@ async def test_a_head_that_came_before_is_neither_parsed_nor_routed(
 ) -> None:
     end = End(Wire)
     await end.take([ask()])
-    monkeypatch.setattr(HttpToolsProtocol, "data_received", None)
+    monkeypatch.setattr(Unread, "data_received", None)
     await end.take([ask(b'{"b":"yes"}')])
     assert end.says.started == 1
     assert end.line.written.endswith(b'me says {"b":"yes"}')

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from spms.messaging.reading import (
     LEAVE_WORDS,
+    LEAVING,
     NO_WORDS,
     UNCLEAR,
     YES_WORDS,
@@ -154,6 +155,22 @@ def test_a_language_is_asked_for_by_its_name(text: str, code: str) -> None:
     reading = read(text)
     assert (reading.kind, reading.code) == (ReadingKind.LANGUAGE, code)
     assert reading.keyword is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("关闭账单", "off"),
+        ("關閉賬單！", "off"),
+        ("Bill Off", "off"),
+        ("开启账单", "on"),
+        ("BILLON", "on"),
+    ],
+)
+def test_the_monthly_summary_is_switched_by_its_name_and_ends_nothing(text: str, code: str) -> None:
+    reading = read(text)
+    assert (reading.kind, reading.code) == (ReadingKind.SUMMARY, code)
+    assert reading.kind not in LEAVING
 
 
 @pytest.mark.parametrize(
