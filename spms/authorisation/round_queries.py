@@ -8,37 +8,38 @@ import msgspec
 
 from spms.authorisation.dossier import MonthRow
 from spms.authorisation.number import Wishes
-from spms.authorisation.standing_queries import decoded
 from spms.core.access import Actor
 from spms.core.clock import business_month
 from spms.core.db import Connection
 
 # One list per kind of fact, matched outside. Each starts from the keys asked for and finds its rows
 # by index: a prepared plan does not know how many keys there will be, and joining the lists, or
-# filtering by `= ANY`, may then compare every key with every row.
+# filtering by `= ANY`, may then compare every key with every row. The numbers come as rows: to put
+# them into one value costs as much again as to send them. The first row, of no number, has the rest.
 READ = """
-    SELECT
-    (SELECT mark FROM standing_mark) AS mark,
+    SELECT NULL AS msisdn, json_build_array(
+    (SELECT mark FROM standing_mark),
     (SELECT json_agg(a) FROM (
         SELECT asked.n - 1 AS n, c.kind, c.id AS credential_id, c.subject, c.name, c.roles, c.epoch
           FROM unnest($3::bytea[]) WITH ORDINALITY AS asked (token_sha256, n)
           JOIN access_token t ON t.token_sha256 = asked.token_sha256
           JOIN credential c ON c.id = t.credential_id
-         WHERE t.expires_at > $4 AND t.revoked_at IS NULL AND c.revoked_at IS NULL) a) AS actors,
-    (SELECT array_agg(k.body ORDER BY asked.n)
-       FROM unnest(string_to_array($1, ',')) WITH ORDINALITY AS asked (msisdn, n)
-       LEFT JOIN number_standing k ON k.msisdn = asked.msisdn) AS kept,
+         WHERE t.expires_at > $4 AND t.revoked_at IS NULL AND c.revoked_at IS NULL) a),
     (SELECT json_agg(m) FROM (
         SELECT k.msisdn, k.epoch, k.by_service, k.turn
           FROM unnest($2::text[]) AS asked (msisdn)
-          JOIN month_spend k ON k.msisdn = asked.msisdn AND k.month = $5) m) AS months,
+          JOIN month_spend k ON k.msisdn = asked.msisdn AND k.month = $5) m),
     (SELECT json_agg(json_build_array(w.msisdn, w.received_at))
        FROM unnest($2::text[]) AS asked (msisdn)
        JOIN leave_wish w ON w.msisdn = asked.msisdn
-      WHERE w.received_at <= $4 AND (w.settled_at IS NULL OR w.settled_at > $4)) AS wishes,
-    (SELECT array_agg(u.subscription_id)
+      WHERE w.received_at <= $4 AND (w.settled_at IS NULL OR w.settled_at > $4)),
+    (SELECT json_agg(u.subscription_id)
        FROM unnest($6::text[]) AS asked (msisdn)
-       JOIN order_use u ON u.msisdn = asked.msisdn) AS used
+       JOIN order_use u ON u.msisdn = asked.msisdn))::text AS body
+    UNION ALL
+    SELECT k.msisdn, k.body
+      FROM unnest(string_to_array($1, ',')) AS asked (msisdn)
+      JOIN number_standing k ON k.msisdn = asked.msisdn
 """
 
 
@@ -48,14 +49,27 @@ class ActorRow(Actor, frozen=True, kw_only=True):
     n: int
 
 
+class Head(msgspec.Struct, frozen=True, array_like=True):
+    """What the statement's first row has."""
+
+    mark: UUID
+    actors: list[ActorRow] | None
+    months: list[MonthRow] | None
+    wishes: list[tuple[str, datetime]] | None
+    used: list[UUID] | None
+
+
+_head = msgspec.json.Decoder(Head)
+
+
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):
     """What the statement returns, all of one instant."""
 
     mark: UUID
     """Of what `Standing` must have been read under."""
     actors: list[ActorRow]
-    kept: dict[str, str | None]
-    """By number."""
+    kept: dict[str, str]
+    """By number, of those there are."""
     months: list[MonthRow]
     wishes: Wishes
     used: frozenset[UUID]
@@ -72,14 +86,14 @@ async def gather(
     those who ask.
     """
     # One text instead of an array: that is quicker to send than its elements one by one.
-    row = await read.fetchrow(
+    first, *rows = await read.fetch(
         READ, ",".join(numbers), charged, tokens, at, business_month(at), ordering
     )
-    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    head = _head.decode(first["body"])
     wishes: Wishes = {}
-    for msisdn, received_at in decoded(row["wishes"], tuple[str, datetime]):
+    for msisdn, received_at in head.wishes or ():
         wishes.setdefault(msisdn, []).append(received_at)
     return Gathered(
-        mark=row["mark"], actors=decoded(row["actors"], ActorRow), kept=dict(zip(numbers, row["kept"] or (), strict=True)),
-        months=decoded(row["months"], MonthRow), wishes=wishes, used=frozenset(row["used"] or ()),
+        mark=head.mark, actors=head.actors or [], kept={row[0]: row[1] for row in rows},
+        months=head.months or [], wishes=wishes, used=frozenset(head.used or ()),
     )  # fmt: skip
