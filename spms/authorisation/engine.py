@@ -32,7 +32,11 @@ WAITING_MAX: Final = 4096
 WAITING_EACH_MAX: Final = 2048
 """Most of one asker's: the others still find room."""
 ROUNDS_AT_ONCE: Final = 1
-"""More of them would only wait for each other's processor, and make the slowest answer slower."""
+"""More small ones would only wait for each other's processor, and make the slowest answer slower."""
+LARGE_AT_ONCE: Final = 2
+"""Where many wait, the database reads and writes for one round while another is judged."""
+MANY: Final = 100
+"""So many that wait are worth a round of their own."""
 
 AWAY: Final[tuple[type[Exception], ...]] = (Unavailable, *NOT_NOW)
 """What says that there is no connection to decide on."""
@@ -114,7 +118,7 @@ class Engine:
         self._waiting.setdefault(asker, deque()).append(Piece(group, 0, len(asks)))
         self._sizes[asker] = own
         self.waiting += len(asks)
-        if self._running < ROUNDS_AT_ONCE:
+        if self._running < (ROUNDS_AT_ONCE if self.waiting < MANY else LARGE_AT_ONCE):
             self._start()
         return group.answered
 
