@@ -128,7 +128,7 @@ async def test_who_asks_a_hundred_times_as_much_waits_longer_and_the_others_do_n
     answers = await gather(*quiet)
     assert [answer.decision.reasons for answer in answers] == [(Reason.SERVICE_NOT_OF_SP,)] * 5
     assert rounds[0] == engine.SHARE_MAX + len(quiet)
-    assert len(rounds) <= 1 + engine.LARGE_AT_ONCE
+    assert len(rounds) <= 2 + engine.LARGE_AT_ONCE
     assert made.waiting > 0
     assert sum(map(len, await gather(*flood))) == 2000
     assert max(rounds[1:]) <= engine.ROUND_MAX
