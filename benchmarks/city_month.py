@@ -184,8 +184,10 @@ class Month:
     async def seal(self) -> None:
         """Write the month anew as bills read it; no part of S1."""
         with self.phases.phase("sealing"):
-            async with db.transaction(self.pool) as tx:
-                await sealing.seal_months(tx, now=START + (DAYS + 10) * DAY)
+            while True:
+                async with db.transaction(self.pool) as tx:
+                    if await sealing.seal_next(tx, now=START + (DAYS + 10) * DAY) is None:
+                        break
 
 
 async def scores(owner: Any) -> dict[str, tuple[int, int, int]]:

@@ -150,7 +150,7 @@ class Work:
         """Run the load client; every answer must be one, and a yes."""
         return self._run(
             Job(
-                port=house.port, clients=clients, seconds=seconds or self.seconds,
+                ports=house.ports, clients=clients, seconds=seconds or self.seconds,
                 messages=messages, mark=b'"allowed":true', pause=pause,
             )
         )  # fmt: skip
@@ -161,7 +161,7 @@ class Work:
         """The same over WebSockets."""
         return self._run(
             Job(
-                port=house.port, seconds=self.seconds, streams=streams, in_flight=in_flight,
+                ports=house.ports, seconds=self.seconds, streams=streams, in_flight=in_flight,
                 mark=b"\xa7allowed\xc3",
             )
         )  # fmt: skip

@@ -200,26 +200,25 @@ async def serve(url: str, fd: int, most: int) -> None:
 
 
 class House:
-    """Server processes that share one socket."""
+    """Server processes, each with a port of its own.
+
+    Of a shared one, whichever wakes first takes a connection: of four streams all may come to lie
+    with one process, and the other has nothing to do.
+    """
 
     def __init__(self, url: str, *, most: int = 0) -> None:
-        self.sock = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        fd = self.sock.fileno()
-        os.set_inheritable(fd, True)  # noqa: FBT003
-        self.port = self.sock.getsockname()[1]
-        words = [
-            sys.executable,
-            "-m",
-            "benchmarks.decision_ground",
-            "--serve",
-            str(fd),
-            "--url",
-            url,
-        ]
+        self.socks = [socket.create_server(("127.0.0.1", 0), backlog=1024) for _ in range(WORKERS)]
+        self.ports = [sock.getsockname()[1] for sock in self.socks]
+        words = [sys.executable, "-m", "benchmarks.decision_ground", "--url", url]
+        words += ["--most", str(most), "--serve"]
+        for sock in self.socks:
+            os.set_inheritable(sock.fileno(), True)  # noqa: FBT003
         self.processes = [
-            subprocess.Popen([*words, "--most", str(most)], close_fds=False, stdout=subprocess.PIPE)
-            for _ in range(WORKERS)
-        ]
+            subprocess.Popen(
+                [*words, str(sock.fileno())], close_fds=False, stdout=subprocess.PIPE
+            )
+            for sock in self.socks
+        ]  # fmt: skip
 
     def wait(self) -> None:
         """Wait until every process serves."""
@@ -233,7 +232,8 @@ class House:
         for process in self.processes:
             process.terminate()
             process.wait()
-        self.sock.close()
+        for sock in self.socks:
+            sock.close()
 
 
 @contextmanager

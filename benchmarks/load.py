@@ -30,7 +30,8 @@ PATIENCE = 20
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What to send."""
 
-    port: int
+    ports: list[int]
+    """Of the server's processes; connections are spread over them evenly, as a balancer does."""
     clients: int = 0
     seconds: float
     messages: list[bytes] = []
@@ -173,7 +174,10 @@ async def load(job: Job) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     kinds: list[Callable[[], asyncio.Protocol]] = [partial(Http, counted)] * job.clients
     kinds += [partial(Socket, counted, token, messages) for token, messages in job.streams]
-    made = [await loop.create_connection(kind, "127.0.0.1", job.port) for kind in kinds]
+    made = [
+        await loop.create_connection(kind, "127.0.0.1", job.ports[i % len(job.ports)])
+        for i, kind in enumerate(kinds)
+    ]
     begun, marks, answers = time.perf_counter(), counted.marks, len(counted.took)
     await asyncio.sleep(job.seconds)
     for _ in range(PATIENCE * 10):  # a busy machine: until something came back

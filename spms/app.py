@@ -8,7 +8,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import License
 
-from spms.authorisation import reservation_routes
+from spms.authorisation import batches, reservation_routes
 from spms.authorisation import routes as authorisation
 from spms.authorisation.express import Express
 from spms.authorisation.stream import stream
@@ -27,7 +27,7 @@ from spms.core import routes as core
 from spms.core.body import StrictRequest
 from spms.core.clock import Clock, SystemClock
 from spms.core.db import Pool
-from spms.core.edge import Edge
+from spms.core.edge import Edge, Shortcut
 from spms.core.errors import NotFound
 from spms.core.http import DEPENDENCIES, EXCEPTION_HANDLERS, Authenticate
 from spms.core.parameters import refuse_unknown
@@ -129,7 +129,10 @@ def create_app(pool: Pool, clock: Clock, settings: Settings) -> Edge:
 
 def edge(litestar: Litestar, settings: Settings) -> Edge:
     """Put the edge around the application, with its shortcuts."""
-    shortcuts = {"/authorisations": Express(litestar.state)}
+    shortcuts: dict[str, Shortcut] = {
+        "/authorisations": Express(litestar.state),
+        "/authorisations/batch": batches.Express(litestar.state),
+    }
     return Edge(litestar, body_limit=settings.body_limit_bytes, shortcuts=shortcuts)
 
 

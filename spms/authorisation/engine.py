@@ -39,7 +39,11 @@ STRANGERS: Final = "strangers"
 HEARD_MAX: Final = 10_000
 """Tokens of which it is remembered whose they are; for the queues alone, never for an answer."""
 ROUNDS_AT_ONCE: Final = 1
-"""More of them would only wait for each other's processor, and make the slowest answer slower."""
+"""More small ones would only wait for each other's processor, and make the slowest answer slower."""
+LARGE_AT_ONCE: Final = 2
+"""Where many wait, the database reads and writes for one round while another is judged."""
+MANY: Final = 100
+"""So many that wait are worth a round of their own."""
 
 CROWD: Final = 8
 """So many in the last round, and the next one waits for those who have just been answered …"""
@@ -168,7 +172,7 @@ class Engine:
         self._sizes[asker] = own
         self.waiting += len(asks)
         self._came += 1
-        if self._running < ROUNDS_AT_ONCE:
+        if self._running < (ROUNDS_AT_ONCE if self.waiting < MANY else LARGE_AT_ONCE):
             self._start()
 
     def _start(self) -> None:

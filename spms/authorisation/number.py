@@ -112,6 +112,26 @@ def live(relation: Relation, now: int, orders_since: int) -> bool | None:
     return True if relation.kind == "monthly" or begun > orders_since else None
 
 
+def chosen(
+    kept: Kept, service_id: str, now: int, orders_since: int
+) -> tuple[Event | None, Relation | None, bool]:
+    """Return what the number is by, and its relation with a monthly service, live or waiting."""
+    for event in kept.events:
+        if event.effective_at <= now and event.recorded_at <= now:
+            break
+    else:
+        return None, None, False
+    waiting, epoch = None, event.epoch
+    for one in kept.relations:
+        if one.service_id == service_id and one.epoch == epoch:
+            found = live(one, now, orders_since)
+            if found:
+                return event, one, True
+            if found is False and waiting is None:
+                waiting = one
+    return event, waiting, False
+
+
 def rows(
     numbers: Iterable[tuple[str, Kept]], wishes: Wishes, used: frozenset[UUID], *, at: datetime,
     orders_since: datetime,

@@ -59,7 +59,6 @@ class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The orders among its relations that had licensed their one charge."""
 
 
-REASONS: Final = Item.__struct_fields__.index("reasons")
 Written = tuple[Any, ...]
 """The values of an `Item`, in order: what is made for each question is made no dearer than it must."""
 
@@ -90,38 +89,35 @@ class PackRow(msgspec.Struct, frozen=True, kw_only=True):
 class Pack:
     """A pack that is being made."""
 
-    __slots__ = ("_first", "_places", "actor", "denied", "items", "numbers", "sp_id")
+    __slots__ = ("_first", "actor", "denied", "items", "numbers", "places", "sp_id")
 
     def __init__(self, sp_id: UUID, actor: str) -> None:
         """Begin, when what it will rest on has been read: that has smaller ids."""
         self.sp_id, self.actor = sp_id, actor
         self._first = new_id().int & -PLACES
-        self._places: dict[Terms, int] = {}
+        self.places: dict[Terms, int] = {}
         self.items: list[Written] = []
         self.numbers: list[str] = []
         self.denied: list[int] = []
 
     def place(self, terms: Terms) -> int:
         """Return which of the pack's terms these are."""
-        found = self._places.get(terms)
-        if found is None:
-            found = self._places[terms] = len(self._places)
-        return found
+        return self.places.setdefault(terms, len(self.places))
 
-    def add(self, msisdn: str, item: Written) -> UUID:
+    def add(self, msisdn: str, item: Written, reasons: tuple[Reason, ...]) -> UUID:
         """Add a decision; return its id."""
         made, items = _new(UUID), self.items
         _set(made, "int", self._first + len(items))
         _set(made, "is_safe", _safe)
         items.append(item)
         self.numbers.append(msisdn)
-        if item[REASONS]:
+        if reasons:
             self.denied.append(len(items))
         return made
 
     def row(self, *, now: datetime, orders_since: datetime) -> PackRow:
         """Return what is to be stored."""
-        places = list(self._places)
+        places = list(self.places)
         body = (
             [terms.service_code for terms in places], [stored(terms) for terms in places],
             orders_since, self.items,

@@ -4,7 +4,7 @@ Questions about the same number come in order: what an earlier one was allowed c
 ones, exactly as if they had come one by one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -12,7 +12,7 @@ from uuid import UUID
 from spms.authorisation import number, queries, terms
 from spms.authorisation.dossier import Dossier, MonthRow
 from spms.authorisation.model import Decision, DecisionRequest, Facts, Purpose
-from spms.authorisation.number import Event, Kept, Relation
+from spms.authorisation.number import Kept
 from spms.authorisation.packs import Pack, PackRow
 from spms.authorisation.quota import Meters
 from spms.authorisation.reservation_model import Ask
@@ -23,6 +23,7 @@ from spms.authorisation.terms import Shape, Terms
 from spms.core.ids import new_id
 
 NOTHING: Final = Kept((), (), (), ())
+Say = Callable[[DecisionRequest], Decision]
 
 
 def orders_since(standing: Standing, at: datetime) -> datetime:
@@ -33,7 +34,9 @@ def orders_since(standing: Standing, at: datetime) -> datetime:
 class Asker:
     """Who asks in a round: an SP by one of its hands."""
 
-    __slots__ = ("actor", "pack", "sp_id", "terms")
+    __slots__ = ("actor", "pack", "say", "sp_id", "terms")
+    say: Say
+    """Decide about a message of theirs."""
 
     def __init__(self, sp_id: UUID, actor: str, known: dict[str, Terms]) -> None:
         self.sp_id, self.actor, self.terms = sp_id, actor, known
@@ -53,28 +56,29 @@ class Round:
         self._orders_since = orders_since(standing, now)
         self._at, self._since = number.instant(now), number.instant(self._orders_since)
         decode = number.read
-        self._kept = {
-            msisdn: NOTHING if text is None else decode(text) for msisdn, text in read.kept.items()
-        }
-        self._dossier = self._of([(msisdn, self._kept[msisdn]) for msisdn in charged], read.months)
+        self._kept = {msisdn: decode(text) for msisdn, text in read.kept.items()}
+        self._dossier = self._of(
+            [(msisdn, self._kept.get(msisdn, NOTHING)) for msisdn in charged], read.months
+        )
         self._askers: list[Asker] = []
         self.decided: list[queries.Decided] = []
 
     def asker(self, sp_id: UUID, actor: str) -> Asker:
         """Enter somebody who asks in this round."""
         made = Asker(sp_id, actor, self._then.of(sp_id))
+        made.say = self._speaker(made)
         self._askers.append(made)
         return made
 
     def decide(self, ask: Ask, asker: Asker) -> Decision:
         """Decide about one question of an SP."""
         asked = ask.request
+        if asked.purpose is Purpose.MESSAGE:
+            return asker.say(asked)
         held = asker.terms.get(asked.service_code)
         if held is None:
             held = self._then.terms(asker.sp_id, asked.service_code)
-        if asked.purpose is Purpose.CHARGE:
-            return self._charge(ask, held, asker)
-        return self._message(asked, held, asker)
+        return self._charge(ask, held, asker)
 
     def charged(self) -> list[MonthRow]:
         """Return the months that allowed charges have changed, each with its next turn."""
@@ -131,63 +135,59 @@ class Round:
             relation_id, None, None, facts.content, facts.sent, kept, used,
         )  # fmt: skip
         return Decision(
-            id=asker.pack.add(asked.msisdn, item), allowed=not reasons, reasons=reasons,
+            id=asker.pack.add(asked.msisdn, item, reasons), allowed=not reasons, reasons=reasons,
             subscription_id=relation_id, decided_at=self._now,
         )  # fmt: skip
 
     def _facts(self, asked: DecisionRequest, held: Terms, kept: Kept) -> Facts:
         return self._of([(asked.msisdn, kept)], []).facts(held, asked)
 
-    def _message(self, asked: DecisionRequest, held: Terms, asker: Asker) -> Decision:
-        """Decide about a message.
+    def _speaker(self, asker: Asker) -> Say:
+        """Return what decides about one message after another of somebody.
 
         Most numbers bar and cap nothing. For these the shape is everything that a check may look at
-        beyond the terms: of all numbers and questions that share it, one is judged.
+        beyond the terms: of all numbers and questions that share it, one is judged. It is one
+        function with all it needs in reach, since it runs for every message there is.
         """
-        kept = self._kept[asked.msisdn]
-        if not held.alike or kept.bars or kept.caps or asked.link_id is not None:
-            return self._unlike(asked, held, asker, kept)
-        content = None if asked.content is None and held.silent else held.look(asked.content)
-        event, relation, is_live = self._chosen(held, kept)
-        shape: Shape
-        if relation is None:
-            relation_id = None
-            shape = (asked.price_fen, asked.access_number, content, event and event.state)
-        else:
-            relation_id = relation.id
-            shape = (
-                asked.price_fen, asked.access_number, content, event and event.state, is_live,
-                relation.price_fen, relation.consent_kind, relation.consent_price_fen,
-                relation.charge_from is not None and relation.charge_from > self._at,
-            )  # fmt: skip
-        reasons = held.judged.get(shape)
-        if reasons is None:
-            reasons = held.judge(shape, self._facts(asked, held, kept))
-        pack = asker.pack
-        item = (
-            pack.place(held), asked.price_fen, asked.access_number, None, reasons, relation_id,
-            event, relation, content,
-        )  # fmt: skip
-        return Decision(
-            id=pack.add(asked.msisdn, item), allowed=not reasons, reasons=reasons,
-            subscription_id=relation_id, decided_at=self._now,
+        kept_of, known, of_now, sp_id = self._kept.get, asker.terms, self._then.terms, asker.sp_id
+        at, since, now, pack = self._at, self._since, self._now, asker.pack
+        unlike, facts, chosen, add, places = (
+            self._unlike, self._facts, number.chosen, pack.add, pack.places,
         )  # fmt: skip
 
-    def _chosen(self, held: Terms, kept: Kept) -> tuple[Event | None, Relation | None, bool]:
-        """Return what the number is by, and its relation with a monthly service, live or waiting."""
-        at = self._at
-        event = number.standing(kept, at)
-        if event is None:
-            return None, None, False
-        waiting, key, epoch = None, held.service_key, event.epoch
-        for one in kept.relations:
-            if one.service_id == key and one.epoch == epoch:
-                found = number.live(one, at, self._since)
-                if found:
-                    return event, one, True
-                if found is False and waiting is None:
-                    waiting = one
-        return event, waiting, False
+        def say(asked: DecisionRequest) -> Decision:
+            msisdn, price_fen, access_number = asked.msisdn, asked.price_fen, asked.access_number
+            kept, code = kept_of(msisdn, NOTHING), asked.service_code
+            held = known.get(code) or of_now(sp_id, code)
+            if not held.alike or kept.bars or kept.caps or asked.link_id is not None:
+                return unlike(asked, held, asker, kept)
+            content = None if asked.content is None and held.silent else held.look(asked.content)
+            event, relation, is_live = chosen(kept, held.service_key, at, since)
+            shape: Shape
+            if relation is None:
+                relation_id = None
+                shape = (price_fen, access_number, content, event and event.state)
+            else:
+                relation_id, charge_from = relation.id, relation.charge_from
+                shape = (
+                    price_fen, access_number, content, event and event.state, is_live,
+                    relation.price_fen, relation.consent_kind, relation.consent_price_fen,
+                    charge_from is not None and charge_from > at,
+                )  # fmt: skip
+            reasons = held.judged.get(shape)
+            if reasons is None:
+                reasons = held.judge(shape, facts(asked, held, kept))
+            place = places.get(held)
+            item = (
+                pack.place(held) if place is None else place, price_fen, access_number, None,
+                reasons, relation_id, event, relation, content,
+            )  # fmt: skip
+            return Decision(
+                id=add(msisdn, item, reasons), allowed=not reasons, reasons=reasons,
+                subscription_id=relation_id, decided_at=now,
+            )  # fmt: skip
+
+        return say
 
 
 def _shape(facts: Facts) -> Shape:

@@ -10,12 +10,60 @@ import msgspec
 from spms.authorisation.askers import ActorRow, known
 from spms.authorisation.dossier import MonthRow
 from spms.authorisation.number import Wishes
-from spms.authorisation.standing_queries import decoded
 from spms.core.access import Actor
 from spms.core.clock import business_month
 from spms.core.db import Connection
 
 NOTHING_USED: Final[frozenset[UUID]] = frozenset()
+
+# The numbers come as rows: to put them into one value costs as much again as to send them. The
+# first row, of no number, has the rest.
+_NUMBERS = """
+    SELECT k.msisdn, k.body
+      FROM unnest(string_to_array($1, ',')) AS asked (msisdn)
+      JOIN number_standing k ON k.msisdn = asked.msisdn
+"""
+# One list per kind of fact, matched outside. Each starts from the keys asked for and finds its rows
+# by index: a prepared plan does not know how many keys there will be, and joining the lists, or
+# filtering by `= ANY`, may then compare every key with every row.
+READ = f"""
+    SELECT NULL AS msisdn, json_build_array(
+    (SELECT mark FROM standing_mark),
+    (SELECT mark FROM access_mark),
+    (SELECT json_agg(a) FROM (
+        SELECT asked.n - 1 AS n, t.expires_at, c.kind, c.id AS credential_id, c.subject, c.name,
+               c.roles, c.epoch
+          FROM unnest($3::bytea[]) WITH ORDINALITY AS asked (token_sha256, n)
+          JOIN access_token t ON t.token_sha256 = asked.token_sha256
+          JOIN credential c ON c.id = t.credential_id
+         WHERE t.expires_at > $4 AND t.revoked_at IS NULL AND c.revoked_at IS NULL) a),
+    (SELECT json_agg(m) FROM (
+        SELECT k.msisdn, k.epoch, k.by_service, k.turn
+          FROM unnest($2::text[]) AS asked (msisdn)
+          JOIN month_spend k ON k.msisdn = asked.msisdn AND k.month = $5) m),
+    (SELECT json_agg(json_build_array(w.msisdn, w.received_at))
+       FROM unnest($2::text[]) AS asked (msisdn)
+       JOIN leave_wish w ON w.msisdn = asked.msisdn
+      WHERE w.received_at <= $4 AND (w.settled_at IS NULL OR w.settled_at > $4)),
+    (SELECT json_agg(u.subscription_id)
+       FROM unnest($6::text[]) AS asked (msisdn)
+       JOIN order_use u ON u.msisdn = asked.msisdn))::text AS body
+    UNION ALL {_NUMBERS}
+"""
+
+
+class Head(msgspec.Struct, frozen=True, array_like=True):
+    """What the statement's first row has."""
+
+    mark: UUID
+    access_mark: UUID
+    actors: list[ActorRow] | None
+    months: list[MonthRow] | None
+    wishes: list[tuple[str, datetime]] | None
+    used: list[UUID] | None
+
+
+_head = msgspec.json.Decoder(Head)
 
 
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,42 +73,11 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
     """Of what `Standing` must have been read under."""
     actors: dict[bytes, Actor]
     """By the tokens that hold."""
-    kept: dict[str, str | None]
-    """By number."""
+    kept: dict[str, str]
+    """By number, of those there are."""
     months: list[MonthRow]
     wishes: Wishes
     used: frozenset[UUID]
-
-
-# One list per kind of fact, matched outside. Each starts from the keys asked for and finds its rows
-# by index: a prepared plan does not know how many keys there will be, and joining the lists, or
-# filtering by `= ANY`, may then compare every key with every row.
-READ = """
-    SELECT
-    (SELECT mark FROM standing_mark) AS mark,
-    (SELECT mark FROM access_mark) AS access_mark,
-    (SELECT json_agg(a) FROM (
-        SELECT asked.n - 1 AS n, t.expires_at, c.kind, c.id AS credential_id, c.subject, c.name,
-               c.roles, c.epoch
-          FROM unnest($3::bytea[]) WITH ORDINALITY AS asked (token_sha256, n)
-          JOIN access_token t ON t.token_sha256 = asked.token_sha256
-          JOIN credential c ON c.id = t.credential_id
-         WHERE t.expires_at > $4 AND t.revoked_at IS NULL AND c.revoked_at IS NULL) a) AS actors,
-    (SELECT array_agg(k.body ORDER BY asked.n)
-       FROM unnest(string_to_array($1, ',')) WITH ORDINALITY AS asked (msisdn, n)
-       LEFT JOIN number_standing k ON k.msisdn = asked.msisdn) AS kept,
-    (SELECT json_agg(m) FROM (
-        SELECT k.msisdn, k.epoch, k.by_service, k.turn
-          FROM unnest($2::text[]) AS asked (msisdn)
-          JOIN month_spend k ON k.msisdn = asked.msisdn AND k.month = $5) m) AS months,
-    (SELECT json_agg(json_build_array(w.msisdn, w.received_at))
-       FROM unnest($2::text[]) AS asked (msisdn)
-       JOIN leave_wish w ON w.msisdn = asked.msisdn
-      WHERE w.received_at <= $4 AND (w.settled_at IS NULL OR w.settled_at > $4)) AS wishes,
-    (SELECT array_agg(u.subscription_id)
-       FROM unnest($6::text[]) AS asked (msisdn)
-       JOIN order_use u ON u.msisdn = asked.msisdn) AS used
-"""
 
 
 async def gather(
@@ -74,30 +91,28 @@ async def gather(
     those who ask.
     """
     # One text instead of an array: that is quicker to send than its elements one by one.
-    row = await read.fetchrow(
+    first, *rows = await read.fetch(
         READ, ",".join(numbers), charged, tokens, at, business_month(at), ordering
     )
-    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-    held = decoded(row["actors"], ActorRow)
-    known.remember(row["access_mark"], [(tokens[one.n], one) for one in held])
+    head = _head.decode(first["body"])
+    held = head.actors or []
+    known.remember(head.access_mark, [(tokens[one.n], one) for one in held])
     wishes: Wishes = {}
-    for msisdn, received_at in decoded(row["wishes"], tuple[str, datetime]):
+    for msisdn, received_at in head.wishes or ():
         wishes.setdefault(msisdn, []).append(received_at)
     return Gathered(
-        mark=row["mark"], actors={tokens[one.n]: one for one in held},
-        kept=dict(zip(numbers, row["kept"] or (), strict=True)),
-        months=decoded(row["months"], MonthRow), wishes=wishes, used=frozenset(row["used"] or ()),
+        mark=head.mark, actors={tokens[one.n]: one for one in held},
+        kept={row[0]: row[1] for row in rows}, months=head.months or [], wishes=wishes,
+        used=frozenset(head.used or ()),
     )  # fmt: skip
 
 
-KEPT = """
-    SELECT
-    (SELECT mark FROM standing_mark) AS mark,
-    (SELECT mark FROM access_mark) AS access_mark,
-    (SELECT array_agg(k.body ORDER BY asked.n)
-       FROM unnest(string_to_array($1, ',')) WITH ORDINALITY AS asked (msisdn, n)
-       LEFT JOIN number_standing k ON k.msisdn = asked.msisdn) AS kept
+KEPT = f"""
+    SELECT NULL AS msisdn, json_build_array(
+    (SELECT mark FROM standing_mark), (SELECT mark FROM access_mark))::text AS body
+    UNION ALL {_NUMBERS}
 """
+_marks = msgspec.json.Decoder(tuple[UUID, UUID])
 
 
 async def gather_kept(
@@ -107,14 +122,14 @@ async def gather_kept(
 
     None: somebody has not, or what is remembered of them may be so no longer. `gather` does then.
     """
-    mark, holders = known.mark, known.holders(tokens, at)
+    asked_under, holders = known.mark, known.holders(tokens, at)
     if holders is None:
         return None
-    row = await read.fetchrow(KEPT, ",".join(numbers))
-    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-    if tokens and row["access_mark"] != mark:
+    first, *rows = await read.fetch(KEPT, ",".join(numbers))
+    mark, access_mark = _marks.decode(first["body"])
+    if tokens and access_mark != asked_under:
         return None
     return Gathered(
-        mark=row["mark"], actors=holders, kept=dict(zip(numbers, row["kept"] or (), strict=True)),
-        months=[], wishes={}, used=NOTHING_USED,
+        mark=mark, actors=holders, kept={row[0]: row[1] for row in rows}, months=[], wishes={},
+        used=NOTHING_USED,
     )  # fmt: skip

@@ -5,7 +5,7 @@ nesting is a 500); a gate between companies that do not trust each other must no
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, cast, runtime_checkable
 
 import msgspec
 from litestar.enums import HttpMethod, ScopeType
@@ -46,6 +46,11 @@ class Shortcut(Protocol):
     async def __call__(self, headers: Headers, body: bytes) -> bytes | None:
         """Return JSON, or None where the usual way has to. Raises `Refused` when that is final."""
 
+
+@runtime_checkable
+class Quick(Shortcut, Protocol):
+    """One that can also be asked without a task (`core/wire.py` does)."""
+
     def asker(self, headers: Headers) -> bytes | None:
         """Return all that matters of the headers; None where the usual way has to."""
 
@@ -56,7 +61,7 @@ class Shortcut(Protocol):
 class Head(NamedTuple):
     """Of a request that a shortcut has answered."""
 
-    shortcut: Shortcut
+    shortcut: Quick
     asker: bytes
     size: int
     """Of the body."""
@@ -95,9 +100,10 @@ class Edge:
                 body = await self._read(scope["path"], receive, headers)
                 answer = await shortcut(headers, body)
                 if answer is not None:
-                    asker = shortcut.asker(headers)
-                    if asker is not None:
-                        cast("dict[str, Any]", scope)[SHORT] = Head(shortcut, asker, len(body))
+                    if isinstance(shortcut, Quick):
+                        asker = shortcut.asker(headers)
+                        if asker is not None:
+                            cast("dict[str, Any]", scope)[SHORT] = Head(shortcut, asker, len(body))
                     await _send_json(send, answer)
                     return
                 receive = _replay(body, receive)

@@ -83,7 +83,8 @@ _TOKEN: Final = re.compile(rb'["{}\[\]](?:(?<=")([^"]*)"(?:[ \t\n\r]*(:))?)?')
 _VALUE, _KEY = 1, 2
 
 _SPACED_COLON: Final = re.compile(rb'"[ \t\n\r]+:')
-_MANY_DIGITS: Final = re.compile(rb"[0-9]{19}")
+_DIGITS: Final = bytes(ord("0") if chr(byte) in "0123456789" else 0 for byte in range(256))
+_MANY_DIGITS: Final = b"0" * 19
 _STRING: Final = re.compile(rb'"[^"]*"')
 _INTEGER: Final = re.compile(rb"(?<![0-9.])-?[0-9]{19,}")
 
@@ -109,7 +110,8 @@ def scan_json(body: bytes) -> None:
         skeleton = skeleton.replace(rb"\"", b"__")
     if not _is_plain(body, skeleton):
         _refuse_structure(body, skeleton)
-    if _MANY_DIGITS.search(skeleton) is not None:
+    # A pattern would count the digits of every number anew from each of them.
+    if _MANY_DIGITS in skeleton.translate(_DIGITS):
         _refuse_integers(skeleton)
 
 
@@ -208,12 +210,28 @@ def _is_plain(body: bytes, skeleton: bytes) -> bool:
     as there are quotation marks before a colon. A text that begins with a colon makes these more,
     and a space before a colon would make them fewer: both are left to the closer look.
     """
-    if _SPACED_COLON.search(skeleton) is not None:
+    colons = skeleton.count(b'":')
+    if colons != skeleton.count(b":") and _SPACED_COLON.search(skeleton) is not None:
         return False
     try:
-        return _keys(msgspec.json.decode(body), MAX_DEPTH) == skeleton.count(b'":')
+        value = msgspec.json.decode(body)
+        flat = _flat_keys(value, skeleton)
+        return (_keys(value, MAX_DEPTH) if flat is None else flat) == colons
     except (msgspec.DecodeError, RecursionError):
         return False
+
+
+def _flat_keys(value: object, skeleton: bytes) -> int | None:
+    """Count the keys of an object whose one member is a list of flat objects; None: it is not that.
+
+    A batch is one. No object or list is inside another where there are no more brackets than these.
+    """
+    items = next(iter(value.values())) if type(value) is dict and len(value) == 1 else None
+    if type(items) is not list or set(map(type, items)) != {dict}:
+        return None
+    if skeleton.count(b"{") != len(items) + 1 or skeleton.count(b"[") != 1:
+        return None
+    return sum(map(len, items)) + 1
 
 
 def _keys(value: object, depth: int) -> int:

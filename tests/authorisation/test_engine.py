@@ -76,6 +76,32 @@ async def test_after_a_round_of_many_the_next_waits_for_those_who_were_answered(
     assert rounds[2:] == [1] * 4, "who asks alone waits for nobody"
 
 
+async def test_many_that_wait_get_a_round_beside_the_one_under_way_and_few_do_not(
+    world: World, clock: FixedClock, owner: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way: list[int] = []
+    most: dict[int, int] = {}
+
+    async def counted(tx: Connection, asks: Sequence[Ask], **values: Any) -> list[Outcome]:
+        under_way.append(len(asks))
+        most[len(asks)] = max(most.get(len(asks), 0), len(under_way))
+        await sleep(0.01)
+        try:
+            return await deciding.decide_all(tx, asks, **values)
+        finally:
+            under_way.remove(len(asks))
+
+    monkeypatch.setattr(engine, "decide_all", counted)
+    made = Engine(world.pool, clock)
+    asked = ask(world, purpose=Purpose.MESSAGE, price_fen=0)
+    for size, frames in ((engine.MANY - 1, 1), (engine.ROUND_MAX, 4)):
+        for _ in range(2):
+            await gather(*[made.decide_all([asked] * size) for _ in range(frames)])
+    assert most == {engine.MANY - 1: 1, engine.ROUND_MAX: engine.LARGE_AT_ONCE}
+    assert made.waiting == 0
+    assert await arrange.on_record(owner) == 2 * (engine.MANY - 1) + 8 * engine.ROUND_MAX
+
+
 async def test_a_question_that_breaks_its_round_spoils_it_for_nobody_else(
     world: World, clock: FixedClock, owner: Connection, rounds: list[int]
 ) -> None:
@@ -108,12 +134,12 @@ async def test_who_asks_a_hundred_times_as_much_waits_longer_and_the_others_do_n
     world: World, clock: FixedClock, owner: Connection, rounds: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(engine, "WAITING_EACH_MAX", 1000)
+    monkeypatch.setattr(engine, "WAITING_EACH_MAX", 2000)
     other_id = await make.sp(owner, world.now)
     made = Engine(world.pool, clock)
     question = world.question(purpose=Purpose.MESSAGE, price_fen=0)
     loud = Ask(request=question, sp_id=world.sp_id, actor="sp:loud")
-    flood = [ensure_future(made.decide_all([loud] * 100)) for _ in range(10)]
+    flood = [ensure_future(made.decide_all([loud] * 100)) for _ in range(20)]
     single = [ensure_future(made.decide(loud)) for _ in range(3)]
     await sleep(0)
     quiet = [
@@ -122,9 +148,10 @@ async def test_who_asks_a_hundred_times_as_much_waits_longer_and_the_others_do_n
     ]
     answers = await gather(*quiet)
     assert [answer.decision.reasons for answer in answers] == [(Reason.SERVICE_NOT_OF_SP,)] * 5
-    assert len(rounds) <= 2
+    assert rounds[0] == engine.SHARE_MAX + len(quiet)
+    assert len(rounds) <= 2 + engine.LARGE_AT_ONCE
     assert made.waiting > 0
-    assert sum(map(len, await gather(*flood))) == 1000
+    assert sum(map(len, await gather(*flood))) == 2000
     assert max(rounds[1:]) <= engine.ROUND_MAX
     refused = await gather(*single, return_exceptions=True)
     assert [type(one) for one in refused] == [Unavailable] * 3

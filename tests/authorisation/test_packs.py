@@ -94,7 +94,7 @@ class Scene:
 
     def decide(self, standing: Standing, kept: Kept, asked: DecisionRequest) -> tuple[Any, Any]:
         read = Gathered(
-            mark=standing.mark, actors={}, kept={MSISDN: None}, months=[], wishes={},
+            mark=standing.mark, actors={}, kept={}, months=[], wishes={},
             used=frozenset(),
         )  # fmt: skip
         made = Round(standing, [], read, NOW, {})

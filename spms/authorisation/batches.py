@@ -1,0 +1,176 @@
+"""The short way for batches: `POST /authorisations/batch` without an Idempotency-Key.
+
+As in `express`, the token is checked in the statement that decides, and whatever is not plain takes
+the usual way. A batch is decided whole: all of its answers are on record, or none is.
+
+Two batches of a process are under way at once, so that one is judged while the database reads or
+writes the other's numbers. Whoever asks has a queue of their own, taken in turn.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import msgspec
+from litestar.datastructures import State
+
+from spms.authorisation import queries
+from spms.authorisation.deciding import Outcome, decide_all
+from spms.authorisation.express import bearer
+from spms.authorisation.model import BATCH_MAX, Decision
+from spms.authorisation.reading import Unread, sound
+from spms.authorisation.reservation_model import Answer, Ask
+from spms.core import db
+from spms.core.clock import Clock
+from spms.core.db import Pool
+from spms.core.edge import Headers
+from spms.core.errors import Unavailable
+from spms.core.http import RETRY
+
+AT_ONCE: Final = 2
+WAITING_MAX: Final = 64
+"""Most batches that wait; the next one is answered 503."""
+WAITING_EACH_MAX: Final = 16
+"""Most of one asker's."""
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Several questions that are still to be looked at."""
+
+    items: Annotated[list[Unread], msgspec.Meta(min_length=1, max_length=BATCH_MAX)]
+
+
+class Decisions(msgspec.Struct, frozen=True, kw_only=True):
+    """The answers, in the order of the questions."""
+
+    items: list[Decision]
+
+
+_batch = msgspec.json.Decoder(Batch)
+_answer = msgspec.json.Encoder()
+
+
+class Waiting(msgspec.Struct, frozen=True, eq=False):
+    """A batch, and whoever waits for it."""
+
+    asks: Sequence[Ask]
+    answered: asyncio.Future[list[Outcome]]
+
+
+class Lane:
+    """The batches of one process, on one pool."""
+
+    def __init__(self, pool: Pool, clock: Clock) -> None:
+        """Hold the pool; nothing is started before the first batch."""
+        self.pool, self.clock = pool, clock
+        self._waiting: dict[bytes, deque[Waiting]] = {}
+        self._size = self._running = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def decide(self, asker: bytes, asks: Sequence[Ask]) -> list[Outcome]:
+        """Answer a batch; all of its answers are on record when this returns.
+
+        Raises `Unavailable` when too many wait or the database cannot answer now, and whatever else
+        deciding raises: then nothing is on record.
+        """
+        if self._size >= WAITING_MAX or len(self._waiting.get(asker, ())) >= WAITING_EACH_MAX:
+            raise Unavailable("too many batches wait", headers=RETRY)
+        one = Waiting(asks, asyncio.get_running_loop().create_future())
+        self._waiting.setdefault(asker, deque()).append(one)
+        self._size += 1
+        if self._running < AT_ONCE:
+            self._running += 1
+            task = asyncio.create_task(self._run(), name="batches")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return await one.answered
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                try:
+                    await self._on_one_connection()
+                except Exception as error:  # noqa: BLE001 - without a connection all fail alike
+                    while self._waiting:
+                        _fail(self._take(), error)
+        finally:
+            # Nothing is awaited between the last look at the queue and this line: whoever comes
+            # later sees that nobody is at work and starts anew.
+            self._running -= 1
+
+    async def _on_one_connection(self) -> None:
+        async with db.acquired(self.pool) as connection:
+            await queries.plan(connection)
+            while self._waiting:
+                one = self._take()
+                if one.answered.done():
+                    continue  # whoever asked has gone
+                try:
+                    told = await decide_all(connection, one.asks, now=self.clock.now())
+                except db.NOT_NOW as error:
+                    _fail(one, error)
+                    if connection.is_closed():
+                        raise
+                except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
+                    if not one.answered.done():
+                        one.answered.set_exception(error)
+                else:
+                    if not one.answered.done():
+                        one.answered.set_result(told)
+
+    def _take(self) -> Waiting:
+        """Take a batch of whoever has waited longest for a turn."""
+        asker = next(iter(self._waiting))
+        queue = self._waiting.pop(asker)
+        one = queue.popleft()
+        self._size -= 1
+        if queue:
+            self._waiting[asker] = queue  # behind everybody else
+        return one
+
+
+def _fail(one: Waiting, error: Exception) -> None:
+    if not one.answered.done():
+        refusal = Unavailable("the database cannot answer now", headers=RETRY)
+        refusal.__cause__ = error
+        one.answered.set_exception(refusal)
+
+
+def lane_of(state: State) -> Lane:
+    """Return the lane of an application: one for its pool and clock."""
+    found = state.get("batches")
+    if isinstance(found, Lane) and found.pool is state.pool and found.clock is state.clock:
+        return found
+    made = Lane(state.pool, state.clock)
+    state["batches"] = made
+    return made
+
+
+class Express:
+    """Answers a batch; None where the usual way has to."""
+
+    def __init__(self, state: State) -> None:
+        """Look into the application's state with every request: tests exchange what is in it."""
+        self._state = state
+
+    async def __call__(self, headers: Headers, body: bytes) -> bytes | None:
+        """Return the JSON of the decisions. Raises `Unavailable` when they cannot be had now."""
+        token = bearer(headers)
+        if token is None or b"idempotency-key" in headers:
+            return None
+        try:
+            asked = _batch.decode(body).items
+        except msgspec.DecodeError:
+            return None
+        if not sound(asked):
+            return None
+        asks = [Ask(request=one, token=token) for one in asked]
+        try:
+            told = await lane_of(self._state).decide(token, asks)
+        except Unavailable:
+            raise
+        except Exception:  # noqa: BLE001 - nothing was done; the usual way says what is wrong
+            return None
+        decisions = [one.decision for one in told if isinstance(one, Answer)]
+        return _answer.encode(Decisions(items=decisions)) if len(decisions) == len(told) else None
