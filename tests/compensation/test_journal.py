@@ -145,7 +145,7 @@ BY = {
     "a correction of a charge that never was": "claim_of_charge",
     "a first round that hides what it pays": "claim_first_round",
     "a refund that says nothing of what it pays": "claim_says_what_it_pays",
-    "a round before which one is missing": "claim_round_before",
+    "a round before which one is missing": "claim_so_far",
     "a line of no entry": "journal_entry_whole",
     "one more line of an entry": "journal_entry_whole",
     "an entry without lines": "journal_entry_whole",
