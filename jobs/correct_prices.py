@@ -43,7 +43,6 @@ async def _work(pool: db.Pool, clock: Clock, turn: asyncio.Semaphore) -> int:
 
 
 async def _chunk(pool: db.Pool, clock: Clock, turn: asyncio.Semaphore) -> int:
-    async with AsyncExitStack() as committing:
-        async with turn:
-            tx = await committing.enter_async_context(db.transaction(pool))
-            return await mass_correction.work_chunk(tx, now=clock.now())
+    async with AsyncExitStack() as committing, turn:
+        tx = await committing.enter_async_context(db.transaction(pool))
+        return await mass_correction.work_chunk(tx, now=clock.now())
