@@ -35,9 +35,9 @@ from spms.messaging.model import MessageKind, Outgoing
 
 LANES = 4
 """Into how many parts, by number, the work is cut: so many workers can be at it at once."""
-CHUNK = 10_000
+CHUNK = 5_000
 """Charges refunded in one transaction."""
-LISTED_AT_ONCE = 4
+LISTED_AT_ONCE = 8
 """Chunks' worth of charges that one transaction lists."""
 TOLD_AT_ONCE = 1000
 

@@ -48,14 +48,17 @@ async def hold_heads(tx: Connection, row: Progress, until: str, *, now: datetime
     await tx.fetchval(HOLD_HEADS, *chunk)
 
 
+# What is worked off is taken off the list with it: nothing is left to clear away when a lane ends.
 REFUND = f"""
-    WITH part AS MATERIALIZED (
+    WITH taken AS (
+        DELETE {_CHUNK} RETURNING c.msisdn, c.charge_id, c.charged_at
+    ), part AS MATERIALIZED (
         SELECT c.msisdn, c.charge_id, c.charged_at, $15::uuid AS sp_id, $16::bigint AS charged_fen,
                LEAST($4::bigint, f.due_fen) AS due_fen, COALESCE(t.round, 0) + 1 AS round,
                COALESCE(t.principal_so_far_fen, 0) AS had_principal_fen,
                COALESCE(t.compensation_so_far_fen, 0) AS had_compensation_fen,
                COALESCE(t.honoured_due_fen, $16) AS honoured_due_fen
-          FROM (SELECT * {_CHUNK}) c
+          FROM taken c
          CROSS JOIN LATERAL (SELECT min(due_fen) AS due_fen FROM charge_finding
                               WHERE msisdn = c.msisdn AND charge_id = c.charge_id) f
           LEFT JOIN LATERAL (

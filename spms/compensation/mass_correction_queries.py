@@ -201,16 +201,7 @@ OPEN_LANES = """
      WHERE e.number IS NOT NULL
     WINDOW ends AS (ORDER BY e.number)
 """
-# What is worked off need not be listed any more.
-FINISH_LANE = """
-    WITH done AS (
-        UPDATE mass_correction_lane SET finished = true WHERE correction_id = $1 AND lane = $2
-        RETURNING until_number, (SELECT max(until_number) FROM mass_correction_lane
-                                  WHERE correction_id = $1 AND lane < $2) AS after_number)
-    DELETE FROM mass_correction_charge c USING done
-     WHERE c.correction_id = $1 AND c.msisdn <= done.until_number
-       AND c.msisdn > COALESCE(done.after_number, '')
-"""
+FINISH_LANE = "UPDATE mass_correction_lane SET finished = true WHERE correction_id = $1 AND lane = $2"
 
 
 async def open_lanes(tx: Connection, correction_id: UUID, lanes: int) -> None:
