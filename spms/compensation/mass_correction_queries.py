@@ -201,7 +201,9 @@ OPEN_LANES = """
      WHERE e.number IS NOT NULL
     WINDOW ends AS (ORDER BY e.number)
 """
-FINISH_LANE = "UPDATE mass_correction_lane SET finished = true WHERE correction_id = $1 AND lane = $2"
+FINISH_LANE = (
+    "UPDATE mass_correction_lane SET finished = true WHERE correction_id = $1 AND lane = $2"
+)
 
 
 async def open_lanes(tx: Connection, correction_id: UUID, lanes: int) -> None:

@@ -171,7 +171,7 @@ async def test_the_database_refuses_what_would_break_a_promise(tx, refunded):
 
 
 async def _rows(tx):
-    tables = ("claim", "refund", "journal_entry", "posting", "payout")
+    tables = ("claim", "refund", "journal_entry", "posting")
     return [[tuple(row) for row in await tx.fetch(f"TABLE {table}")] for table in tables]
 
 
