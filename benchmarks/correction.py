@@ -20,7 +20,7 @@ from benchmarks.figures import Figure, Ground
 from jobs import correct_prices
 from spms.compensation import mass_correction
 from spms.compensation.accounts import Cause
-from spms.compensation.mass_correction_model import CorrectionRequest
+from spms.compensation.mass_correction_model import CorrectionRequest, CorrectionState
 from spms.core import db
 from spms.core.clock import FixedClock
 from tests import make
@@ -46,11 +46,31 @@ FIGURES = (
         id="K2all", title="as K2, with a worker for every core", ours="ms", beside="ms idle",
         must=2, aim=1.2, at_most=True,
     ),
+    Figure(
+        id="K1m", title="as K1, 1,000,000 charges in one go (short: 40,000)", ours="charges/s",
+        must=20_000, aim=30_000,
+    ),
+    Figure(
+        id="K3", title="longest transaction of that run: how long anybody can wait for it", ours="s",
+        must=5, aim=1, at_most=True,
+    ),
 )  # fmt: skip
+CHARGES_AT_ONCE, CHARGES_AT_ONCE_SHORT = 1_000_000, 40_000
 CHARGES, CHARGES_SHORT = 200_000, 10_000
 """In short mode as many as a worker takes at once, for each worker."""
 IDLE_SECONDS, IDLE_SECONDS_SHORT = 8, 0.7
 WRITTEN = "charge_record, charge_finding, number, claim, journal_entry, posting"
+LOOK_EVERY = 0.05
+# The worker's sessions are seen by another of the same role.
+LONGEST = """
+    SELECT COALESCE(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)::float8
+      FROM pg_stat_activity
+     WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
+"""
+PROGRESS = """
+    SELECT COALESCE(sum(charges_done), 0)::bigint FROM mass_correction_lane
+     WHERE correction_id = (SELECT max(id::text) FROM mass_correction)::uuid
+"""
 FILL = """
     WITH numbered AS (
         INSERT INTO number (msisdn, epoch, state, state_since, epoch_since)
@@ -135,7 +155,7 @@ async def correct(pool: db.Pool, wanted: CorrectionRequest, at_once: int) -> flo
         await correct_prices.work_once(pool, FixedClock(START), at_once=at_once)
         async with db.acquired(pool) as read:
             row = await mass_correction.get(read, row.id)
-        if row.charges_done >= row.charges:
+        if row.state is CorrectionState.TELLING:
             return time.perf_counter() - begun
 
 
@@ -159,6 +179,24 @@ async def sample(
     async with reader.reading(numbers) as busy:
         seconds = await correct(pool, wanted, at_once)
     return charges / seconds, busy[0], idle[0]
+
+
+async def in_one_go(
+    pool: db.Pool, owner: asyncpg.Connection, *, url: str, charges: int
+) -> tuple[float, float, int]:
+    """Correct many charges; return charges a second, the longest transaction, steps of progress."""
+    wanted = await prepare(pool, owner, charges, charges // 5)
+    longest, steps = 0.0, set[int]()
+    working = asyncio.create_task(correct(pool, wanted, correct_prices.AT_ONCE))
+    watching = await db.connect(url)
+    try:
+        while not working.done():
+            longest = max(longest, await watching.fetchval(LONGEST))
+            steps.add(await watching.fetchval(PROGRESS))
+            await asyncio.sleep(LOOK_EVERY)
+    finally:
+        await watching.close()
+    return charges / await working, longest, len(steps)
 
 
 async def measure(ground: Ground, wanted: frozenset[str]) -> None:
@@ -189,3 +227,14 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
                 idle_seconds=0,
             )  # fmt: skip
             ground.note("K1one", rate)
+        if wanted & {"K1m", "K3"}:
+            rate, longest, steps = await in_one_go(
+                pool,
+                owner,
+                url=url,
+                charges=CHARGES_AT_ONCE_SHORT if ground.short else CHARGES_AT_ONCE,
+            )
+            ground.say(f"K1m: progress was seen at {steps} places")
+            for one, found in (("K1m", rate), ("K3", longest)):
+                if one in wanted:
+                    ground.note(one, found)

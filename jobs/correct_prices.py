@@ -1,10 +1,13 @@
 """Works off approved mass corrections, chunk by chunk, and tells the people at the end.
 
 A chunk is one transaction. A run that dies loses its chunk; the next goes on behind the cursor.
+While one chunk waits for the disk at its COMMIT, the next is begun in another lane: one core is kept
+busy and no more than one.
 """
 
 import asyncio
 import os
+from contextlib import AsyncExitStack
 from typing import Final
 
 from jobs.timetable import House
@@ -12,20 +15,34 @@ from spms.compensation import mass_correction
 from spms.core import db
 from spms.core.clock import Clock
 
-AT_ONCE: Final = max(1, min(mass_correction.LANES, (os.cpu_count() or 2) - 1))
-"""Lanes worked side by side: one core is left to whoever looks at a bill meanwhile."""
+AT_ONCE: Final = max(1, min(mass_correction.LANES - 1, (os.cpu_count() or 2) - 1))
+"""Chunks worked on side by side: one core is left to whoever looks at a bill meanwhile."""
+IN_A_ROW: Final = 8
+"""Chunks that a run does one after another, so that their COMMITs are not waited for."""
 
 
 async def pump(house: House) -> int:
-    """Do a chunk in each of some lanes, side by side."""
+    """Do some chunks of what is approved."""
     return await work_once(house.pool, house.clock)
 
 
 async def work_once(pool: db.Pool, clock: Clock, *, at_once: int = AT_ONCE) -> int:
-    """Do a chunk in each of some lanes; return how much was done."""
-    return sum(await asyncio.gather(*[_chunk(pool, clock) for _ in range(at_once)]))
+    """Do some chunks, so many at once and one more at its COMMIT; return how much was done."""
+    turn = asyncio.Semaphore(at_once)
+    return sum(await asyncio.gather(*[_work(pool, clock, turn) for _ in range(at_once + 1)]))
 
 
-async def _chunk(pool: db.Pool, clock: Clock) -> int:
-    async with db.transaction(pool) as tx:
+async def _work(pool: db.Pool, clock: Clock, turn: asyncio.Semaphore) -> int:
+    done = 0
+    for _ in range(IN_A_ROW):
+        more = await _chunk(pool, clock, turn)
+        if not more:
+            break
+        done += more
+    return done
+
+
+async def _chunk(pool: db.Pool, clock: Clock, turn: asyncio.Semaphore) -> int:
+    async with AsyncExitStack() as committing, turn:
+        tx = await committing.enter_async_context(db.transaction(pool))
         return await mass_correction.work_chunk(tx, now=clock.now())

@@ -18,7 +18,7 @@ Invariants, kept by the database and not by the order in which code runs:
   the keys of `claim`, `journal_entry`, `posting` and `payout`, whose ids follow from charge and round,
   each alone enough; a further round pays only what a worse finding leaves missing;
 - never more than double what was charged, never more compensation than principal: the CHECK
-  `claim_multiples`, over all rounds (`claim_round_before`, `claim_so_far`), of the charge's real
+  `claim_multiples`, over all rounds (`claim_so_far`), of the charge's real
   price (`claim_of_charge`);
 - a claim is refunded exactly when less was due than charged: the CHECK on `claim`;
 - at most five claims find one charge right: `claim_stands_once_a_turn` and its CHECK;

@@ -1,6 +1,7 @@
 """Putting a wrong price right for everybody at once: previewed, approved by another, in chunks.
 
-Its charges are listed first, and then worked off in the order of the numbers. A chunk is one
+Its charges are listed first, and then worked off in the order of the numbers; what came in meanwhile
+is listed and worked off after that, once. A chunk is one
 transaction: its refunds, its lane's cursor and counts. A process that dies loses the chunk it was in
 and nothing else; the next one goes on behind the cursor. No lock outlives a chunk. Lanes are
 stretches of different numbers, so workers side by side wait for nothing of one another.
@@ -34,9 +35,9 @@ from spms.messaging.model import MessageKind, Outgoing
 
 LANES = 4
 """Into how many parts, by number, the work is cut: so many workers can be at it at once."""
-CHUNK = 10_000
+CHUNK = 5_000
 """Charges refunded in one transaction."""
-LISTED_AT_ONCE = 4
+LISTED_AT_ONCE = 8
 """Chunks' worth of charges that one transaction lists."""
 TOLD_AT_ONCE = 1000
 
@@ -68,7 +69,7 @@ async def propose(
         owed_fen=extent.owed_fen,
         receivable_before_fen=await journal.balance(tx, service.sp_id, Account.SP_RECEIVABLE),
         proposed_at=now, proposed_by=actor.label, decided_at=None, decided_by=None,
-        charges_done=0, refunded=0, refunded_fen=0, told=0, finished_at=None,
+        charges_done=0, refunded=0, refunded_fen=0, told=0, looked_again_at=None, finished_at=None,
     )  # fmt: skip
     await statements.propose(tx, row)
     await audit.note(
@@ -160,7 +161,8 @@ async def _work_rest(tx: Connection, limit: int, *, now: datetime) -> int:
         return 0
     if row.state is CorrectionState.TELLING:
         return await _tell(tx, row, limit, now=now)
-    await statements.advance(tx, row.id, CorrectionState.TELLING, now=now)
+    if not await statements.look_again(tx, row.id, now=now):
+        await statements.advance(tx, row.id, CorrectionState.TELLING, now=now)
     return 1
 
 

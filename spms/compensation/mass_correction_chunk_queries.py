@@ -48,14 +48,17 @@ async def hold_heads(tx: Connection, row: Progress, until: str, *, now: datetime
     await tx.fetchval(HOLD_HEADS, *chunk)
 
 
+# What is worked off is taken off the list with it: nothing is left to clear away when a lane ends.
 REFUND = f"""
-    WITH part AS MATERIALIZED (
+    WITH taken AS (
+        DELETE {_CHUNK} RETURNING c.msisdn, c.charge_id, c.charged_at
+    ), part AS MATERIALIZED (
         SELECT c.msisdn, c.charge_id, c.charged_at, $15::uuid AS sp_id, $16::bigint AS charged_fen,
                LEAST($4::bigint, f.due_fen) AS due_fen, COALESCE(t.round, 0) + 1 AS round,
                COALESCE(t.principal_so_far_fen, 0) AS had_principal_fen,
                COALESCE(t.compensation_so_far_fen, 0) AS had_compensation_fen,
                COALESCE(t.honoured_due_fen, $16) AS honoured_due_fen
-          FROM (SELECT * {_CHUNK}) c
+          FROM taken c
          CROSS JOIN LATERAL (SELECT min(due_fen) AS due_fen FROM charge_finding
                               WHERE msisdn = c.msisdn AND charge_id = c.charge_id) f
           LEFT JOIN LATERAL (
@@ -69,9 +72,9 @@ REFUND = f"""
                GREATEST(0, LEAST((charged_fen - due_fen) * $5::bigint, $6::bigint)
                            - had_compensation_fen) AS compensation_fen
           FROM part p WHERE due_fen < honoured_due_fen
-    ), booked AS MATERIALIZED (
+    ), booked AS (
         SELECT o.*, principal_fen + compensation_fen AS refunded_fen,
-               gen_random_uuid() AS compensation_id,
+               md5('compensation:' || id::text)::uuid AS compensation_id,
                CASE WHEN s.sp_fen > 0 THEN gen_random_uuid() END AS sp_share_id,
                CASE WHEN s.operator_fen > 0 THEN gen_random_uuid() END AS operator_share_id,
                GREATEST(0, s.sp_fen) AS sp_share_fen,
@@ -97,7 +100,7 @@ REFUND = f"""
                   AND o.principal_fen > 0 AND $7::text = 'sp') s
          WHERE principal_fen + compensation_fen > 0
         WINDOW chain AS (PARTITION BY msisdn ORDER BY charged_at, charge_id)
-    ), counted AS (
+    ), counted AS MATERIALIZED (
         SELECT b.*, (principal_fen > 0)::int + (compensation_fen > 0)::int
                    + (sp_share_fen > 0)::int + (operator_share_fen > 0)::int AS lines,
                (sp_share_fen > 0)::int + (operator_share_fen > 0)::int AS shares
@@ -165,7 +168,7 @@ REFUND = f"""
                             due_at, queued_at)
         SELECT msisdn, hashed_id('payout:' || charge_id::text || ':' || round::text), charge_id,
                round, charged_at, sp_id, refunded_fen, 'queued', $10, $10
-          FROM booked
+          FROM counted
     ), moved AS (
         UPDATE journal_head h SET seq = c.seq, sha256 = c.sha, at = $10
           FROM entry c WHERE c.n = c.of AND h.msisdn = c.msisdn

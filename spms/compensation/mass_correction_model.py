@@ -56,6 +56,8 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True):
     refunded: int
     refunded_fen: int
     told: int
+    looked_again_at: datetime | None
+    """When charges were listed that came in meanwhile; what comes in later has to be proposed anew."""
     finished_at: datetime | None
 
 

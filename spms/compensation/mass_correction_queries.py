@@ -65,7 +65,7 @@ _COLUMNS = """
            c.id, c.service_id, c.sp_id, c.wrong_fen, c.due_fen, c.from_at, c.until_at, c.cause,
            c.bearer, c.reason, c.apology, c.state, c.charges, c.numbers, c.owed_fen,
            c.receivable_before_fen, c.proposed_at, c.proposed_by, c.decided_at, c.decided_by,
-           d.charges_done, d.refunded, d.refunded_fen, c.told, c.finished_at
+           d.charges_done, d.refunded, d.refunded_fen, c.told, c.looked_again_at, c.finished_at
 """
 _DONE = """
       CROSS JOIN LATERAL (
@@ -145,7 +145,7 @@ async def take_rest(tx: Connection) -> Correction | None:
     return one(Correction, await tx.fetchrow(TAKE_REST))
 
 
-LIST = """
+_LIST = """
     WITH next AS MATERIALIZED (
         SELECT c.msisdn, c.charged_at, c.id
           FROM mass_correction m
@@ -153,7 +153,7 @@ LIST = """
             ON c.sp_id = m.sp_id AND c.service_id = m.service_id AND c.price_fen = m.wrong_fen
            AND c.charged_at >= COALESCE(m.listed_at, m.from_at) AND c.charged_at < m.until_at
            AND (m.listed_at IS NULL OR (c.charged_at, c.id) > (m.listed_at, m.listed_id))
-         WHERE m.id = $1 ORDER BY c.charged_at, c.id LIMIT $2
+         WHERE m.id = $1{which} ORDER BY c.charged_at, c.id LIMIT $2
     ), kept AS (
         INSERT INTO mass_correction_charge (msisdn, correction_id, charge_id, charged_at)
         SELECT msisdn, $1, id, charged_at FROM next ORDER BY msisdn
@@ -164,11 +164,28 @@ LIST = """
      WHERE m.id = $1
     RETURNING (SELECT count(*) FROM next)
 """
+LIST = _LIST.format(which="")
+# A landing may have begun before the listing and been committed after it; who is listed a second time
+# is found refunded. A month that nothing came in for since is passed over by its index of arrivals.
+LIST_LATE = _LIST.format(which=" AND c.received_at >= m.decided_at - interval '1 hour'")
 
 
 async def list_more(tx: Connection, row: Correction, limit: int) -> int:
     """List the next charges at the wrong price, in the order of time; return how many."""
-    return await tx.fetchval(LIST, row.id, limit) or 0
+    statement = LIST if row.looked_again_at is None else LIST_LATE
+    return await tx.fetchval(statement, row.id, limit) or 0
+
+
+LOOK_AGAIN = """
+    UPDATE mass_correction
+       SET state = 'listing', looked_again_at = $2, listed_at = NULL, listed_id = NULL
+     WHERE id = $1 AND looked_again_at IS NULL
+"""
+
+
+async def look_again(tx: Connection, correction_id: UUID, *, now: datetime) -> bool:
+    """Begin to list what came in meanwhile; False when that was done."""
+    return changed(await tx.execute(LOOK_AGAIN, correction_id, now)) == 1
 
 
 # A lane ends at a number that is listed, so none is empty; those of an earlier listing stay.
@@ -184,16 +201,9 @@ OPEN_LANES = """
      WHERE e.number IS NOT NULL
     WINDOW ends AS (ORDER BY e.number)
 """
-# What is worked off need not be listed any more.
-FINISH_LANE = """
-    WITH done AS (
-        UPDATE mass_correction_lane SET finished = true WHERE correction_id = $1 AND lane = $2
-        RETURNING until_number, (SELECT max(until_number) FROM mass_correction_lane
-                                  WHERE correction_id = $1 AND lane < $2) AS after_number)
-    DELETE FROM mass_correction_charge c USING done
-     WHERE c.correction_id = $1 AND c.msisdn <= done.until_number
-       AND c.msisdn > COALESCE(done.after_number, '')
-"""
+FINISH_LANE = (
+    "UPDATE mass_correction_lane SET finished = true WHERE correction_id = $1 AND lane = $2"
+)
 
 
 async def open_lanes(tx: Connection, correction_id: UUID, lanes: int) -> None:

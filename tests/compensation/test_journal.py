@@ -135,6 +135,11 @@ FORBIDDEN_ROWS = {
         INSERT INTO posting SELECT msisdn, gen_random_uuid(), entry_id, debit, credit, sp_id,
                -amount_fen, reason, charge_id, NULL, at, actor, line_no, of_lines FROM posting LIMIT 1""",
     "the same posting again": "INSERT INTO posting SELECT * FROM posting LIMIT 1",
+    "a debit that takes no credit back": """
+        INSERT INTO payout (msisdn, id, charge_id, round, charged_at, sp_id, amount_fen, state, due_at,
+                            queued_at, takes_back)
+        SELECT msisdn, gen_random_uuid(), charge_id, round, charged_at, sp_id, amount_fen, 'queued',
+               due_at, queued_at, gen_random_uuid() FROM payout LIMIT 1""",
 }
 
 BY = {
@@ -145,7 +150,8 @@ BY = {
     "a correction of a charge that never was": "claim_of_charge",
     "a first round that hides what it pays": "claim_first_round",
     "a refund that says nothing of what it pays": "claim_says_what_it_pays",
-    "a round before which one is missing": "claim_round_before",
+    "a round before which one is missing": "claim_so_far",
+    "a debit that takes no credit back": "payout_takes_back",
     "a line of no entry": "journal_entry_whole",
     "one more line of an entry": "journal_entry_whole",
     "an entry without lines": "journal_entry_whole",

@@ -300,6 +300,39 @@ async def test_lanes_side_by_side_refund_each_charge_once_and_tell_each_person_o
     assert [one for one in await invariants.check(tx, INVARIANTS) if not one.holds] == []
 
 
+async def test_what_lands_while_it_runs_is_corrected_with_the_rest(
+    tx, owner, clock, now, world, fill, chunk
+):
+    """Charges of the past that come in behind the listing, also from a landing begun before it."""
+    await fill(20, 2)
+    row = await mass_correction.propose(tx, wanted(world), actor=make.OFFICER, now=clock.now())
+    await mass_correction.decide(
+        tx, row.id, accept=True, reason="seen", actor=make.OFFICER_2, now=clock.now()
+    )
+    assert await chunk(100) == 40, "all are listed"
+    for n, received_at in (("a", now), ("b", now - timedelta(minutes=59))):
+        await owner.execute(
+            "INSERT INTO charge_record SELECT (jsonb_populate_record(c, jsonb_build_object("
+            "'id', gen_random_uuid(), 'record_id', $1::text, 'received_at', $2::timestamptz))).* "
+            "FROM charge_record c WHERE c.msisdn LIKE '%1'",
+            n,
+            received_at,
+        )
+    late = await tx.fetchval("SELECT count(*) FROM charge_record") - 40
+    assert late > 0
+    while await chunk():
+        pass
+    done = await mass_correction.get(tx, row.id)
+    assert (done.state, done.refunded, done.told) == ("done", 40 + late, 20)
+    assert done.looked_again_at is not None
+    assert tuple(await tx.fetchrow(TOTALS)) == (40 + late, (40 + late) * 200)
+    texts = await tx.fetch("SELECT text FROM message_out WHERE msisdn LIKE '%1'")
+    assert all("笔" in row["text"] and "(2笔)" not in row["text"] for row in texts)
+    assert await invariants.check(tx, INVARIANTS) == [
+        one for one in await invariants.check(tx, INVARIANTS) if one.holds
+    ]
+
+
 async def test_two_corrections_of_the_same_charges_pay_together_what_the_lower_price_leaves(
     tx, pool, clock, world, fill, chunk, monkeypatch
 ):
