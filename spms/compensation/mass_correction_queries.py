@@ -145,15 +145,15 @@ async def take_rest(tx: Connection) -> Correction | None:
     return one(Correction, await tx.fetchrow(TAKE_REST))
 
 
-_LIST = """
-    WITH next AS MATERIALIZED (
+_AT_THE_WRONG_PRICE = """
         SELECT c.msisdn, c.charged_at, c.id
           FROM mass_correction m
           JOIN charge_record c
             ON c.sp_id = m.sp_id AND c.service_id = m.service_id AND c.price_fen = m.wrong_fen
            AND c.charged_at >= COALESCE(m.listed_at, m.from_at) AND c.charged_at < m.until_at
            AND (m.listed_at IS NULL OR (c.charged_at, c.id) > (m.listed_at, m.listed_id))
-         WHERE m.id = $1{which} ORDER BY c.charged_at, c.id LIMIT $2
+         WHERE m.id = $1"""
+_KEPT = """ ORDER BY c.charged_at, c.id LIMIT $2
     ), kept AS (
         INSERT INTO mass_correction_charge (msisdn, correction_id, charge_id, charged_at)
         SELECT msisdn, $1, id, charged_at FROM next ORDER BY msisdn
@@ -164,10 +164,13 @@ _LIST = """
      WHERE m.id = $1
     RETURNING (SELECT count(*) FROM next)
 """
-LIST = _LIST.format(which="")
+LIST = f"WITH next AS MATERIALIZED ({_AT_THE_WRONG_PRICE} {_KEPT}"
 # A landing may have begun before the listing and been committed after it; who is listed a second time
 # is found refunded. A month that nothing came in for since is passed over by its index of arrivals.
-LIST_LATE = _LIST.format(which=" AND c.received_at >= m.decided_at - interval '1 hour'")
+LIST_LATE = f"""
+    WITH next AS MATERIALIZED ({_AT_THE_WRONG_PRICE}
+           AND c.received_at >= m.decided_at - interval '1 hour' {_KEPT}
+"""
 
 
 async def list_more(tx: Connection, row: Correction, limit: int) -> int:
