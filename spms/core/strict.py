@@ -110,7 +110,6 @@ def scan_json(body: bytes) -> None:
         skeleton = skeleton.replace(rb"\"", b"__")
     if not _is_plain(body, skeleton):
         _refuse_structure(body, skeleton)
-    # A pattern would count the digits of every number anew from each of them.
     if _MANY_DIGITS in skeleton.translate(_DIGITS):
         _refuse_integers(skeleton)
 
@@ -215,23 +214,18 @@ def _is_plain(body: bytes, skeleton: bytes) -> bool:
         return False
     try:
         value = msgspec.json.decode(body)
-        flat = _flat_keys(value, skeleton)
-        return (_keys(value, MAX_DEPTH) if flat is None else flat) == colons
+        return (_flat_keys(value, skeleton) or _keys(value, MAX_DEPTH)) == colons
     except (msgspec.DecodeError, RecursionError):
         return False
 
 
 def _flat_keys(value: object, skeleton: bytes) -> int | None:
-    """Count the keys of an object whose one member is a list of flat objects; None: it is not that.
-
-    A batch is one. No object or list is inside another where there are no more brackets than these.
-    """
+    """Count the keys of a list of flat objects in an object, as a batch is; None: it is not that."""
     items = next(iter(value.values())) if type(value) is dict and len(value) == 1 else None
     if type(items) is not list or set(map(type, items)) != {dict}:
         return None
-    if skeleton.count(b"{") != len(items) + 1 or skeleton.count(b"[") != 1:
-        return None
-    return sum(map(len, items)) + 1
+    inside = skeleton.count(b"{") - 1 + skeleton.count(b"[") - 1
+    return sum(map(len, items)) + 1 if inside == len(items) else None
 
 
 def _keys(value: object, depth: int) -> int:
