@@ -22,7 +22,7 @@ FINAL = {
     "inspection_objection", "inspection_plan", "job_slot", "leave_wish", "leaving_duty",
     "message_in", "message_template", "notice", "one_time_code", "partner_event", "payout", "payout_resolution", "promotion",
     "reservation", "restriction", "settlement", "settlement_adjustment", "settlement_hold",
-    "settlement_objection", "settlement_payout", "sp_hotline", "subscription", "verification",
+    "settlement_objection", "settlement_payout", "sp_booking", "sp_hotline", "subscription", "verification",
 }  # fmt: skip
 
 GOES_ON = {

@@ -101,9 +101,12 @@ async def test_an_agent_says_why(world: World, http: httpx.AsyncClient, sign_in:
         await http.post("/subscriptions", json=body, headers=headers),
         await http.post(f"/subscriptions/{relation}/leave", json={}, headers=headers),
         await http.post("/subscriptions/leave-all", json={"msisdn": msisdn}, headers=headers),
-        await http.post(f"/subscriptions/{relation}/leave", json={"reason": "  "}, headers=headers),
     ):
         await refused(answer, 422, "reason_missing")
+    blank = await http.post(
+        f"/subscriptions/{relation}/leave", json={"reason": "  "}, headers=headers
+    )
+    await refused(blank, 400, "invalid")
     for path, said in ((f"{relation}/leave", REASON), ("leave-all", REASON | {"msisdn": msisdn})):
         answer = await http.post(f"/subscriptions/{path}", json=said, headers=headers)
         await refused(answer, 422, "ticket_missing")
