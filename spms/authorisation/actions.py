@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from spms.authorisation import deciding, hindsight, queries, standing_queries
+from spms.authorisation import deciding, facts_queries, hindsight, queries, standing_queries
 from spms.authorisation import recorded as on_record
 from spms.authorisation.dossier import Dossier
 from spms.authorisation.explanation import checks, differences, for_sp
@@ -105,16 +105,16 @@ async def _again(read: Connection, recorded: RecordedRow, asked: DecisionRequest
     at, before = recorded.decided_at, recorded.id
     standing = await standing_queries.current(read)
     await queries.plan(read)
-    gathered = await queries.gather(
+    gathered = await facts_queries.gather(
         read, [(asked.msisdn, standing.service_id(asked.service_code))], at=at,
         orders_since=orders_since(standing, at), before=before,
     )  # fmt: skip
-    seen = await hindsight.ahead(read, gathered.rows, recorded)
+    seen = await hindsight.ahead(read, gathered, recorded)
     rows = msgspec.structs.replace(
         seen,
         numbers=await hindsight.numbers(read, seen.numbers, at=at),
         relations=await hindsight.relations(read, seen.relations, recorded),
-        months=await queries.spent_before(read, asked.msisdn, at=at, before=before),
+        months=await facts_queries.spent_before(read, asked.msisdn, at=at, before=before),
     )
     terms = then(standing, at).terms(recorded.sp_id, asked.service_code)
     facts = Dossier(rows, standing.categories).facts(terms, asked)

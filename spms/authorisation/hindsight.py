@@ -16,8 +16,8 @@ import msgspec
 from spms.authorisation import hindsight_queries as queries
 from spms.authorisation.content import again
 from spms.authorisation.dossier import MonthRow, NumberRow, NumberRows, RelationRow
+from spms.authorisation.facts_queries import spent_before
 from spms.authorisation.model import Facts, Purpose, RelationFact
-from spms.authorisation.queries import spent_before
 from spms.authorisation.quota import sent_by
 from spms.authorisation.recorded_queries import RecordedRow
 from spms.authorisation.standing import Standing

@@ -10,7 +10,14 @@ from uuid import UUID
 
 import msgspec
 
-from spms.authorisation import hindsight, hindsight_queries, queries, quota, standing_queries
+from spms.authorisation import (
+    facts_queries,
+    hindsight,
+    hindsight_queries,
+    queries,
+    quota,
+    standing_queries,
+)
 from spms.authorisation.content import ContentFact, look
 from spms.authorisation.dossier import Dossier
 from spms.authorisation.explanation import checks
@@ -116,20 +123,20 @@ async def _facts(
 ) -> Facts:
     standing = await standing_queries.current(read)
     await queries.plan(read)
-    gathered = await queries.gather(
+    gathered = await facts_queries.gather(
         read, [(asked.msisdn, standing.service_id(asked.service_code))], at=at,
         orders_since=orders_since(standing, at),
     )  # fmt: skip
     later = await hindsight_queries.used_later(read, asked.msisdn, at)
     rows = msgspec.structs.replace(
-        gathered.rows,
-        numbers=await hindsight.numbers(read, gathered.rows.numbers, at=at),
+        gathered,
+        numbers=await hindsight.numbers(read, gathered.numbers, at=at),
         relations=[
             msgspec.structs.replace(row, used=False) if row.id in later else row
-            for row in gathered.rows.relations
+            for row in gathered.relations
         ],
-        months=await queries.spent_before(
-            read, asked.msisdn, at=at, before=queries.NOTHING_LATER, until=at
+        months=await facts_queries.spent_before(
+            read, asked.msisdn, at=at, before=facts_queries.NOTHING_LATER, until=at
         ),
     )
     terms = then(standing, at).terms(sp_id, asked.service_code)

@@ -14,8 +14,8 @@ from spms.authorisation.model import CapRules
 from spms.charging import limit_queries, queries, stray_queries
 from spms.charging.facts import Facts, Holder, Item, Rules, Verdict
 from spms.charging.model import AuditRules, Kind
+from spms.charging.plain_queries import Span
 from spms.charging.rating import Standing, judge
-from spms.charging.staging_queries import Span
 from spms.core import rulebook
 from spms.core.clock import business_month, month_range
 from spms.core.db import Connection

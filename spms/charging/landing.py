@@ -1,14 +1,14 @@
 """A chunk of a file lands: what is plainly right in the database at once, all else by the rules.
 
 Most charges are right, and to see that takes no more than a few look-ups, which one statement does
-for the whole chunk (`staging_queries.JUDGE`). What it does not find plainly right is judged one by
+for the whole chunk (`plain_queries.JUDGE`). What it does not find plainly right is judged one by
 one by the rules in `rating` and `doubts`, which say what is wrong; they would say of the others that
 nothing is (a test holds that).
 
 Most numbers are charged by many SPs, so nearly any two chunks have some in common, and the later one
 waits for the earlier one to let go of them. So most is found out before they are held
-(`staging_queries.JUDGE`); what waits is only what other charges and the holder's limits have to say
-(`staging_queries.CROWD`), and writing.
+(`plain_queries.JUDGE`); what waits is only what other charges and the holder's limits have to say
+(`plain_queries.CROWD`), and writing.
 """
 
 from datetime import datetime, timedelta
@@ -19,6 +19,7 @@ from spms.charging import (
     judging,
     month_queries,
     notices,
+    plain_queries,
     queries,
     staging_queries,
     suspicions,
@@ -60,10 +61,10 @@ async def land_chunk(
         landed = len(chunk.rows) - seen - len(refused)
     if landed:
         spans = await judging.spans_over(tx, *await staging_queries.span(tx))
-        await staging_queries.judge(tx, spans)
+        await plain_queries.judge(tx, spans)
         await staging_queries.hold(tx)
         lane.holds()
-        await staging_queries.crowd(tx, sp_id, spans)
+        await plain_queries.crowd(tx, sp_id, spans)
         await _store(tx, sp_id=sp_id, file_id=file_id, actor=actor, now=now)
         ids = [staging_queries.id_after(first_id, place) for place in (1, len(chunk.rows))]
         await notices.landed(tx, ids, now=now)
@@ -100,11 +101,11 @@ async def _store(
     tx: Connection, *, sp_id: UUID, file_id: UUID, actor: Actor, now: datetime
 ) -> None:
     """Store what is plainly right, and judge and store the rest; the numbers are held."""
-    plain = await staging_queries.add_plain(tx, sp_id, file_id, now=now)
+    plain = await plain_queries.add_plain(tx, sp_id, file_id, now=now)
     unasked = suspicions.NOTHING
     if plain:
-        unasked = await staging_queries.unasked(tx, examples=suspicions.EXAMPLES)
-    judged = await judging.judged(tx, await staging_queries.doubtful(tx, sp_id))
+        unasked = await plain_queries.unasked(tx, examples=suspicions.EXAMPLES)
+    judged = await judging.judged(tx, await plain_queries.doubtful(tx, sp_id))
     if judged:
         await queries.add_charges(tx, judged, sp_id=sp_id, file_id=file_id, now=now)
         await queries.add_findings(tx, judged, found_by=actor.label, now=now)

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from spms.charging import actions, files, staging_queries
+from spms.charging import actions, files, plain_queries, staging_queries
 from spms.charging.file_model import FileFormat, Upload
 from spms.charging.spooling import Manifest
 from spms.core.access import job_actor
@@ -39,14 +39,14 @@ async def deliver(pool, tx, world, tmp_path, monkeypatch):
     await make.subscription(tx, world.now - timedelta(days=2), world.msisdn, world.monthly_id)
 
     async def deliver(record, meanwhile):
-        judge = staging_queries.judge
+        judge = plain_queries.judge
 
         async def interrupted(tx, spans):
             await judge(tx, spans)
             assert await tx.fetchval("SELECT bool_and(plain) FROM staged_verdict")
             await meanwhile()
 
-        monkeypatch.setattr(staging_queries, "judge", interrupted)
+        monkeypatch.setattr(plain_queries, "judge", interrupted)
 
         async def stream():
             yield csv_of(record)
@@ -104,7 +104,7 @@ async def test_what_stands_of_a_month_is_read_from_the_index_alone(pool, world):
         await tx.execute(staging_queries.STAGE)
         await tx.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
         nothing = [[]] * 9
-        rows = await tx.fetch(f"EXPLAIN {staging_queries.CROWD}", world.sp_id, *nothing)
+        rows = await tx.fetch(f"EXPLAIN {plain_queries.CROWD}", world.sp_id, *nothing)
     plan = "\n".join(row[0] for row in rows)
     assert "Index Only Scan using charge_record_" in plan
     assert "Index Scan using charge_record_" not in plan

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spms.charging import files, judging, staging_queries
+from spms.charging import files, judging, plain_queries, staging_queries
 from spms.charging.facts import Item
 from spms.charging.file_model import Encoding, FileFormat, Upload
 from spms.charging.model import ChargeRecordIn, Delivery, Finding, Kind
@@ -170,9 +170,9 @@ async def compared(tx, born, made, rules_turn):
     await staging_queries.hold(tx)
     first, last = await staging_queries.span(tx)
     spans = await judging.spans_over(tx, first, last)
-    await staging_queries.judge(tx, spans)
-    await staging_queries.crowd(tx, sp_id, spans)
-    await tx.execute(staging_queries.LEAVE)
+    await plain_queries.judge(tx, spans)
+    await plain_queries.crowd(tx, sp_id, spans)
+    await tx.execute(plain_queries.LEAVE)
     found = {row["id"]: row for row in await tx.fetch("SELECT * FROM staged_verdict")}
     assert len(found) == len(rows), "every charge is judged once"
     items = [
