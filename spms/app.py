@@ -10,6 +10,7 @@ from litestar.openapi.spec import License
 
 from spms.authorisation import batches, reservation_routes
 from spms.authorisation import routes as authorisation
+from spms.authorisation.engine import Engine
 from spms.authorisation.express import Express
 from spms.authorisation.stream import stream
 from spms.catalogue import promotion_routes as promotions
@@ -44,6 +45,7 @@ from spms.partners import webhook_routes as webhooks
 from spms.penalties import register_routes
 from spms.penalties import routes as penalties
 from spms.settlement import routes as settlement
+from spms.subscribers import look_routes
 from spms.subscribers import routes as subscribers
 from spms.subscriptions import evidence_routes as subscriptions_evidence
 from spms.subscriptions import leaving_routes
@@ -65,6 +67,7 @@ def routers(*, sandbox: bool) -> list[Router]:
         template_routes.router,
         promotions.router,
         subscribers.router,
+        look_routes.router,
         messaging.router,
         stray_routes.router,
         subscriptions.router,
@@ -128,10 +131,13 @@ def create_app(pool: Pool, clock: Clock, settings: Settings) -> Edge:
 
 
 def edge(litestar: Litestar, settings: Settings) -> Edge:
-    """Put the edge around the application, with its shortcuts."""
+    """Put the edge around the application, with its shortcuts and the engine behind them."""
+    pool, clock = litestar.state.pool, litestar.state.clock
+    engine = litestar.state["engine"] = Engine(pool, clock)
+    lane = litestar.state["lane"] = batches.Lane(pool, clock)
     shortcuts: dict[str, Shortcut] = {
-        "/authorisations": Express(litestar.state),
-        "/authorisations/batch": batches.Express(litestar.state),
+        "/authorisations": Express(engine),
+        "/authorisations/batch": batches.Express(lane),
     }
     return Edge(litestar, body_limit=settings.body_limit_bytes, shortcuts=shortcuts)
 

@@ -31,8 +31,12 @@ from spms.core.errors import NotFound, TooLarge
 from spms.core.instance import instance_secret
 from spms.core.paging import Page
 from spms.core.phone import mask
+from spms.subscribers import looks
 from spms.subscribers.actions import pseudonym
 from spms.subscribers.model import Language
+
+EXPLAINED = "why a decision fell as it did"
+"""Stands for the reason of a look where none is asked for."""
 
 
 async def decide(
@@ -98,6 +102,15 @@ async def explain(
         agrees=recorded.reasons == judge(then, then.caps) == reasons,
         differences=differences(then, again),
     )
+
+
+async def count_look(
+    tx: Connection, authorisation_id: UUID, *, actor: Actor, now: datetime
+) -> None:
+    """Count an agent's look at a decision as one at its number; raise `LooksUsedUp`."""
+    recorded = await on_record.get(tx, authorisation_id)
+    if recorded is not None:
+        await looks.count(tx, recorded.msisdn, reason=EXPLAINED, actor=actor, now=now)
 
 
 async def _again(read: Connection, recorded: RecordedRow, asked: DecisionRequest) -> Facts:

@@ -1,29 +1,33 @@
-"""The short way for batches: `POST /authorisations/batch` without an Idempotency-Key.
+"""The lane of batches, and the short way to it: `POST /authorisations/batch` without more.
 
-As in `express`, the token is checked in the statement that decides, and whatever is not plain takes
-the usual way. A batch is decided whole: all of its answers are on record, or none is.
+As in `express`, the token is checked in the statement that decides, and whatever is not plain (one
+with an Idempotency-Key, one with very many kinds of questions) takes the usual way: through a route,
+and into the same lane. A batch is decided whole: all of its answers are on record, or none is.
 
 Two batches of a process are under way at once, so that one is judged while the database reads or
-writes the other's numbers. Whoever asks has a queue of their own, taken in turn.
+writes the other's numbers. Every SP has a queue of its own, however many tokens it asks with and by
+which way, and they are taken in turn.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
-from typing import Annotated, Final
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Final, TypeVar
+from uuid import UUID
 
 import msgspec
-from litestar.datastructures import State
 
 from spms.authorisation import queries
 from spms.authorisation.deciding import Outcome, decide_all
+from spms.authorisation.engine import HEARD_MAX
 from spms.authorisation.express import bearer
 from spms.authorisation.model import BATCH_MAX, Decision
 from spms.authorisation.reading import Unread, sound
 from spms.authorisation.reservation_model import Answer, Ask
 from spms.core import db
 from spms.core.clock import Clock
-from spms.core.db import Pool
+from spms.core.db import Connection, Pool
 from spms.core.edge import Headers
 from spms.core.errors import Unavailable
 from spms.core.http import RETRY
@@ -47,6 +51,10 @@ class Decisions(msgspec.Struct, frozen=True, kw_only=True):
     items: list[Decision]
 
 
+T = TypeVar("T")
+Work = Callable[[Connection, datetime], Awaitable[T]]
+"""What is done on a connection when a batch's turn has come."""
+
 _batch = msgspec.json.Decoder(Batch)
 _answer = msgspec.json.Encoder()
 
@@ -54,8 +62,8 @@ _answer = msgspec.json.Encoder()
 class Waiting(msgspec.Struct, frozen=True, eq=False):
     """A batch, and whoever waits for it."""
 
-    asks: Sequence[Ask]
-    answered: asyncio.Future[list[Outcome]]
+    work: Work[Any]
+    answered: asyncio.Future[Any]
 
 
 class Lane:
@@ -64,19 +72,35 @@ class Lane:
     def __init__(self, pool: Pool, clock: Clock) -> None:
         """Hold the pool; nothing is started before the first batch."""
         self.pool, self.clock = pool, clock
-        self._waiting: dict[bytes, deque[Waiting]] = {}
+        self._waiting: dict[bytes | UUID, deque[Waiting]] = {}
+        self._heard: dict[bytes, UUID] = {}
         self._size = self._running = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def decide(self, asker: bytes, asks: Sequence[Ask]) -> list[Outcome]:
+    async def decide(self, token: bytes, asks: Sequence[Ask]) -> list[Outcome]:
         """Answer a batch; all of its answers are on record when this returns.
 
-        Raises `Unavailable` when too many wait or the database cannot answer now, and whatever else
-        deciding raises: then nothing is on record.
+        Raises as `run` does: then nothing is on record.
+        """
+
+        async def work(connection: Connection, now: datetime) -> list[Outcome]:
+            if len(self._heard) > HEARD_MAX:
+                self._heard.clear()
+            return await decide_all(connection, asks, now=now, heard=self._heard)
+
+        return await self.run(self._heard.get(token, token), work)
+
+    async def run(self, asker: bytes | UUID, work: Work[T]) -> T:
+        """Do something with a connection in the asker's turn, and return what it returns.
+
+        `asker` is an SP's id, or a token of which it is not known yet whose it is. Raises
+        `Unavailable` when too many wait or the database cannot answer now, and whatever `work`
+        raises.
         """
         if self._size >= WAITING_MAX or len(self._waiting.get(asker, ())) >= WAITING_EACH_MAX:
             raise Unavailable("too many batches wait", headers=RETRY)
-        one = Waiting(asks, asyncio.get_running_loop().create_future())
+        answered: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        one = Waiting(work, answered)
         self._waiting.setdefault(asker, deque()).append(one)
         self._size += 1
         if self._running < AT_ONCE:
@@ -84,7 +108,7 @@ class Lane:
             task = asyncio.create_task(self._run(), name="batches")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return await one.answered
+        return await answered
 
     async def _run(self) -> None:
         try:
@@ -107,7 +131,7 @@ class Lane:
                 if one.answered.done():
                     continue  # whoever asked has gone
                 try:
-                    told = await decide_all(connection, one.asks, now=self.clock.now())
+                    told = await one.work(connection, self.clock.now())
                 except db.NOT_NOW as error:
                     _fail(one, error)
                     if connection.is_closed():
@@ -137,22 +161,12 @@ def _fail(one: Waiting, error: Exception) -> None:
         one.answered.set_exception(refusal)
 
 
-def lane_of(state: State) -> Lane:
-    """Return the lane of an application: one for its pool and clock."""
-    found = state.get("batches")
-    if isinstance(found, Lane) and found.pool is state.pool and found.clock is state.clock:
-        return found
-    made = Lane(state.pool, state.clock)
-    state["batches"] = made
-    return made
-
-
 class Express:
     """Answers a batch; None where the usual way has to."""
 
-    def __init__(self, state: State) -> None:
-        """Look into the application's state with every request: tests exchange what is in it."""
-        self._state = state
+    def __init__(self, lane: Lane) -> None:
+        """Ask the lane of the process."""
+        self._lane = lane
 
     async def __call__(self, headers: Headers, body: bytes) -> bytes | None:
         """Return the JSON of the decisions. Raises `Unavailable` when they cannot be had now."""
@@ -167,7 +181,7 @@ class Express:
             return None
         asks = [Ask(request=one, token=token) for one in asked]
         try:
-            told = await lane_of(self._state).decide(token, asks)
+            told = await self._lane.decide(token, asks)
         except Unavailable:
             raise
         except Exception:  # noqa: BLE001 - nothing was done; the usual way says what is wrong

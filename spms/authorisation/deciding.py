@@ -97,16 +97,27 @@ async def _decide(
     kept = await _kept(tx, asks) if look else {}
     if not quota.metered(asks, made.standing, now) <= sps:
         raise Raced
-    outcomes, denied = _answers(made, asks, actors, kept)
-    if denied and not look:
-        await _first_answers(tx, made, denied, outcomes)
+    try:
+        outcomes = await _answered(tx, made, asks, actors, kept, look=look)
+        packs = made.packs()
+    finally:
+        made.let_go()
     if made.decided and not await queries.add(tx, made.decided, made.charged(), now=now):
         raise Raced
     if not await quota.write(tx, meters, now):
         raise Raced
-    packs = made.packs()
     if packs:
         await pack_queries.keep(tx, packs, now=now)
+    return outcomes
+
+
+async def _answered(
+    tx: Connection, made: Round, asks: Sequence[Ask], actors: Mapping[bytes, Actor],
+    kept: dict[Key, Answer], *, look: bool,
+) -> list[Outcome]:  # fmt: skip
+    outcomes, denied = _answers(made, asks, actors, kept)
+    if denied and not look:
+        await _first_answers(tx, made, denied, outcomes)
     return outcomes
 
 

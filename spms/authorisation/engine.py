@@ -2,8 +2,8 @@
 
 The first question starts a round; those that come while it is under way wait and are the next
 round, whoever asked them and through which entrance. So a lone question waits for nobody, and the
-busier it is the more of them share one statement and one commit. Only after a round of many, when
-few have come yet, the next one waits a millisecond: those who were just answered ask again.
+busier it is the more of them share one statement and one commit. Only after a round of many the next
+one waits until as many have come again, a millisecond at most: those who were just answered ask again.
 
 Every SP has a queue of its own, however many tokens it asks with, and every round takes from all of
 them in turn: who asks a hundred times as much as the others waits longer, and they do not. Tokens that
@@ -13,12 +13,12 @@ no round has seen yet, and those that are nobody's, share one.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
 from spms.authorisation import queries
-from spms.authorisation.deciding import Outcome, decide_all
+from spms.authorisation.deciding import decide_all
+from spms.authorisation.pieces import Group, Piece, Single, Told, fail_all, halves, move, tell_all
 from spms.authorisation.reservation_model import Answer, Ask
 from spms.core import db
 from spms.core.clock import Clock
@@ -29,7 +29,8 @@ from spms.core.http import RETRY
 ROUND_MAX: Final = 512
 """Most questions in one round."""
 SHARE_MAX: Final = 64
-"""Most questions of one asker in a round for which others wait too."""
+"""Most questions of one asker in a round for which somebody waits who asks no more than that. Where
+all ask more, they share the whole round: many small ones would serve each of them later."""
 WAITING_MAX: Final = 4096
 """Most questions that wait; the next one is answered 503."""
 WAITING_EACH_MAX: Final = 2048
@@ -44,76 +45,10 @@ LARGE_AT_ONCE: Final = 2
 """Where many wait, the database reads and writes for one round while another is judged."""
 MANY: Final = 100
 """So many that wait are worth a round of their own."""
-
 CROWD: Final = 8
-"""So many in the last round, and the next one waits for those who have just been answered …"""
+"""So many answered by the last round, and the next one waits until they have come back …"""
 PAUSE_SECONDS: Final = 0.001
-"""… so long: most of them ask again at once, and a round costs as much as twenty questions in it."""
-
-AWAY: Final[tuple[type[Exception], ...]] = (Unavailable, *NOT_NOW)
-"""What says that there is no connection to decide on."""
-
-NOTHING: Final = Unavailable("not decided yet")
-Told = Answer | Exception
-"""What becomes of a question: its answer, or what is to be raised to whoever asked."""
-
-
-class Group:
-    """Questions that came together, and whoever waits for their answers."""
-
-    __slots__ = ("answered", "asks", "left", "told")
-
-    def __init__(self, asks: Sequence[Ask]) -> None:
-        """Wait for all of them."""
-        self.asks, self.left = asks, len(asks)
-        self.told: list[Told] = [NOTHING] * len(asks)
-        self.answered: asyncio.Future[list[Told]] = asyncio.get_running_loop().create_future()
-
-    def tell(self, start: int, told: Sequence[Told]) -> None:
-        """Take what became of some of the questions; whoever waits goes on after the last."""
-        self.told[start : start + len(told)] = told
-        self.left -= len(told)
-        if not self.left and not self.answered.done():
-            self.answered.set_result(self.told)
-
-    def given_up(self) -> bool:
-        """Whether nobody waits any more."""
-        return self.answered.done()
-
-
-class Single:
-    """One question of somebody who is called when it is answered."""
-
-    __slots__ = ("_call", "asks")
-
-    def __init__(self, ask: Ask, call: Callable[[Told], None]) -> None:
-        """Keep both."""
-        self.asks, self._call = (ask,), call
-
-    def tell(self, _start: int, told: Sequence[Told]) -> None:
-        """Call; a fault in what is called must not take their answers from the others."""
-        try:
-            self._call(told[0])
-        except Exception as error:  # noqa: BLE001 - whatever it is
-            context = {"message": "a decision could not be handed over", "exception": error}
-            asyncio.get_running_loop().call_exception_handler(context)
-
-    def given_up(self) -> bool:
-        """Never: its place in the round is cheaper than to ask."""
-        return False
-
-
-class Piece(NamedTuple):
-    """Some questions of a group that go into one round."""
-
-    group: Group | Single
-    start: int
-    stop: int
-
-    @property
-    def asks(self) -> Sequence[Ask]:
-        """Return the questions."""
-        return self.group.asks[self.start : self.stop]
+"""… so long at most: they ask again at once, and a round costs as much as twenty questions in it."""
 
 
 class Engine:
@@ -127,6 +62,9 @@ class Engine:
         self._heard: dict[bytes, UUID] = {}
         self._running = 0
         self._came, self._last = 0, 0
+        """Groups of questions: how many came since the last round began, how many it answers."""
+        self._crowded: asyncio.Future[None] | None = None
+        """Somebody waits until as many have come as the last round answered."""
         self._tasks: set[asyncio.Task[None]] = set()
         self.waiting = 0
         """How many questions wait for a round."""
@@ -172,7 +110,10 @@ class Engine:
         self._sizes[asker] = own
         self.waiting += len(asks)
         self._came += 1
-        if self._running < (ROUNDS_AT_ONCE if self.waiting < MANY else LARGE_AT_ONCE):
+        if self._crowded is not None:
+            if not self._expecting():
+                self._go_on(self._crowded)
+        elif self._running < (ROUNDS_AT_ONCE if self.waiting < MANY else LARGE_AT_ONCE):
             self._start()
 
     def _start(self) -> None:
@@ -188,6 +129,8 @@ class Engine:
             # Nothing is awaited between the last look at the queue and this line: whoever comes
             # later sees that nobody is at work and starts anew.
             self._running -= 1
+            if not self._running:
+                self._last = 0
 
     async def _rounds(self) -> None:
         while self.waiting:
@@ -198,36 +141,63 @@ class Engine:
                     await queries.plan(connection)
                     while await self._taken(connection):
                         pass
-            except AWAY as error:
+            except Exception as error:  # noqa: BLE001 - without a connection all fail alike
                 while self.waiting:
-                    _fail_all(self._take(), error)
+                    fail_all(self._take(), error)
 
     async def _taken(self, connection: Connection) -> bool:
-        """Decide one round; False when nobody waits any more."""
+        """Decide one round; False when nobody waits any more, nor will in a moment.
+
+        After a crowd those who were just answered are waited for with the connection in hand: where
+        all of them were in the round nobody waits at its end, and a moment later all do.
+        """
         # Whoever became ready in this turn of the loop joins the round.
         await asyncio.sleep(0)
-        if self._last >= CROWD and self._came * 4 < self._last * 3:
-            await asyncio.sleep(PAUSE_SECONDS)
-        self._came = 0
-        taken = self._take()
-        self._last = len(taken)
+        if self._expecting():
+            await self._crowd()
+        answers, taken = 0, self._take()
         if taken:
+            answers = sum(one.stop == len(one.group.asks) for one in taken)
+            self._came, self._last = 0, answers
             await self._round(connection, taken)
-        return bool(self.waiting)
+        return bool(self.waiting) or answers >= CROWD
+
+    def _expecting(self) -> bool:
+        """Whether some of those who were just answered should come back before the next round.
+
+        Whoever got only a part of their answers does not ask again yet; and a round that is full
+        waits for nobody.
+        """
+        return self._last >= CROWD and self._came < self._last and self.waiting < ROUND_MAX
+
+    async def _crowd(self) -> None:
+        """Wait until they have come, or for long enough; who waits already is joined."""
+        if self._crowded is None:
+            loop = asyncio.get_running_loop()
+            crowded = self._crowded = loop.create_future()
+            late = loop.call_later(PAUSE_SECONDS, self._go_on, crowded)
+            crowded.add_done_callback(lambda _: late.cancel())
+        # Not the future itself: one that is cancelled must not take it from the other.
+        await asyncio.wait([self._crowded])
+
+    def _go_on(self, crowded: asyncio.Future[None]) -> None:
+        """Wake those who wait for a crowd."""
+        if not crowded.done():
+            crowded.set_result(None)
+        if self._crowded is crowded:
+            self._crowded = None
 
     def _take(self) -> list[Piece]:
         """Take some of everybody who waits, and all the more the fewer they are."""
         taken: list[Piece] = []
-        room = ROUND_MAX
-        share = room if len(self._waiting) == 1 else min(SHARE_MAX, room)
+        room, share = ROUND_MAX, self._share()
         for asker in list(self._waiting)[: max(1, room // share)]:
             queue, most = self._waiting.pop(asker), min(share, room)
-            before = most
-            while queue and most:
-                most -= _move(queue, taken, most)
-            room -= before - most
-            self.waiting -= before - most
-            self._sizes[asker] -= before - most
+            took = 0
+            while queue and took < most:
+                took += move(queue, taken, most - took)
+            room, self.waiting = room - took, self.waiting - took
+            self._sizes[asker] -= took
             if queue:
                 self._waiting[asker] = queue  # behind everybody else
             else:
@@ -235,6 +205,13 @@ class Engine:
             if not room:
                 break
         return [one for one in taken if not one.group.given_up()]
+
+    def _share(self) -> int:
+        """Return how much of a round each of those who wait may have."""
+        askers = len(self._waiting)
+        if 0 < askers < ROUND_MAX // SHARE_MAX and min(self._sizes.values()) > SHARE_MAX:
+            return ROUND_MAX // askers
+        return SHARE_MAX
 
     async def _round(self, connection: Connection, taken: Sequence[Piece]) -> None:
         """Decide together; when that fails, find the question that spoils it by halves.
@@ -245,52 +222,16 @@ class Engine:
         try:
             if len(self._heard) > HEARD_MAX:
                 self._heard.clear()
-            outcomes = await decide_all(connection, asks, now=self._now(), heard=self._heard)
+            outcomes = await decide_all(connection, asks, now=self.clock.now(), heard=self._heard)
         except NOT_NOW as error:
-            _fail_all(taken, error)
+            fail_all(taken, error)
             if connection.is_closed():
                 raise
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to whoever asked it
             if len(asks) == 1:
                 taken[0].group.tell(taken[0].start, [error])
                 return
-            for half in _halves(taken, len(asks) // 2):
+            for half in halves(taken, len(asks) // 2):
                 await self._round(connection, half)
         else:
-            _tell(taken, outcomes)
-
-    def _now(self) -> datetime:
-        return self.clock.now()
-
-
-def _move(queue: deque[Piece], taken: list[Piece], most: int) -> int:
-    """Take from a queue's first piece what there is room for; return how many questions."""
-    first = queue.popleft()
-    if first.stop - first.start > most:
-        queue.appendleft(first._replace(start=first.start + most))
-        first = first._replace(stop=first.start + most)
-    taken.append(first)
-    return first.stop - first.start
-
-
-def _halves(taken: Sequence[Piece], most: int) -> tuple[list[Piece], list[Piece]]:
-    first: list[Piece] = []
-    rest = deque(taken)
-    while most:
-        most -= _move(rest, first, most)
-    return first, list(rest)
-
-
-def _tell(taken: Sequence[Piece], outcomes: Sequence[Outcome]) -> None:
-    at = 0
-    for one in taken:
-        size = one.stop - one.start
-        one.group.tell(one.start, outcomes[at : at + size])
-        at += size
-
-
-def _fail_all(taken: Sequence[Piece], error: Exception) -> None:
-    refusal = Unavailable("the database cannot answer now", headers=RETRY)
-    refusal.__cause__ = error
-    for one in taken:
-        one.group.tell(one.start, [refusal] * (one.stop - one.start))
+            tell_all(taken, outcomes)

@@ -11,9 +11,8 @@ from functools import partial
 from typing import Final
 
 import msgspec
-from litestar.datastructures import State
 
-from spms.authorisation import engine
+from spms.authorisation import pieces
 from spms.authorisation.engine import Engine
 from spms.authorisation.model import DecisionRequest
 from spms.authorisation.reservation_model import Answer, Ask
@@ -26,22 +25,12 @@ _question = msgspec.json.Decoder(DecisionRequest)
 _answer = msgspec.json.Encoder()
 
 
-def engine_of(state: State) -> Engine:
-    """Return the engine of an application: one for its pool and clock."""
-    found = state.get("engine")
-    if isinstance(found, Engine) and found.pool is state.pool and found.clock is state.clock:
-        return found
-    made = Engine(state.pool, state.clock)
-    state["engine"] = made
-    return made
-
-
 class Express:
     """Answers one question; None where the usual way has to."""
 
-    def __init__(self, state: State) -> None:
-        """Look into the application's state with every request: tests exchange what is in it."""
-        self._state = state
+    def __init__(self, engine: Engine) -> None:
+        """Ask the engine of the process."""
+        self._engine = engine
 
     async def __call__(self, headers: Headers, body: bytes) -> bytes | None:
         """Return the JSON of the decision. Raises `Unavailable` when it cannot be had now."""
@@ -53,7 +42,7 @@ class Express:
         except msgspec.DecodeError:
             return None
         try:
-            answer = await engine_of(self._state).decide(ask)
+            answer = await self._engine.decide(ask)
         except Unavailable:
             raise
         except Exception:  # noqa: BLE001 - nothing was done; the usual way says what is wrong
@@ -68,14 +57,14 @@ class Express:
         """Ask the engine and let it call back, without a task for the question."""
         try:
             ask = Ask(request=_question.decode(body), token=asker)
-            engine_of(self._state).start(ask, partial(_say, tell))
+            self._engine.start(ask, partial(_say, tell))
         except Unavailable as refusal:
             tell(refusal)
         except msgspec.DecodeError:
             tell(None)
 
 
-def _say(tell: Callable[[Told], None], told: engine.Told) -> None:
+def _say(tell: Callable[[Told], None], told: pieces.Told) -> None:
     """Hand on an answer; anything but that the usual way has to say, as above."""
     if isinstance(told, Answer):
         tell(_answer.encode(told.decision))

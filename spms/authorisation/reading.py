@@ -14,6 +14,7 @@ import msgspec
 
 from spms.authorisation.model import DecisionRequest, Purpose
 from spms.core.phone import MSISDN_PATTERN
+from spms.core.strict import Malformed, clean_text
 
 KINDS_MAX: Final = 100
 """Where questions differ more than this, each is read for itself."""
@@ -60,6 +61,8 @@ def _sound(kind: tuple[str, int, str | None, str | None, str | None]) -> bool:
             },
             DecisionRequest,
         )  # fmt: skip
-    except msgspec.ValidationError:
+        if kind[4] is not None:
+            clean_text(kind[4])
+    except (msgspec.ValidationError, Malformed):
         return False
     return True

@@ -84,6 +84,16 @@ class Round:
         """Return the months that allowed charges have changed, each with its next turn."""
         return self._dossier.charged()
 
+    def let_go(self) -> None:
+        """Part from those who asked, when all is decided.
+
+        What speaks for them holds the round, and the round holds them: together they would stay,
+        with every number that was read, until the collector came and everybody waited for it.
+        """
+        for asker in self._askers:
+            del asker.say
+        self._askers.clear()
+
     def packs(self) -> list[PackRow]:
         """Return the decisions about messages as they are to be stored."""
         return [

@@ -6,8 +6,10 @@ from uuid import UUID
 
 import msgspec
 from litestar import Router, get, post
+from litestar.datastructures import State
 
 from spms.authorisation import actions
+from spms.authorisation.batches import Lane
 from spms.authorisation.explanation_model import Explanation
 from spms.authorisation.hypothetical import Hypothesis, HypotheticalQuestion, suppose
 from spms.authorisation.model import (
@@ -17,12 +19,14 @@ from spms.authorisation.model import (
     DecisionRequest,
 )
 from spms.authorisation.number_lookup import NumberSearch, search
+from spms.core import db
 from spms.core.access import Actor, Role, only
 from spms.core.db import Connection
 from spms.core.errors import NotFound, Unprocessable
 from spms.core.http import refusals
 from spms.core.once import IdempotencyKey, KeyReused, once
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page
+from spms.subscribers.looks import LooksUsedUp
 from spms.subscribers.model import Language
 
 
@@ -60,19 +64,24 @@ async def authorise(
 
 @post("/batch", status_code=200, guards=[only(Role.SP)], responses=refusals(KeyReused))
 async def authorise_batch(
-    data: Batch,
-    tx: Connection,
-    actor: Actor,
-    now: datetime,
-    idempotency_key: IdempotencyKey = None,
+    data: Batch, state: State, actor: Actor, idempotency_key: IdempotencyKey = None
 ) -> Decisions:
     """Ask about up to 1000 messages and charges; each is answered for itself, in order."""
 
-    async def work() -> Decisions:
-        items = await actions.decide(tx, data.items, sp_id=actor.sp_id, actor=actor, now=now)
-        return Decisions(items=items)
+    async def in_turn(connection: Connection, now: datetime) -> Decisions:
+        async def work() -> Decisions:
+            items = await actions.decide(
+                connection, data.items, sp_id=actor.sp_id, actor=actor, now=now
+            )
+            return Decisions(items=items)
 
-    return await once(tx, Decisions, idempotency_key, data, work, actor=actor, now=now)
+        async with connection.transaction():
+            return await once(
+                connection, Decisions, idempotency_key, data, work, actor=actor, now=now
+            )
+
+    lane: Lane = state.lane
+    return await lane.run(actor.sp_id, in_turn)
 
 
 @get("/", status_code=200, guards=[only(Role.SP)], responses=refusals(CursorInvalid))
@@ -87,13 +96,21 @@ async def find(
     "/{authorisation_id:uuid}/explanation",
     status_code=200,
     guards=[only(Role.SP, Role.AGENT, Role.COMPLIANCE)],
-    responses=refusals(NotFound),
+    responses=refusals(NotFound, LooksUsedUp),
 )
 async def explanation(
-    authorisation_id: UUID, read: Connection, actor: Actor, lang: Language = Language.EN
-) -> Explanation:
-    """Explain a decision: its facts, each check in words, and its replay as of its instant."""
-    return await actions.explain(read, authorisation_id, actor=actor, language=lang)
+    *, authorisation_id: UUID, state: State, actor: Actor, now: datetime,
+    lang: Language = Language.EN,
+) -> Explanation:  # fmt: skip
+    """Explain a decision: its facts, each check in words, and its replay as of its instant.
+
+    An agent's is a look at the number it is about.
+    """
+    if actor.has(Role.AGENT):
+        async with db.transaction(state.pool) as tx:
+            await actions.count_look(tx, authorisation_id, actor=actor, now=now)
+    async with db.snapshot(state.pool) as read:
+        return await actions.explain(read, authorisation_id, actor=actor, language=lang)
 
 
 @post(

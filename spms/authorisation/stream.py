@@ -13,8 +13,7 @@ gets the first answer, so nothing is held twice; docs/authorisation.md has an ex
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
-from uuid import UUID
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -22,10 +21,19 @@ from litestar import WebSocket, websocket
 from litestar.exceptions import WebSocketDisconnect
 
 from spms.authorisation import reservations
-from spms.authorisation.engine import Engine, Told
-from spms.authorisation.express import bearer, engine_of
-from spms.authorisation.model import Decision, DecisionRequest
-from spms.authorisation.reading import Unread, sound
+from spms.authorisation.engine import Engine
+from spms.authorisation.express import bearer
+from spms.authorisation.frames import (
+    FRAME_BYTES_MAX,
+    Capture,
+    Decide,
+    Frame,
+    Release,
+    Reserve,
+    read,
+)
+from spms.authorisation.model import Decision
+from spms.authorisation.pieces import Told
 from spms.authorisation.reservation_model import (
     Answer,
     Ask,
@@ -35,64 +43,15 @@ from spms.authorisation.reservation_model import (
 )
 from spms.core import db, tokens
 from spms.core.access import Role
-from spms.core.body import fault
-from spms.core.errors import Forbidden, Invalid, Refused, Unauthenticated, Unavailable
+from spms.core.errors import Forbidden, Refused, Unauthenticated, Unavailable
 from spms.core.http import ProblemDetails, problem
-from spms.core.strict import Malformed, scan_json
 
 IN_FLIGHT_MAX: Final = 512
-FRAME_BYTES_MAX: Final = 65_536
-TOGETHER_MAX: Final = 256
-"""Most questions in one frame."""
 QUESTION_BYTES: Final = 256
 """A longer frame counts as several that are in flight, one for each of these."""
 POLICY_VIOLATION: Final = 1008
 
 log = structlog.get_logger()
-
-
-class Decide(msgspec.Struct, frozen=True, tag_field="op", tag="decide", forbid_unknown_fields=True):
-    """May I …? Nothing is held."""
-
-    id: int
-    """The sender's own number of the frame; the answer carries it."""
-    question: DecisionRequest
-
-
-class Heard(Decide, frozen=True, tag_field="op", tag="decide", forbid_unknown_fields=True):
-    """The same, while nobody has looked at the question yet."""
-
-    question: Unread
-
-
-class Reserve(
-    msgspec.Struct, frozen=True, tag_field="op", tag="reserve", forbid_unknown_fields=True
-):
-    """May I charge, and will you hold it?"""
-
-    id: int
-    question: ReservationRequest
-
-
-class Capture(
-    msgspec.Struct, frozen=True, tag_field="op", tag="capture", forbid_unknown_fields=True
-):
-    """The service was rendered."""
-
-    id: int
-    reservation_id: UUID
-
-
-class Release(
-    msgspec.Struct, frozen=True, tag_field="op", tag="release", forbid_unknown_fields=True
-):
-    """Give a held charge back."""
-
-    id: int
-    reservation_id: UUID
-
-
-Frame = Decide | Reserve | Capture | Release
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -102,41 +61,6 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """None: the frame could not be read."""
     answer: Decision | Answer | Reservation | None = None
     refusal: ProblemDetails | None = None
-
-
-Together = Annotated[list[Frame], msgspec.Meta(min_length=1, max_length=TOGETHER_MAX)]
-_heard = msgspec.msgpack.Decoder(
-    Annotated[list[Heard], msgspec.Meta(min_length=1, max_length=TOGETHER_MAX)]
-)
-_json: msgspec.json.Decoder[Frame | Together] = msgspec.json.Decoder(Frame | Together)
-_packed: msgspec.msgpack.Decoder[Frame | Together] = msgspec.msgpack.Decoder(Frame | Together)
-
-
-def read(frame: str | bytes) -> Frame | list[Frame]:
-    """Read one frame. Raises `Invalid` without repeating a value."""
-    if len(frame) > FRAME_BYTES_MAX:
-        raise Invalid(f"a frame has at most {FRAME_BYTES_MAX} bytes")
-    try:
-        if isinstance(frame, bytes):
-            return _decides(frame) or _packed.decode(frame)
-        raw = frame.encode()
-        scan_json(raw)
-        return _json.decode(raw)
-    except Malformed as error:
-        raise Invalid(error.detail, code=error.code) from None
-    except msgspec.ValidationError as error:
-        raise Invalid("a value does not fit its field", errors=[fault(error)]) from None
-    except (msgspec.DecodeError, UnicodeError):
-        raise Invalid("the frame cannot be read") from None
-
-
-def _decides(frame: bytes) -> list[Frame] | None:
-    """Read a list of plain questions the quick way; None where it is anything else."""
-    try:
-        heard = _heard.decode(frame)
-    except (msgspec.DecodeError, UnicodeError):
-        return None
-    return [*heard] if sound([one.question for one in heard]) else None
 
 
 class Stream:
@@ -267,7 +191,7 @@ FAILED_NOW = ProblemDetails(
 @websocket("/authorisations/stream")
 async def stream(socket: WebSocket[Any, Any, Any]) -> None:
     """Open a stream for an SP's gateway; the bearer token comes with the handshake."""
-    engine = engine_of(socket.app.state)
+    engine: Engine = socket.app.state.engine
     headers = dict(socket.scope["headers"])
     actor = None
     token = headers.get(b"authorization", b"").decode("latin-1")[7:]

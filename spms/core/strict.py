@@ -65,7 +65,7 @@ _CONTROL_BYTES: Final = re.compile(
 # Every byte that can open one of these or is U+0000: without any of them, a text is clean.
 _SUSPECT_BYTES: Final = bytes({*range(0x20), 0x7F, 0xC2, 0xE2, 0xF3} - {*b"\t\n\r"})
 
-# The same characters written as \uXXXX, and halves of surrogate pairs standing alone. Runs over a
+# The same characters written as escapes, and halves of surrogate pairs standing alone. Runs over a
 # body in which every escaped backslash is blanked, so that a backslash always opens an escape.
 _BAD_ESCAPE: Final = re.compile(
     rb"\\(?:(?P<nul>u0000)"

@@ -76,6 +76,31 @@ async def test_after_a_round_of_many_the_next_waits_for_those_who_were_answered(
     assert rounds[2:] == [1] * 4, "who asks alone waits for nobody"
 
 
+async def test_the_next_round_starts_as_soon_as_all_are_back(
+    world: World, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "PAUSE_SECONDS", 3600)
+    made = Engine(world.pool, clock)
+    rounds: list[int] = []
+
+    async def counted(tx: Connection, asks: Sequence[Ask], **values: Any) -> list[Outcome]:
+        rounds.append(len(asks))
+        if len(rounds) == 3:
+            monkeypatch.setattr(engine, "PAUSE_SECONDS", 0.01)  # nobody comes back after this one
+        return await deciding.decide_all(tx, asks, **values)
+
+    monkeypatch.setattr(engine, "decide_all", counted)
+
+    async def asks(turns: int) -> None:
+        for _ in range(3):
+            await made.decide(ask(world, purpose=Purpose.MESSAGE, price_fen=0))
+            for _ in range(turns):
+                await sleep(0)
+
+    await gather(*[asks(5 * n) for n in range(10)])
+    assert rounds == [10, 10, 10]
+
+
 async def test_many_that_wait_get_a_round_beside_the_one_under_way_and_few_do_not(
     world: World, clock: FixedClock, owner: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,12 +174,26 @@ async def test_who_asks_a_hundred_times_as_much_waits_longer_and_the_others_do_n
     answers = await gather(*quiet)
     assert [answer.decision.reasons for answer in answers] == [(Reason.SERVICE_NOT_OF_SP,)] * 5
     assert rounds[0] == engine.SHARE_MAX + len(quiet)
-    assert len(rounds) <= 2 + engine.LARGE_AT_ONCE
-    assert made.waiting > 0
     assert sum(map(len, await gather(*flood))) == 2000
     assert max(rounds[1:]) <= engine.ROUND_MAX
     refused = await gather(*single, return_exceptions=True)
     assert [type(one) for one in refused] == [Unavailable] * 3
+
+
+async def test_those_who_all_ask_much_share_whole_rounds(
+    world: World, clock: FixedClock, owner: Connection, rounds: list[int]
+) -> None:
+    made = Engine(world.pool, clock)
+    question = world.question(purpose=Purpose.MESSAGE, price_fen=0)
+    sps = [world.sp_id, await make.sp(owner, world.now), await make.sp(owner, world.now)]
+    much = engine.ROUND_MAX // len(sps)
+    asks = [[Ask(request=question, sp_id=sp_id, actor="sp")] * 2 * much for sp_id in sps]
+    await gather(*[made.decide_all(one) for one in asks])
+    assert rounds == [much * len(sps)] * 2
+    rounds.clear()
+    waiting = [ensure_future(made.decide_all(one)) for one in [asks[0], asks[1], asks[2][:1]]]
+    await gather(*waiting)
+    assert rounds[0] == 2 * engine.SHARE_MAX + 1, "whoever asks little does not wait for the others"
 
 
 async def test_tokens_are_checked_in_the_deciding_statement(

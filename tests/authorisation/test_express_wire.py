@@ -14,6 +14,7 @@ from litestar import Litestar
 from spms.app import edge
 from spms.authorisation import deciding, engine
 from spms.authorisation.express import Express
+from spms.authorisation.pieces import Told
 from spms.authorisation.reservation_model import Ask
 from spms.core.access import Actor
 from spms.core.db import Connection
@@ -273,13 +274,13 @@ async def test_who_hangs_up_spoils_nothing_and_is_on_record(
 async def test_a_fault_in_handing_over_an_answer_costs_nobody_else_theirs(
     world: World, clock: Any
 ) -> None:
-    made, told = engine.Engine(world.pool, clock), asyncio.Queue[engine.Told]()
+    made, told = engine.Engine(world.pool, clock), asyncio.Queue[Told]()
     actor: Actor = make.sp_actor(world.sp_id)
     ask = Ask(request=world.question(price_fen=0), sp_id=world.sp_id, actor=actor.label)
     failures: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
 
-    def fails(_: engine.Told) -> None:
+    def fails(_: Told) -> None:
         raise RuntimeError
 
     made.start(ask, fails)

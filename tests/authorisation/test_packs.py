@@ -1,5 +1,6 @@
 """Decisions about messages: alike ones are judged once, and all are on record as any other."""
 
+import gc
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import product
@@ -12,7 +13,7 @@ import pytest
 from spms.authorisation import actions, recorded
 from spms.authorisation.model import DecisionRequest, Purpose, Reason
 from spms.authorisation.number import Event, Kept, Relation, instant
-from spms.authorisation.packs import PLACES, pack_id
+from spms.authorisation.packs import PLACES, Pack, pack_id
 from spms.authorisation.recorded_queries import NEWEST, RecordedRow
 from spms.authorisation.reservation_model import Ask
 from spms.authorisation.round import Round
@@ -210,3 +211,21 @@ async def test_numbers_of_a_pack_are_counted_by_its_own_key(world: World, tx: Co
     ):  # fmt: skip
         with pytest.raises(asyncpg.CheckViolationError):
             await tx.execute(copy.format(decisions, numbers, denied), uuid4())
+
+
+async def test_a_round_leaves_nothing_to_the_collector(world: World) -> None:
+    """What it read and made goes with it: nobody waits while thousands of numbers are swept up."""
+    await world.decide(world.question(purpose=Purpose.MESSAGE, price_fen=0))
+    gc.collect()
+    gc.disable()
+    try:
+        before = _rounds_alive()
+        await world.decide(*[world.question(purpose=Purpose.MESSAGE, price_fen=0)] * 3)
+        await world.decide(world.question())
+        assert _rounds_alive() == before
+    finally:
+        gc.enable()
+
+
+def _rounds_alive() -> int:
+    return sum(isinstance(one, Round | Pack) for one in gc.get_objects())

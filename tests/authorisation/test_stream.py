@@ -9,6 +9,7 @@ import pytest
 from httpx import AsyncClient
 
 from spms.authorisation import stream
+from spms.authorisation.frames import TOGETHER_MAX
 from spms.core.db import Connection
 from spms.core.edge import Edge
 from tests import make
@@ -34,7 +35,7 @@ class Line:
         self.task = asyncio.ensure_future(call)
 
     async def opened(self) -> str:
-        return str((await asyncio.wait_for(self.got.get(), 10))["type"])
+        return str((await asyncio.wait_for(self.got.get(), 60))["type"])
 
     def ask(self, **frame: Any) -> None:
         text = msgspec.json.encode(frame).decode()
@@ -45,14 +46,14 @@ class Line:
         self.sent.put_nowait({"type": "websocket.receive", "bytes": packed, "text": None})
 
     async def reply(self) -> dict[str, Any]:
-        message = await asyncio.wait_for(self.got.get(), 10)
+        message = await asyncio.wait_for(self.got.get(), 60)
         if message.get("bytes") is not None:
             return dict(msgspec.msgpack.decode(message["bytes"]))
         return dict(msgspec.json.decode(message["text"]))
 
     async def drop(self) -> None:
         self.sent.put_nowait({"type": "websocket.disconnect", "code": 1006})
-        await asyncio.wait_for(self.task, 10)
+        await asyncio.wait_for(self.task, 60)
 
 
 @pytest.fixture
@@ -137,7 +138,7 @@ async def test_who_does_not_read_replies_is_not_read_either(
     message = {"purpose": "message", "msisdn": uses.msisdn, "service_code": uses.code}
     for n in range(20):
         line.ask(op="decide", id=n, question=message)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await on_record(owner) < 3:  # noqa: ASYNC110 - rows, not an event
             await asyncio.sleep(0.01)
     await asyncio.sleep(0.2)  # in which all of them would be decided
@@ -171,7 +172,7 @@ async def test_a_frame_may_hold_many_questions_and_one_of_them_spoils_none(
             "type": "websocket.receive", "text": None if packed else text,
             "bytes": msgspec.msgpack.encode(together) if packed else None,
         })  # fmt: skip
-        message = await asyncio.wait_for(line.got.get(), 10)
+        message = await asyncio.wait_for(line.got.get(), 60)
         replies = (
             msgspec.msgpack.decode(message["bytes"])
             if packed
@@ -182,7 +183,27 @@ async def test_a_frame_may_hold_many_questions_and_one_of_them_spoils_none(
         assert ids[0] == ids[1] != ids[2]
         assert replies[1]["refusal"]["status"] == 404
     assert await owner.fetchval("SELECT count(*) FROM reservation") == 2
-    too_many = msgspec.msgpack.encode([{"op": "capture", "id": 1}] * (stream.TOGETHER_MAX + 1))
+    too_many = msgspec.msgpack.encode([{"op": "capture", "id": 1}] * (TOGETHER_MAX + 1))
     line.sent.put_nowait({"type": "websocket.receive", "bytes": too_many, "text": None})
     assert (await line.reply())["refusal"]["status"] == 400
+    await line.drop()
+
+
+async def test_a_frame_with_a_key_twice_is_refused_in_both_forms_and_the_stream_goes_on(
+    uses: World, app: Edge, owner: Connection, sign_in: SignIn
+) -> None:
+    line = Line(app, await sign_in(make.sp_actor(uses.sp_id)))
+    await line.opened()
+    frame = {"op": "reserve", "id": 1, "question": held(uses, "order-1")}
+    packed, text = msgspec.msgpack.encode(frame), msgspec.json.encode(frame).decode()
+    for sent in (
+        {"bytes": b"\x84\xa2id\x09" + packed[1:], "text": None},
+        {"bytes": None, "text": '{"id":9,' + text[1:]},
+    ):
+        line.sent.put_nowait({"type": "websocket.receive"} | sent)
+        told = await line.reply()
+        assert (told["id"], told["refusal"]["code"]) == (None, "duplicate_key")
+    line.ask_packed(**frame)
+    assert (await line.reply())["answer"]["decision"]["allowed"]
+    assert await owner.fetchval("SELECT count(*) FROM reservation") == 1
     await line.drop()
