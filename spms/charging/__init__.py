@@ -6,8 +6,7 @@ already charged and the caps, and what is wrong with it is written beside it. On
 read, or is not this SP's to charge, goes to quarantine.
 
 Tables written here: charge_file, charge_quarantine, charge_key, charge_record, charge_finding,
-charge_suspicion, charge_observation, uncharged_delivery, bill_quota, canary_number, canary_touch,
-charge_month.
+charge_suspicion, charge_observation, uncharged_delivery, charge_month.
 
 Invariants:
 - one record id of an SP is one charge for ever (`charge_key`), however often, in whatever file and

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import msgspec
 
-from spms.charging import bill_queries, line_queries, looks
-from spms.charging.bill_model import Bill, BillFilter, BillTotals, LineExplained
+from spms.charging import bill_queries, line_queries
+from spms.charging.bill_model import Bill, BillFilter, HolderTotals, LineExplained
 from spms.core import audit
 from spms.core.access import Actor
 from spms.core.clock import month_range
@@ -20,6 +20,7 @@ from spms.core.instance import instance_secret
 from spms.core.paging import read_cursor, write_cursor
 from spms.core.phone import mask
 from spms.subscribers import actions as subscribers
+from spms.subscribers import looks
 from spms.subscribers.model import Number
 
 LAST_ID = UUID(int=2**128 - 1)
@@ -116,6 +117,18 @@ async def searched_line(
     return await _explain(tx, await subscribers.get(tx, msisdn), charge_id)
 
 
+async def count_look(
+    tx: Connection, charge_id: UUID, *, reason: str, actor: Actor, now: datetime
+) -> None:
+    """Count an agent's look at what a charge rests on as one at its number's bill.
+
+    Raises `LooksUsedUp`. An officer's look is on record and not counted.
+    """
+    found = await bill_queries.owner_of(tx, charge_id)
+    if found is not None:
+        await looks.count(tx, found.msisdn, reason=reason, actor=actor, now=now)
+
+
 async def _bill(
     read: Connection,
     number: Number | None,
@@ -130,7 +143,9 @@ async def _bill(
     name = f"bill {month} {msisdn} {msgspec.json.encode(wanted).decode()}"
     key = await read_cursor(read, actor, name, cursor, tuple[datetime, UUID])
     if number is None:
-        none = BillTotals(lines=0, charged_fen=0, due_fen=0, refunded_fen=0, compensation_fen=0)
+        none = HolderTotals(
+            lines=0, charged_fen=0, due_fen=0, refunded_fen=0, compensation_fen=0, points=0
+        )  # fmt: skip
         return Bill(month=month, number=mask(msisdn), totals=none, items=[])
     first, end = month_range(date.fromisoformat(f"{month}-01"))
     period = (max(first, number.epoch_since), end)

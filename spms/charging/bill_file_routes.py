@@ -23,13 +23,13 @@ from spms.charging.bill_routes import (
     Why,
 )
 from spms.charging.bill_words import Lang
-from spms.charging.looks import LooksUsedUp
 from spms.charging.model import Kind
 from spms.core.access import Actor, Role, only
 from spms.core.db import Connection
 from spms.core.errors import Forbidden
 from spms.core.http import refusals
 from spms.core.phone import Msisdn
+from spms.subscribers.looks import LooksUsedUp
 
 FormAsked = Annotated[FileKind, Parameter(description="As which kind of file")]
 
@@ -90,7 +90,7 @@ async def my_bill_file(
     """Give the signed-in subscriber her bill of a month as CSV, XLSX or PDF."""
     wanted = BillFilter(sp_code=sp_code, service_code=service_code, kind=kind, refunded=refunded)
     found = await bill.whole(read, month, wanted, limit=LINES_MAX[form], actor=actor)
-    return await answered(bill_sheet.of_bill(found, lang), f"bill-{month}", form)
+    return await answered(bill_sheet.of_bill(found, lang, wanted), f"bill-{month}", form)
 
 
 @post(
@@ -115,7 +115,9 @@ async def searched_file(
         actor=actor,
         now=now,
     )
-    return await answered(bill_sheet.of_bill(found, data.lang), f"bill-{data.month}", data.form)
+    return await answered(
+        bill_sheet.of_bill(found, data.lang, wanted), f"bill-{data.month}", data.form
+    )
 
 
 router = Router("/", route_handlers=[my_bill_file, searched_file], tags=["charging"])

@@ -12,7 +12,10 @@ COLLECTED = "代收费"
 
 
 class Correction(msgspec.Struct, frozen=True, kw_only=True):
-    """What was given back for a charge: the charge itself, or the same amount again."""
+    """What was given back for a charge: the charge itself, or the same amount again.
+
+    Below nothing: taken back for fraud.
+    """
 
     kind: str
     """principal or compensation"""
@@ -77,13 +80,21 @@ class BillTotals(msgspec.Struct, frozen=True, kw_only=True):
     """Given back on top of that."""
 
 
+class HolderTotals(BillTotals, frozen=True, kw_only=True):
+    """What it comes to for the person who holds the number."""
+
+    points: int
+    """Points (积分) earned by what was charged and did not come back; whole ones of each charge,
+    rounded down. Compensation earns none. 0 where the operator gives none."""
+
+
 class Bill(msgspec.Struct, frozen=True, kw_only=True):
     """One number's charges for one business month, newest first."""
 
     month: str
     number: str
     """Masked."""
-    totals: BillTotals
+    totals: HolderTotals
     """Of all lines of the month that the filter lets through, not of this page."""
     items: list[BillLine]
     next: str | None = None

@@ -8,9 +8,8 @@ import msgspec
 from litestar import Router, get, post
 from litestar.params import Parameter
 
-from spms.charging import bill, looks, summaries
+from spms.charging import bill, summaries
 from spms.charging.bill_model import Bill, BillFilter, LineExplained
-from spms.charging.looks import CanaryTouch, LooksUsedUp
 from spms.charging.model import Kind
 from spms.charging.summaries import SummaryWish
 from spms.core.access import Actor, Role, only
@@ -19,6 +18,7 @@ from spms.core.errors import Forbidden, NotFound
 from spms.core.http import refusals
 from spms.core.paging import Cursor, CursorInvalid, Limit
 from spms.core.phone import Msisdn
+from spms.subscribers.looks import LooksUsedUp
 
 MONTH = r"^20[0-9]{2}-(?:0[1-9]|1[0-2])$(?!\n)"
 Month = Annotated[
@@ -45,12 +45,6 @@ KindAsked = Annotated[Kind | None, Parameter(description="Only lines of this kin
 RefundedAsked = Annotated[
     bool, Parameter(description="Only lines of which something was given back")
 ]
-
-
-class CanaryNumber(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A number nobody has a reason to look at."""
-
-    msisdn: Msisdn
 
 
 class BillSearch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -165,22 +159,10 @@ async def search_line(
     )
 
 
-@post("/canary-numbers", status_code=204, guards=[only(Role.COMPLIANCE)])
-async def add_canary(data: CanaryNumber, tx: Connection, actor: Actor, now: datetime) -> None:
-    """Name a number that nobody has a reason to look at; whoever does is written down."""
-    await looks.add_canary(tx, data.msisdn, actor=actor, now=now)
-
-
-@get("/canary-touches", guards=[only(Role.COMPLIANCE)])
-async def canary_touches(read: Connection) -> list[CanaryTouch]:
-    """Show who looked at canary numbers, newest first."""
-    return list(await looks.touches(read))
-
-
 router = Router(
     "/",
     route_handlers=[
-        my_bill, my_line, my_summary, set_summary, search_bill, search_line, add_canary, canary_touches,
+        my_bill, my_line, my_summary, set_summary, search_bill, search_line,
     ],
     tags=["charging"],
 )  # fmt: skip

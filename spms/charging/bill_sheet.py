@@ -5,8 +5,9 @@ from datetime import datetime
 
 import msgspec
 
-from spms.charging.bill_model import Bill, BillLine, BillTotals
+from spms.charging.bill_model import Bill, BillFilter, BillLine, BillTotals
 from spms.charging.bill_words import HEADINGS, WORDS, Lang
+from spms.charging.own_charge_model import OwnFilter
 from spms.core.clock import SHANGHAI
 from spms.core.money import yuan
 
@@ -31,19 +32,37 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     lang: Lang
 
 
-def of_bill(bill: Bill, lang: Lang) -> Sheet:
-    """Lay out a number's bill."""
+def of_bill(bill: Bill, lang: Lang, wanted: BillFilter | None = None) -> Sheet:
+    """Lay out a number's bill; what the filter left out is said, as what did not fit in is."""
     words = WORDS[lang]
-    missing: tuple[str, ...] = ()
+    missing = chosen(wanted or BillFilter(), lang)
     if bill.next is not None:
-        missing = (words["more"].format(shown=len(bill.items), lines=bill.totals.lines),)
+        missing += (words["more"].format(shown=len(bill.items), lines=bill.totals.lines),)
+    totals = totals_of(bill.totals, lang)
+    if bill.totals.points:
+        totals.append(_row_of(words["points"], str(bill.totals.points), lang))
     return Sheet(
         title=words["bill"],
         about=(f"{words['number']} {bill.number}", f"{words['month']} {bill.month}", *missing),
         rows=[*rows_of(((bill.number, str(line.id), line) for line in bill.items), lang)],
-        totals=totals_of(bill.totals, lang, missing),
+        totals=[*totals, *[_total(each, None, lang) for each in missing]],
         lang=lang,
     )
+
+
+def chosen(wanted: BillFilter | OwnFilter, lang: Lang) -> tuple[str, ...]:
+    """Say which lines a filter lets through; nothing where it lets through all."""
+    words = WORDS[lang]
+    said = [
+        f"{words['sp']} {wanted.sp_code}"
+        if isinstance(wanted, BillFilter) and wanted.sp_code
+        else "",
+        f"{words['service']} {wanted.service_code}" if wanted.service_code else "",
+        words[wanted.kind] if wanted.kind else "",
+        words["given_back"] if wanted.refunded else "",
+    ]
+    named = words["and"].join(filter(None, said))
+    return (words["only"].format(named=named),) if named else ()
 
 
 def rows_of(lines: Iterable[tuple[str, str, BillLine]], lang: Lang) -> Iterator[Cells]:
@@ -58,8 +77,9 @@ def rows_of(lines: Iterable[tuple[str, str, BillLine]], lang: Lang) -> Iterator[
             ),
         )  # fmt: skip
         for one in line.corrections:
+            undone = "" if one.amount_fen > 0 else f" {words['taken_back']}"
             yield _row(
-                number, line, words, label=words[one.kind], at=one.at, fen=-one.amount_fen,
+                number, line, words, label=words[one.kind] + undone, at=one.at, fen=-one.amount_fen,
                 after=("", "", charge, "", "", ""),
             )  # fmt: skip
 
@@ -87,9 +107,13 @@ def totals_of(totals: BillTotals, lang: Lang, missing: Iterable[str] = ()) -> li
 
 
 def _total(name: str, fen: int | None, lang: Lang) -> Cells:
+    return _row_of(name, "" if fen is None else yuan(fen), lang)
+
+
+def _row_of(name: str, amount: str, lang: Lang) -> Cells:
     row = [""] * len(HEADINGS[lang])
     row[0] = name
-    row[AMOUNT] = "" if fen is None else yuan(fen)
+    row[AMOUNT] = amount
     return row
 
 

@@ -8,10 +8,9 @@ import msgspec
 from litestar import Response, Router, get, post
 from litestar.datastructures import State
 
-from spms.charging import looks
+from spms.charging import bill
 from spms.charging.evidence_pack import content
 from spms.charging.evidence_sheet import sheet
-from spms.charging.looks import LooksUsedUp
 from spms.core import audit, signing
 from spms.core.access import Actor, Role, only
 from spms.core.db import Connection
@@ -20,6 +19,7 @@ from spms.core.evidence_routes import answered_json, answered_pdf
 from spms.core.http import refusals
 from spms.core.pack import seal
 from spms.core.pack_sheet import render
+from spms.subscribers.looks import LooksUsedUp
 
 PATH = "/charge-records/{charge_id:uuid}/evidence-pack"
 Why = Annotated[str, msgspec.Meta(min_length=2, max_length=200, pattern=r"\S")]
@@ -78,7 +78,7 @@ async def staff_json(
     now: datetime,
 ) -> Response[dict[str, Any]]:  # fmt: skip
     """Make any charge's signed evidence pack with the number in it; who and why is recorded."""
-    await looks.count_charge(tx, charge_id, reason=data.reason, actor=actor, now=now)
+    await bill.count_look(tx, charge_id, reason=data.reason, actor=actor, now=now)
     await _note(tx, charge_id, data.reason, actor, now)
     return answered_json((await _pack(tx, state, charge_id, actor, now))[1])
 
@@ -93,7 +93,7 @@ async def staff_pdf(
     now: datetime,
 ) -> Response[bytes]:  # fmt: skip
     """Make any charge's evidence pack on paper, the JSON attached; who and why is recorded."""
-    await looks.count_charge(tx, charge_id, reason=data.reason, actor=actor, now=now)
+    await bill.count_look(tx, charge_id, reason=data.reason, actor=actor, now=now)
     await _note(tx, charge_id, data.reason, actor, now)
     made, sealed = await _pack(tx, state, charge_id, actor, now)
     return answered_pdf(render(sheet(made), sealed, state.signer))

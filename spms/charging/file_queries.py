@@ -90,20 +90,25 @@ async def hold_file(tx: Connection, file_id: UUID) -> ChargeFile:
     return file
 
 
-COUNT_LINES = """
+COUNT_LINES = f"""
     UPDATE charge_file
        SET lines = lines + $2, landed = landed + $3, quarantined = quarantined + $4,
-           duplicates = duplicates + $5
-     WHERE id = $1 AND lines = $6
+           duplicates = duplicates + $5,
+           state = CASE WHEN lines + $2 = received THEN 'done' ELSE state END,
+           finished_at = CASE WHEN lines + $2 = received THEN $7::timestamptz END
+     WHERE id = $1 AND lines = $6 AND state = 'landing'
+    RETURNING {_FILE_COLUMNS}
 """
 
 
-async def count_lines(tx: Connection, file_id: UUID, tally: Tally, *, start: int) -> bool:
-    """Add a chunk to the counters of its file, in the transaction that lands it.
+async def count_lines(
+    tx: Connection, file_id: UUID, tally: Tally, *, start: int, now: datetime
+) -> ChargeFile | None:
+    """Add a chunk to the counters of its file, in the transaction that lands it; the last ends it.
 
-    Return false when the file does not stand where the chunk starts: then it must not land.
+    None when the file does not stand where the chunk starts: then it must not land.
     """
-    return await tx.execute(COUNT_LINES, file_id, *tally, start) == "UPDATE 1"
+    return one(ChargeFile, await tx.fetchrow(COUNT_LINES, file_id, *tally, start, now))
 
 
 FINISH_FILE = f"""

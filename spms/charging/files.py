@@ -149,15 +149,18 @@ async def _landed(
     pool: Pool, file: ChargeFile, reader: Reader, *, actor: Actor, clock: Clock
 ) -> ChargeFile:
     """Land the rest of a file; start again where it stands when another connection was faster."""
+    counted: ChargeFile | None = None
 
     async def land(tx: Connection, chunk: Chunk, lane: Lane) -> None:
+        nonlocal counted
         tally = await land_chunk(
             tx, chunk, lane, sp_id=file.sp_id, file_id=file.id, actor=actor, now=clock.now(),
             first_seen_at=file.received_at,
         )  # fmt: skip
         await lane.may_land()
         start = reader.place(chunk)
-        if not await file_queries.count_lines(tx, file.id, tally, start=start):
+        counted = await file_queries.count_lines(tx, file.id, tally, start=start, now=clock.now())
+        if counted is None:
             raise Overtaken
 
     through = file.lines
@@ -165,6 +168,8 @@ async def _landed(
         await asyncio.to_thread(reader.stand_after, through)
         with contextlib.suppress(Overtaken):
             await land_all(pool, reader.chunk, land)
+            if counted is not None and counted.state is FileState.DONE:
+                return counted
         async with transaction(pool) as tx:
             held = await file_queries.hold_file(tx, file.id)
             if held.state is FileState.DONE:

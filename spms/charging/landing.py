@@ -7,8 +7,8 @@ nothing is (a test holds that).
 
 Most numbers are charged by many SPs, so nearly any two chunks have some in common, and the later one
 waits for the earlier one to let go of them. So most is found out before they are held
-(`plain_queries.JUDGE`); what waits is only what other charges and the holder's limits have to say
-(`plain_queries.CROWD`), and writing.
+(`plain_queries.JUDGE`), and before the chunk in front has let go; what waits is only whether a record
+is new, what other charges and the holder's limits have to say (`plain_queries.CROWD`), and writing.
 """
 
 from datetime import datetime, timedelta
@@ -55,13 +55,15 @@ async def land_chunk(
     first_id = new_id()
     if chunk.rows:
         await _stage(tx, chunk, first_id, sp_id=sp_id, at=first_seen_at)
+        within = await staging_queries.span(tx)
+        spans = await judging.spans_over(tx, *within) if within else []
+        if spans:
+            await plain_queries.judge(tx, spans)
         await lane.may_hold()
         seen, refused = await _claim(tx, len(chunk.rows), sp_id=sp_id)
         bad += [chunk.spoiled(line_no, reason) for line_no, reason in refused]
         landed = len(chunk.rows) - seen - len(refused)
     if landed:
-        spans = await judging.spans_over(tx, *await staging_queries.span(tx))
-        await plain_queries.judge(tx, spans)
         await staging_queries.hold(tx)
         lane.holds()
         await plain_queries.crowd(tx, sp_id, spans)

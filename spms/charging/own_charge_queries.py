@@ -57,8 +57,8 @@ OF_SP = f"""
              FROM charge_finding WHERE msisdn = c.msisdn AND charge_id = c.id) f
      CROSS JOIN LATERAL (
            SELECT jsonb_agg(jsonb_build_object('kind', kind, 'amount_fen', amount_fen, 'at', at)
-                            ORDER BY at, kind DESC) AS corrections
-             FROM refund WHERE msisdn = c.msisdn AND charge_id = c.id) r
+                            ORDER BY at, amount_fen < 0, kind DESC) AS corrections
+             FROM bill_correction WHERE msisdn = c.msisdn AND charge_id = c.id) r
      ORDER BY c.charged_at DESC, c.id DESC
 """
 
@@ -82,7 +82,7 @@ def _of(wanted: OwnFilter) -> tuple[str | None, str | None, bool]:
 
 
 # What was found and given back is joined as the planner likes: line by line for a few thousand
-# charges, by hashing for a million. Wrong lines take off what they are not due.
+# charges, by hashing for a million; so is what fraud brought and was taken back. Wrong lines take off what they are not due.
 TOTALS = f"""
     WITH line AS MATERIALIZED (
         SELECT c.msisdn, c.id, c.price_fen, c.due_fen FROM charge_record c
@@ -95,12 +95,19 @@ TOTALS = f"""
         SELECT sum(r.amount_fen) FILTER (WHERE r.kind = 'principal') AS refunded_fen,
                sum(r.amount_fen) FILTER (WHERE r.kind = 'compensation') AS compensation_fen
           FROM line c JOIN refund r ON r.msisdn = c.msisdn AND r.charge_id = c.id
+    ), taken AS (
+        SELECT sum(k.principal_fen) AS refunded_fen, sum(k.compensation_fen) AS compensation_fen
+          FROM line c
+          JOIN clawback b ON b.msisdn = c.msisdn AND b.charge_id = c.id AND b.state = 'agreed'
+          JOIN claim k ON k.msisdn = b.msisdn AND k.id = b.claim_id
     )
     SELECT count(*) AS lines, COALESCE(sum(c.price_fen), 0)::bigint AS charged_fen,
            (COALESCE(sum(c.due_fen), 0) - COALESCE((SELECT sum(fen) FROM wrong), 0))::bigint
                AS due_fen,
-           COALESCE((SELECT refunded_fen FROM given), 0)::bigint AS refunded_fen,
-           COALESCE((SELECT compensation_fen FROM given), 0)::bigint AS compensation_fen
+           (COALESCE((SELECT refunded_fen FROM given), 0)
+               - COALESCE((SELECT refunded_fen FROM taken), 0))::bigint AS refunded_fen,
+           (COALESCE((SELECT compensation_fen FROM given), 0)
+               - COALESCE((SELECT compensation_fen FROM taken), 0))::bigint AS compensation_fen
       FROM line c
 """
 

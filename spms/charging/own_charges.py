@@ -8,7 +8,7 @@ import msgspec
 
 from spms.charging import bill_file, names, own_charge_queries
 from spms.charging.bill_model import BillLine, BillTotals, evidence_of
-from spms.charging.bill_sheet import Sheet, rows_of, totals_of
+from spms.charging.bill_sheet import Sheet, chosen, rows_of, totals_of
 from spms.charging.bill_words import WORDS, Lang
 from spms.charging.own_charge_model import OwnCharge, OwnFilter
 from spms.charging.own_charge_queries import SpLine
@@ -105,7 +105,7 @@ async def csv_pieces(
         if len(rows) < PIECE:
             break
         before = (rows[-1].charged_at, rows[-1].id)
-    yield bill_file.csv_rows(totals_of(sums, lang))
+    yield bill_file.csv_rows(totals_of(sums, lang, chosen(wanted, lang)))
 
 
 async def sheet(
@@ -118,9 +118,9 @@ async def sheet(
     )
     lines = await _lines(read, rows[:limit], actor)
     sums = await totals(read, month, wanted, actor=actor)
-    missing: tuple[str, ...] = ()
+    missing = chosen(wanted, lang)
     if len(rows) > limit:
-        missing = (words["more_of_sp"].format(shown=limit, lines=sums.lines),)
+        missing += (words["more_of_sp"].format(shown=limit, lines=sums.lines),)
     return Sheet(
         title=words["charges"],
         about=(f"{words['sp']} {actor.name}", f"{words['month']} {month}", *missing),

@@ -43,7 +43,7 @@ JUDGE = """
                AND NOT EXISTS (SELECT FROM reservation h
                                 WHERE h.msisdn = c.msisdn AND h.id = a.id
                                   AND h.state IN ('released', 'expired') OFFSET 0), false)
-      FROM (SELECT * FROM staged_charge OFFSET 0) c
+      FROM (SELECT * FROM staged_charge WHERE refused IS NULL AND late IS NULL OFFSET 0) c
       JOIN unnest($1::timestamptz[], $2::timestamptz[], $3::int[], $4::interval[], $5::boolean[])
            AS v (since, until, version, lifetime, observes)
         ON c.charged_at >= v.since AND c.charged_at < v.until

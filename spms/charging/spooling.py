@@ -24,6 +24,9 @@ from spms.core.errors import TooLarge, Unprocessable
 CHUNK_LINES: Final = 5_000
 CHUNK_BYTES: Final = 4 * 1_048_576
 """A chunk ends when it has either: what is in memory at once."""
+CHUNKS_EACH: Final = 4
+CHUNK_LEAST: Final = 1_000
+"""A file that would be one chunk or two is cut finer, so that the lanes share it; not finer than that."""
 LINES_MAX: Final = 1_000_000
 RATIO_MAX: Final = 100
 RATIO_FREE_BYTES: Final = 1_048_576
@@ -96,6 +99,8 @@ class Reader:
         self.encoding = encoding
         self.position = 0
         """Lines of data passed so far."""
+        self.chunk_lines = CHUNK_LINES
+        """How many lines a chunk has at most; `survey` knows the file's."""
         self._first_line_no = 1
         self._spool = spool
         spool.seek(0)
@@ -133,6 +138,7 @@ class Reader:
                     readable = False
         self._rewind()
         lines += last != b"\n"
+        self.chunk_lines = chunk_lines(lines)
         if not readable:
             self._suspect(lines)
         return lines
@@ -156,7 +162,7 @@ class Reader:
     def chunk(self) -> Chunk:
         """Read the next lines; a chunk without any is the end of the file."""
         raws, size = [], 0
-        for raw in islice(self._lines, CHUNK_LINES):
+        for raw in islice(self._lines, self.chunk_lines):
             raws.append(raw)
             size += len(raw)
             if size >= CHUNK_BYTES:
@@ -168,6 +174,11 @@ class Reader:
     def place(self, chunk: Chunk) -> int:
         """Return how many lines of data lie before a chunk."""
         return chunk.first_line_no - self._first_line_no
+
+
+def chunk_lines(lines: int) -> int:
+    """Return how many lines a chunk of a file with so many has at most."""
+    return min(CHUNK_LINES, max(CHUNK_LEAST, -(-lines // CHUNKS_EACH)))
 
 
 class Intake:
@@ -239,7 +250,7 @@ def unzipped(packed: BinaryIO, size: int) -> Iterator[bytes]:
                     if made > max(RATIO_FREE_BYTES, RATIO_MAX * size):
                         raise ArchivePolicy(f"the zip inflates more than {RATIO_MAX}-fold")
                     yield piece
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError):
         raise ArchivePolicy("this is not a zip, or it is damaged") from None
     except ValueError:
         raise ArchivePolicy("the zip does not have exactly one member") from None

@@ -15,7 +15,10 @@ from spms.charging.model import Reason
 from spms.core.db import Connection
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+# A month's parts make a plan cost more than it takes to carry it out for a small file, and the first
+# five times a connection would make one each time. The values of these statements do not matter to it.
 STAGE = """
+    SET LOCAL plan_cache_mode = force_generic_plan;
     CREATE TEMPORARY TABLE IF NOT EXISTS staged_line (
         line_no integer NOT NULL, record_id text COLLATE "C" NOT NULL,
         service_code text COLLATE "C" NOT NULL, msisdn text COLLATE "C" NOT NULL,
@@ -137,7 +140,9 @@ LOST = """
          WHERE c.refused IS NOT NULL OR c.late IS NOT NULL
             OR NOT EXISTS (SELECT FROM charge_key k
                             WHERE k.sp_id = $1 AND k.record_id = c.record_id AND k.charge_id = c.id)
-        RETURNING c.line_no, c.record_id, c.content_sha256, c.refused, c.late
+        RETURNING c.id, c.line_no, c.record_id, c.content_sha256, c.refused, c.late
+    ), unjudged AS (
+        DELETE FROM staged_verdict v USING lost l WHERE v.id = l.id
     )
     SELECT l.line_no,
            CASE WHEN l.refused IS NOT NULL THEN l.refused
@@ -156,8 +161,10 @@ async def lost(tx: Connection, sp_id: UUID) -> tuple[int, list[tuple[int, Reason
 
 
 # One holder of the row at a time judges charges of a number; NO KEY leaves foreign keys alone.
+# Whatever follows looks at numbers one by one. A part of a month that was analysed while it was empty
+# would be read from end to end for each of them, by a plan that is kept until it is analysed again.
 HOLD = """
-    SELECT count(*) FROM (
+    SELECT count(*), set_config('enable_seqscan', 'off', true) FROM (
         SELECT FROM (SELECT DISTINCT msisdn FROM staged_charge) s
           JOIN number n ON n.msisdn = s.msisdn
          ORDER BY n.msisdn FOR NO KEY UPDATE OF n) held
@@ -169,11 +176,14 @@ async def hold(tx: Connection) -> None:
     await tx.fetchval(HOLD)
 
 
-SPAN = "SELECT min(charged_at) AS first, max(charged_at) AS last FROM staged_charge"
+SPAN = """
+    SELECT min(charged_at) AS first, max(charged_at) AS last FROM staged_charge
+     WHERE refused IS NULL AND late IS NULL
+"""
 
 
-async def span(tx: Connection) -> tuple[datetime, datetime]:
-    """Return between which instants the staged charges lie."""
+async def span(tx: Connection) -> tuple[datetime, datetime] | None:
+    """Return between which instants the staged charges lie that may land; None: there are none."""
     row = await tx.fetchrow(SPAN)
     assert row is not None  # noqa: S101 - an aggregate
-    return row["first"], row["last"]
+    return None if row["first"] is None else (row["first"], row["last"])

@@ -40,7 +40,7 @@ SUMMED = """
       LEFT JOIN LATERAL (
            SELECT sum(amount_fen) FILTER (WHERE kind = 'principal') AS refunded_fen,
                   sum(amount_fen) FILTER (WHERE kind = 'compensation') AS compensation_fen
-             FROM refund WHERE msisdn = n.msisdn AND charge_id = ANY (c.ids)) r ON true
+             FROM bill_correction WHERE msisdn = n.msisdn AND charge_id = ANY (c.ids)) r ON true
      ORDER BY n.msisdn
 """
 

@@ -8,7 +8,7 @@ import pytest
 from spms.core.phone import mask
 from spms.subscribers.actions import pseudonym
 from tests import make
-from tests.charging.world import DAY, World
+from tests.charging.world import DAY, World, decided
 
 HOUR = timedelta(hours=1)
 
@@ -59,7 +59,7 @@ async def test_the_pages_of_a_bill_are_the_whole_month_newest_first(http, person
     assert len(answers) == 3
     expected = {
         "lines": 13, "charged_fen": 800 + 12 * 200, "due_fen": 800, "refunded_fen": 0,
-        "compensation_fen": 0,
+        "compensation_fen": 0, "points": 0,
     }  # fmt: skip
     assert all(answer["totals"] == expected for answer in answers)
 
@@ -155,17 +155,10 @@ async def test_a_right_line_is_explained_by_decision_tariff_and_both_consents(
     http, person, sign_in, tx, world
 ):
     relation = await make.subscription(tx, world.now - 2 * DAY, world.msisdn, world.monthly_id)
-    decisions = [uuid4() for _ in range(4)]
-    for n, (decision, allowed) in enumerate(zip(decisions, (True, True, False, True), strict=True)):
-        await tx.execute(
-            """INSERT INTO authorisation
-                   (msisdn, decided_at, id, purpose, sp_id, service_id, service_code, price_fen,
-                    allowed, reasons, subscription_id, rulebook_version, facts, requested_by)
-               VALUES ($1, $2, $3, 'charge', $4, $5, $6, 800, $7, $8, $9, 1, '{}', 'test')""",
-            world.msisdn, world.now - timedelta(minutes=75 - 10 * n), decision, world.sp_id,
-            world.monthly_id, world.monthly, allowed, [] if allowed else ["no_consent"],
-            relation,
-        )  # fmt: skip
+    decisions = [
+        await decided(tx, world, timedelta(minutes=75 - 10 * n), relation, allowed=allowed)
+        for n, allowed in enumerate((True, True, False, True))
+    ]
     landing = await world.land(world.record(charged_at=world.now - timedelta(minutes=50)))
     charge_id = landing.outcomes[0].charge_id
     mine = (await http.get(f"/my/bill/lines/{charge_id}", headers=person)).json()

@@ -7,22 +7,27 @@ import zipfile
 from datetime import UTC, datetime
 from uuid import UUID
 
+import msgspec
 import pytest
 
-from spms.charging import bill_pdf, bill_sheet, looks
-from spms.charging.bill_model import Bill, BillLine, BillTotals, Correction, evidence_of
+from spms.charging import bill_file, bill_pdf, bill_sheet
+from spms.charging.bill_model import Bill, BillLine, Correction, HolderTotals, evidence_of
 from spms.charging.bill_words import Lang
-from spms.charging.looks import LooksUsedUp
 from spms.charging.model import Delivery, Kind
 from spms.compensation import actions as compensation
 from spms.core.db import transaction
+from spms.core.phone import mask
+from spms.subscribers import looks
+from spms.subscribers.looks import LooksUsedUp
 from tests import make
 from tests.charging.world import DAY
 
 MONTH = "2026-03"
 EMPTY = Bill(
     month=MONTH, number="", items=[],
-    totals=BillTotals(lines=0, charged_fen=0, due_fen=0, refunded_fen=0, compensation_fen=0),
+    totals=HolderTotals(
+        lines=0, charged_fen=0, due_fen=0, refunded_fen=0, compensation_fen=0, points=0
+    ),
 )  # fmt: skip
 
 
@@ -66,7 +71,7 @@ async def test_refunds_stand_beside_what_they_correct_and_in_the_totals(http, pe
     assert {line["label"] for line in bill["items"]} == {"代收费"}
     assert bill["totals"] == {
         "lines": 2, "charged_fen": 1400, "due_fen": 1000, "refunded_fen": 400,
-        "compensation_fen": 400,
+        "compensation_fen": 400, "points": 0,
     }  # fmt: skip
 
 
@@ -128,6 +133,35 @@ async def test_a_bill_as_csv_has_each_line_with_its_corrections_below(
     }  # fmt: skip
     assert not any(cell.startswith("=") for row in rows for cell in row)
     assert world.msisdn not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("lang", "said"),
+    [
+        ("zh", "本文件只含：服务商 {sp}、业务 {service}、点播、有退费或赔付的"),
+        (
+            "en",
+            "this file has only: SP {sp}, service {service}, on_demand, with something given back",
+        ),
+    ],
+)
+async def test_a_file_that_a_filter_left_lines_out_of_says_so(
+    http, person, agent, tx, world, charges, monkeypatch, lang, said
+):
+    """Or its totals would be taken for the month's."""
+    sp = await tx.fetchval("SELECT code FROM sp WHERE id = $1", world.sp_id)
+    said = said.format(sp=sp, service=world.game).replace("on_demand", "on demand")
+    wanted = {"sp_code": sp, "service_code": world.game, "kind": "on_demand"}
+    answer = await exported(http, person, "csv", lang=lang, refunded="true", **wanted)
+    rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
+    assert rows[-1][0] == said
+    assert said not in (await exported(http, person, "csv", lang=lang)).text
+    body = look(world, form="csv", lang=lang, refunded=True) | wanted
+    assert said in (await http.post("/bills/file", json=body, headers=agent)).text
+    drawn = []
+    monkeypatch.setattr(bill_pdf, "_text", lambda _canvas, text, *_, **__: drawn.append(text))
+    assert (await exported(http, person, "pdf", lang=lang, refunded="true", **wanted)).is_success
+    assert sum(said in text and MONTH in text for text in drawn) == 1, "on top of its one page"
 
 
 async def test_a_bill_as_a_spreadsheet_holds_no_formula(http, person, charges):
@@ -219,8 +253,9 @@ def test_paper_has_every_line_with_its_way_to_what_proves_it(monkeypatch):
     back = Correction(kind="principal", amount_fen=800, at=datetime(2026, 3, 2, tzinfo=UTC))
     bill = Bill(
         month=MONTH, number="86138****0000", next="more",
-        totals=BillTotals(
-            lines=2345, charged_fen=48_000, due_fen=48_000, refunded_fen=800, compensation_fen=0
+        totals=HolderTotals(
+            lines=2345, charged_fen=48_000, due_fen=48_000, refunded_fen=800, compensation_fen=0,
+            points=47_201,
         ),
         items=[a_line(n, corrections=[back] if n == 7 else []) for n in range(60)],
     )  # fmt: skip
@@ -232,6 +267,8 @@ def test_paper_has_every_line_with_its_way_to_what_proves_it(monkeypatch):
     at = drawn.index("600001 天气7", drawn.index("600001 天气7") + 1)
     assert "refund" in drawn[at - 4 : at]
     assert drawn[at + 3] == "-8.00"
+    at = drawn.index("points")
+    assert "47201" in drawn[at : at + 9]
     missing = "only the newest 60 of 2345 charges; CSV has up to 10000, the others are online"
     assert missing in drawn  # below the totals
     assert sum(missing in text and "2026-03" in text for text in drawn) >= 3  # on top of each page
@@ -267,15 +304,20 @@ async def test_no_file_shows_a_new_holder_what_the_former_one_had(
 ):
     def shown(answer, form):
         assert answer.status_code == 200, answer.text
+        return read(answer.content, form)
+
+    def read(content, form):
         if form == "xlsx":
-            with zipfile.ZipFile(io.BytesIO(answer.content)) as book:
+            with zipfile.ZipFile(io.BytesIO(content)) as book:
                 return book.read("xl/sharedStrings.xml")
-        return answer.content
+        return content
 
     old = await sign_in(make.subscriber_actor(world.msisdn))
     empty = {}
     for form in ("csv", "xlsx", "pdf"):
-        empty[form] = shown(await exported(http, old, form, sp_code="000000"), form)
+        nothing = msgspec.structs.replace(EMPTY, number=mask(world.msisdn))
+        sheet = bill_sheet.of_bill(nothing, Lang.ZH)
+        empty[form] = read(bill_file.write(sheet, bill_file.FileKind(form)), form)
         assert shown(await exported(http, old, form), form) != empty[form]
     await tx.execute(
         "UPDATE number SET epoch = 2, epoch_since = $2 WHERE msisdn = $1", world.msisdn, world.now

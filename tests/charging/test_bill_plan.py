@@ -65,9 +65,12 @@ REFUNDS = """
            price_fen, 0
       FROM charge_record
 """
+RATE = """
+    INSERT INTO rulebook VALUES (2, $1, '{"points": {"per_yuan": 1}}', 'test', $1, 'test')
+"""
 READ = """
     SELECT relname, COALESCE(seq_scan, 0) AS whole, COALESCE(idx_scan, 0) AS by_index
-      FROM pg_stat_xact_user_tables WHERE relname IN ('claim', 'charge_finding')
+      FROM pg_stat_xact_user_tables WHERE relname IN ('claim', 'charge_finding', 'clawback')
 """
 
 
@@ -184,6 +187,7 @@ async def test_a_page_planned_for_an_empty_book_reads_no_table_through_when_it_h
     filled = "8613900000400"
     await owner.execute("TRUNCATE claim, charge_finding CASCADE")
     await owner.execute("VACUUM ANALYZE claim, charge_finding")
+    await owner.execute(RATE, START)
     async with transaction(pool) as read:
         await read.execute("SET LOCAL plan_cache_mode = force_generic_plan")
 
@@ -192,8 +196,13 @@ async def test_a_page_planned_for_an_empty_book_reads_no_table_through_when_it_h
                 read, msisdn, (START, END), wanted, before=PAGE[:2], limit=LIMIT
             )
 
+        async def points_of(msisdn):
+            totals = await bill_queries.totals(read, msisdn, (START, END), BillFilter())
+            return totals.lines, totals.points
+
         for wanted in (BillFilter(), BillFilter(refunded=True)):
             await page_of(number, wanted)
+        assert await points_of(filled) == (25, 25 * 8)
         await owner.execute(REFUNDS)
         await owner.execute(FINDINGS)
         before = {row["relname"]: row for row in await read.fetch(READ)}
@@ -201,9 +210,13 @@ async def test_a_page_planned_for_an_empty_book_reads_no_table_through_when_it_h
         assert all(len(line.corrections) == 2 and line.findings for line in given)
         assert await page_of(filled, BillFilter(refunded=True)) == given
         assert len(given) == LIMIT
+        assert await points_of(filled) == (25, 0), "all of it came back"
         after = {row["relname"]: row for row in await read.fetch(READ)}
         for table in ("claim", "charge_finding"):
             assert after[table]["whole"] == before[table]["whole"] == 0
             assert after[table]["by_index"] - before[table]["by_index"] >= 2
+        assert after["clawback"]["whole"] == before.get("clawback", {"whole": 0})["whole"]
         plan = await plan_of(read, bill_queries.LINES, filled, START, END, *ANY, *PAGE)
         assert touched(plan) <= 60, "what lies about one number, not twenty thousand claims"
+        plan = await plan_of(read, bill_queries.TOTALS, filled, START, END, *ANY)
+        assert touched(plan) <= 240, "and its points likewise"

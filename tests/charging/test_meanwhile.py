@@ -108,3 +108,15 @@ async def test_what_stands_of_a_month_is_read_from_the_index_alone(pool, world):
     plan = "\n".join(row[0] for row in rows)
     assert "Index Only Scan using charge_record_" in plan
     assert "Index Scan using charge_record_" not in plan
+
+
+async def test_a_part_that_was_analysed_while_empty_is_not_read_from_end_to_end(owner, pool, world):
+    await owner.execute("ANALYZE charge_record")
+    async with transaction(pool) as tx:
+        await tx.execute(staging_queries.STAGE)
+        await staging_queries.hold(tx)
+        nothing = [[]] * 9
+        rows = await tx.fetch(f"EXPLAIN {plain_queries.CROWD}", world.sp_id, *nothing)
+    plan = "\n".join(row[0] for row in rows)
+    assert "charge_record_2" in plan
+    assert "Seq Scan on charge_record" not in plan

@@ -121,6 +121,17 @@ async def test_a_csv_has_all_its_own_lines_in_pieces_and_no_number(
     assert world.msisdn not in answer.text
 
 
+async def test_a_file_that_a_filter_left_lines_out_of_says_so(http, sp, world, charges):
+    only = f"this file has only: service {world.game}"
+    for form in ("csv", "xlsx"):
+        content = (await exported(http, sp, form, lang="en", service_code=world.game)).content
+        if form == "xlsx":
+            with zipfile.ZipFile(io.BytesIO(content)) as book:
+                content = b"".join(book.read(name) for name in book.namelist())
+        assert only in content.decode(errors="replace")
+    assert "only" not in (await exported(http, sp, "csv", lang="en")).text
+
+
 async def test_other_files_hide_the_number_too(http, sp, world, charges):
     for form in ("xlsx", "pdf"):
         content = (await exported(http, sp, form)).content

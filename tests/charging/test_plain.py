@@ -168,8 +168,9 @@ async def compared(tx, born, made, rules_turn):
     )
     assert staged_lines == len(rows) == await staging_queries.claim(tx, sp_id)
     await staging_queries.hold(tx)
-    first, last = await staging_queries.span(tx)
-    spans = await judging.spans_over(tx, first, last)
+    within = await staging_queries.span(tx)
+    assert within is not None
+    spans = await judging.spans_over(tx, *within)
     await plain_queries.judge(tx, spans)
     await plain_queries.crowd(tx, sp_id, spans)
     await tx.execute(plain_queries.LEAVE)

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 
@@ -76,3 +76,19 @@ async def code_of(tx: Connection, service_id: UUID) -> str:
     """Return a service's code."""
     code: str = await tx.fetchval("SELECT code FROM service WHERE id = $1", service_id)
     return code
+
+
+async def decided(
+    tx: Connection, world: World, before: timedelta, relation: UUID | None, *, allowed: bool = True
+) -> UUID:
+    """Put a decision about a charge of the monthly service on record; return its id."""
+    decision = uuid4()
+    await tx.execute(
+        """INSERT INTO authorisation
+               (msisdn, decided_at, id, purpose, sp_id, service_id, service_code, price_fen,
+                allowed, reasons, subscription_id, rulebook_version, facts, requested_by)
+           VALUES ($1, $2, $3, 'charge', $4, $5, $6, 800, $7, $8, $9, 1, '{}', 'test')""",
+        world.msisdn, world.now - before, decision, world.sp_id, world.monthly_id, world.monthly,
+        allowed, [] if allowed else ["no_consent"], relation,
+    )  # fmt: skip
+    return decision
