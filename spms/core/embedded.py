@@ -23,6 +23,7 @@ from spms.core.embedded_binaries import (
     EmbeddedError,
     ended,
     find_binaries,
+    shared_buffers_mb,
 )
 from spms.core.embedded_cluster import Cluster
 from spms.core.roles import scram_verifier
@@ -49,13 +50,13 @@ SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",  # a deep directory would pass the 107 bytes a path may have
     "password_encryption": "scram-sha-256",
-    "shared_buffers": "256MB",
+    "shared_buffers": f"{shared_buffers_mb()}MB",
     "min_dynamic_shared_memory": "64MB",  # a container's /dev/shm is too small for parallel joins
     "effective_cache_size": "1GB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
-    "max_wal_size": "2GB",
-    "wal_compression": "pglz",
+    "max_wal_size": "4GB",
+    "wal_compression": "off",  # pglz costs more than the disk
     "random_page_cost": "1.1",
     "jit": "off",
     "timezone": "UTC",

@@ -9,9 +9,11 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -23,6 +25,7 @@ MAJOR_VERSION = "18"
 POLL_SECONDS = 0.02
 PROBE_SECONDS = 20
 LAUNCHER = Path(__file__).with_name("embedded_launch.py")
+CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/memory.max")
 
 
 class EmbeddedError(Exception):
@@ -135,3 +138,19 @@ async def _leave_root(directory: Path) -> Binaries:
         "SPMS as an ordinary user, or set SPMS_DATABASE_URL to an existing PostgreSQL"
     )
     raise EmbeddedError(message, told)
+
+
+def memory_mb(limit: Path = CGROUP_LIMIT) -> int:
+    """The machine's memory, or what a container may have of it."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # no control group, or its limit is the word `max`
+        machine = min(machine, int(limit.read_text()))
+    return machine // 2**20
+
+
+def shared_buffers_mb(memory: int | None = None) -> int:
+    """An eighth of the memory (in MB; None: what there is), from 256 MB to 2 GB.
+
+    It is taken only as far as it is used.
+    """
+    return max(256, min(2048, (memory_mb() if memory is None else memory) // 8))

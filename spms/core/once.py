@@ -43,6 +43,13 @@ STORED = "SELECT input_sha256, response FROM idempotency WHERE actor = $1 AND ke
 STORE = "UPDATE idempotency SET response = $3 WHERE actor = $1 AND key = $2"
 
 
+async def came_before(read: Connection, key: str | None, *, actor: Actor) -> bool:
+    """Whether an actor's key has an answer already: whoever asks again is shown nothing new."""
+    if key is None:
+        return False
+    return await read.fetchrow(STORED, str(actor.credential_id), key) is not None
+
+
 async def once(
     tx: Connection,
     kind: type[T],

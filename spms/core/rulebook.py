@@ -5,8 +5,9 @@ version in the database overrides single fields. A past decision is judged by th
 in force at its instant.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -39,3 +40,59 @@ async def version_at(read: Connection, at: datetime) -> int:
     """Return the number of the rulebook version in force at an instant."""
     row = await read.fetchrow(IN_FORCE, at)
     return row["version"] if row is not None else 0
+
+
+class InForce(NamedTuple, Generic[T]):
+    """A room's rules as one version has them."""
+
+    version: int
+    rules: T
+
+
+class Versions(Generic[T]):
+    """All versions of a room's rules, for whoever judges many instants at once."""
+
+    def __init__(self, kind: type[T], known: Sequence[Mapping[str, Any]]) -> None:
+        """Know versions in the order of their dates; the later of one date counts."""
+        self.kind = kind
+        self.known = known
+        self.read: dict[int, InForce[T]] = {}
+
+    def at(self, at: datetime) -> InForce[T]:
+        """Return what was in force at an instant."""
+        return self._of([row for row in self.known if row["effective_from"] <= at][-1])
+
+    def during(self, from_at: datetime, until_at: datetime) -> list[InForce[T]]:
+        """Return what was in force at any time of a half-open range, in the order of time."""
+        dates = {row["effective_from"] for row in self.known}
+        return [
+            self.at(at) for at in sorted({from_at} | {d for d in dates if from_at < d < until_at})
+        ]
+
+    def of(self, version: int) -> InForce[T]:
+        """Return one by its number; raise `LookupError` for a number that no version has."""
+        for row in self.known:
+            if row["version"] == version:
+                return self._of(row)
+        raise LookupError(version)
+
+    def _of(self, row: Mapping[str, Any]) -> InForce[T]:
+        version: int = row["version"]
+        if version not in self.read:
+            said = row["rules"].get(section_name(self.kind), {})
+            self.read[version] = InForce(version, msgspec.convert(said, self.kind))
+        return self.read[version]
+
+
+# What is as old as time, and what never comes, are dates like others for whoever compares them.
+ALL = """
+    SELECT version, rules,
+           LEAST(GREATEST(effective_from, '0001-01-01 00:00+00'), '9999-12-31 00:00+00')
+               AS effective_from
+      FROM rulebook ORDER BY rulebook.effective_from, version
+"""
+
+
+async def versions(read: Connection, kind: type[T]) -> Versions[T]:
+    """Return all versions of a room's rules; the first is as old as time (migration 0001)."""
+    return Versions(kind, [dict(row) for row in await read.fetch(ALL)])

@@ -18,7 +18,6 @@ from spms.subscribers.model import (
     NumberEvent,
     NumberEventIn,
     NumberEventKind,
-    NumberFile,
     NumberState,
     NumberView,
     Recorded,
@@ -79,21 +78,6 @@ def view(number: Number) -> NumberView:
         number=mask(number.msisdn), state=number.state, state_since=number.state_since,
         held_since=number.epoch_since, language=number.language,
     )  # fmt: skip
-
-
-async def look_up(
-    tx: Connection, msisdn: str, *, reason: str, actor: Actor, now: datetime
-) -> NumberFile | None:
-    """Show a number and its history to staff; who looked and why is recorded first.
-
-    None when nobody ever had it. That is no refusal: the record of the look must be committed.
-    """
-    name = audit_name(await instance_secret(tx), msisdn)
-    await audit.note(tx, "number.looked_up", "number", name, actor=actor, now=now, reason=reason)
-    number = await queries.get(tx, msisdn)
-    if number is None:
-        return None
-    return NumberFile(number=view(number), history=await queries.history(tx, msisdn))
 
 
 async def record_event(

@@ -14,10 +14,11 @@ from spms.core.db import Connection
 from spms.core.errors import Forbidden, NotAllowed, NotFound
 from spms.core.http import refusals
 from spms.core.phone import Msisdn
-from spms.subscribers import actions, limits
+from spms.subscribers import actions, limits, looks
 from spms.subscribers.actions import EventClash
 from spms.subscribers.limit_model import BarIn, CapIn, Limits
 from spms.subscribers.limits import AlreadyBarred, BarUnclear, CapUnclear
+from spms.subscribers.looks import LooksUsedUp
 from spms.subscribers.model import Language, NumberEventIn, NumberFile, NumberView, Recorded
 from spms.subscribers.rules import EventNotPossible, NumberUnknown
 
@@ -68,12 +69,12 @@ async def record(data: NumberEvents, tx: Connection, actor: Actor, now: datetime
     "/numbers/lookup",
     status_code=200,
     guards=[only(Role.AGENT, Role.COMPLIANCE)],
-    responses=refusals(NotFound),
+    responses=refusals(NotFound, LooksUsedUp),
 )
 async def look_up(data: Lookup, state: State, actor: Actor, now: datetime) -> NumberFile:
     """Look a number up, with a reason that is recorded, also for a number nobody ever had."""
     async with db.transaction(state.pool) as tx:
-        found = await actions.look_up(tx, data.msisdn, reason=data.reason, actor=actor, now=now)
+        found = await looks.look_up(tx, data.msisdn, reason=data.reason, actor=actor, now=now)
     if found is None:  # refused only after the commit, so that the record of the look stays
         raise NotFound
     return found
@@ -117,12 +118,15 @@ async def lift(bar_id: UUID, tx: Connection, actor: Actor, now: datetime) -> Lim
     "/numbers/bars",
     status_code=200,
     guards=[only(Role.AGENT)],
-    responses=refusals(NotFound, AlreadyBarred, BarUnclear),
+    responses=refusals(NotFound, AlreadyBarred, BarUnclear, LooksUsedUp),
 )
-async def bar_for(data: StaffBar, tx: Connection, actor: Actor, now: datetime) -> Limits:
-    """Set a bar for a number's holder, on the wish that is recorded with it."""
+async def bar_for(data: StaffBar, state: State, actor: Actor, now: datetime) -> Limits:
+    """Set a bar for a number's holder, on the wish that is recorded with it; it is a look too."""
     wish = BarIn(scope=data.scope, sp_code=data.sp_code, category=data.category)
-    return await limits.bar(tx, data.msisdn, wish, actor=actor, now=now, reason=data.reason)
+    async with looks.counted_first(
+        state.pool, data.msisdn, reason=data.reason, actor=actor, now=now
+    ) as tx:
+        return await limits.bar(tx, data.msisdn, wish, actor=actor, now=now, reason=data.reason)
 
 
 @post(

@@ -16,6 +16,8 @@ from spms.core.evidence_routes import answered_json, answered_pdf
 from spms.core.http import refusals
 from spms.core.pack import seal
 from spms.core.pack_sheet import render
+from spms.subscribers import looks
+from spms.subscribers.looks import LooksUsedUp
 from spms.subscriptions.evidence_pack import content
 from spms.subscriptions.evidence_sheet import sheet
 from spms.subscriptions.routes import visible
@@ -42,6 +44,8 @@ async def _pack(
 async def _note(
     tx: Connection, subscription_id: UUID, reason: str, actor: Actor, now: datetime
 ) -> None:
+    current = await visible(tx, subscription_id, actor)
+    await looks.count(tx, current.msisdn, reason=reason, actor=actor, now=now)
     await audit.note(
         tx, "subscription.evidence_packed", "subscription", subscription_id, actor=actor, now=now,
         reason=reason,
@@ -70,7 +74,7 @@ async def own_pdf(
 
 @post(
     f"{PATH}.json", status_code=200, guards=[only(Role.AGENT, Role.COMPLIANCE)],
-    responses=refusals(NotFound),
+    responses=refusals(NotFound, LooksUsedUp),
 )  # fmt: skip
 async def staff_json(
     *,
@@ -78,14 +82,13 @@ async def staff_json(
     now: datetime,
 ) -> Response[dict[str, Any]]:  # fmt: skip
     """Make any relation's signed evidence pack with the number in it; who and why is recorded."""
-    made = await _pack(tx, state, subscription_id, actor, now)
     await _note(tx, subscription_id, data.reason, actor, now)
-    return answered_json(made[1])
+    return answered_json((await _pack(tx, state, subscription_id, actor, now))[1])
 
 
 @post(
     f"{PATH}.pdf", status_code=200, guards=[only(Role.AGENT, Role.COMPLIANCE)],
-    responses=refusals(NotFound), media_type="application/pdf",
+    responses=refusals(NotFound, LooksUsedUp), media_type="application/pdf",
 )  # fmt: skip
 async def staff_pdf(
     *,
@@ -93,8 +96,8 @@ async def staff_pdf(
     now: datetime,
 ) -> Response[bytes]:  # fmt: skip
     """Make any relation's evidence pack on paper, the JSON attached; who and why is recorded."""
-    made, sealed = await _pack(tx, state, subscription_id, actor, now)
     await _note(tx, subscription_id, data.reason, actor, now)
+    made, sealed = await _pack(tx, state, subscription_id, actor, now)
     return answered_pdf(render(sheet(made), sealed, state.signer))
 
 

@@ -14,6 +14,7 @@ from spms.core.errors import NotFound, Unprocessable
 from spms.core.http import refusals
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page
 from spms.core.phone import Msisdn
+from spms.subscribers.looks import LooksUsedUp
 from spms.subscriptions import actions, duties, proxy, queries, wishes
 from spms.subscriptions.evidence import show
 from spms.subscriptions.leaving_model import (
@@ -98,7 +99,7 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
     left: int
 
 
-@post("/proxy-lookups", status_code=201, guards=[only(Role.AGENT)])
+@post("/proxy-lookups", status_code=201, guards=[only(Role.AGENT)], responses=refusals(LooksUsedUp))
 async def look_up(data: Look, tx: Connection, actor: Actor, now: datetime) -> ProxyView:
     """Look a number up in order to leave for its holder; this is on record before it is answered.
 
@@ -212,7 +213,13 @@ async def _leave_for(
     if data.ticket is None:
         raise TicketMissing
     found = await proxy.look_up(
-        tx, msisdn, reason=data.reason or "", ticket=data.ticket, actor=actor, now=now
+        tx,
+        msisdn,
+        reason=data.reason or "",
+        ticket=data.ticket,
+        actor=actor,
+        now=now,
+        to_leave=True,
     )
     left = await proxy.leave(tx, found.lookup_id, subscription_ids=ids, actor=actor, now=now)
     return len(left.left)

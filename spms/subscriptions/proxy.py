@@ -16,6 +16,7 @@ from spms.core.ids import new_id
 from spms.core.instance import instance_secret
 from spms.core.phone import mask
 from spms.subscribers import actions as subscribers
+from spms.subscribers import looks
 from spms.subscribers.actions import audit_name
 from spms.subscribers.model import Number
 from spms.subscriptions import duties, leaving, leaving_queries, queries
@@ -31,13 +32,22 @@ class LookupExpired(Conflict):
 
 
 async def look_up(
-    tx: Connection, msisdn: str, *, reason: str, ticket: str, actor: Actor, now: datetime
+    tx: Connection,
+    msisdn: str,
+    *,
+    reason: str,
+    ticket: str,
+    actor: Actor,
+    now: datetime,
+    to_leave: bool = False,
 ) -> ProxyView:
     """Put an agent's look at a number on record, and show what the number has.
 
     A number that nobody holds has nothing: that somebody looked is on record all the same. What a
-    former holder had is not shown, also while its end is still to follow the transfer.
+    former holder had is not shown, also while its end is still to follow the transfer. It counts to
+    the agent's looks. Raises `LooksUsedUp`, unless it is made only to leave at once (`to_leave`).
     """
+    await looks.count(tx, msisdn, reason=reason, actor=actor, now=now, refuse=not to_leave)
     rules = await rulebook.section(tx, LeavingRules, at=now)
     number = await subscribers.get(tx, msisdn)
     new = ProxyLookup(

@@ -4,11 +4,13 @@ The second consent comes only over the operator's own SMS link; no body of any r
 """
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from litestar import Router, get, post
+from litestar.datastructures import State
 
 from spms.catalogue.actions import NotOnSale
 from spms.core import audit
@@ -21,8 +23,10 @@ from spms.core.once import IdempotencyKey, KeyReused, once
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page, read_cursor, write_cursor
 from spms.core.phone import Msisdn
 from spms.subscribers import actions as subscribers
+from spms.subscribers import looks
 from spms.subscribers.actions import audit_name, held
 from spms.subscribers.limits import Barred
+from spms.subscribers.looks import LooksUsedUp
 from spms.subscriptions import actions, queries, rules
 from spms.subscriptions.evidence import show
 from spms.subscriptions.model import Channel, Evidence, Subscription, SubscriptionShown
@@ -34,6 +38,9 @@ CHANNELS = {
     ActorKind.STAFF: Channel.AGENT,
     ActorKind.SUBSCRIBER: Channel.WEB,
 }
+
+EVIDENCE_SEEN = "what proves a relation"
+"""Stands for the reason where none is asked for."""
 
 NOBODY = 0
 """No holder's epoch."""
@@ -80,22 +87,23 @@ class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         NotFound, NotOnSale, rules.AlreadySubscribed, rules.AlreadyPending, rules.NumberNotActive,
         rules.NewSubscriptionsBarred, rules.Resting, rules.PromptLimit, NoticeIncomplete,
         rules.NothingToTry, ReasonMissing, NumberMissing, KeyReused, Barred,
+        LooksUsedUp,
     ),
 )  # fmt: skip
 async def ask(
-    data: Ask, tx: Connection, actor: Actor, now: datetime, idempotency_key: IdempotencyKey = None
+    data: Ask, state: State, actor: Actor, now: datetime, idempotency_key: IdempotencyKey = None
 ) -> SubscriptionShown:
     """Ask for a service; the person gets an SMS and is subscribed only after saying yes to it.
 
     For a service that the number has at another price it asks for a yes to the new one; without
-    it the old price stays.
+    it the old price stays. An agent's request is a look at the number, also when it is refused.
     """
     msisdn = number_of(data.msisdn, actor)
     require_reason(data.reason, actor)
     if data.free_days is not None and actor.kind is not ActorKind.SP:
         raise rules.NothingToTry("only an SP gives its service for nothing")
 
-    async def work() -> SubscriptionShown:
+    async def work(tx: Connection) -> SubscriptionShown:
         asked = await actions.request(
             tx, msisdn=msisdn, service_id=data.service_id, channel=CHANNELS[actor.kind],
             request_text=data.reference or CHANNELS[actor.kind], reason=data.reason, actor=actor,
@@ -104,7 +112,17 @@ async def ask(
         (shown,) = await show(tx, [asked], actor=actor)
         return shown
 
-    return await once(tx, SubscriptionShown, idempotency_key, data, work, actor=actor, now=now)
+    async with looks.counted_first(
+        state.pool,
+        msisdn,
+        reason=data.reason or "",
+        actor=actor,
+        now=now,
+        key=idempotency_key,
+    ) as tx:
+        return await once(
+            tx, SubscriptionShown, idempotency_key, data, partial(work, tx), actor=actor, now=now
+        )
 
 
 @get("/my/subscriptions", guards=[only(Role.SUBSCRIBER)], responses=refusals(CursorInvalid))
@@ -122,7 +140,7 @@ async def mine(
     "/subscriptions/search",
     status_code=200,
     guards=[only(Role.AGENT, Role.COMPLIANCE)],
-    responses=refusals(CursorInvalid),
+    responses=refusals(CursorInvalid, LooksUsedUp),
 )
 async def search(
     *,
@@ -135,8 +153,11 @@ async def search(
 ) -> Page[SubscriptionShown]:
     """List a number's relations, newest first; who looked and why is recorded.
 
-    An agent sees what the present holder had or has; a compliance officer what everyone had.
+    An agent sees what the present holder had or has; a compliance officer what everyone had. A
+    further page of the same list is no further look of an agent.
     """
+    if after is None:
+        await looks.count(tx, data.msisdn, reason=data.reason, actor=actor, now=now)
     name = audit_name(await instance_secret(tx), data.msisdn)
     await audit.note(
         tx, "subscription.searched", "number", name, actor=actor, now=now, reason=data.reason
@@ -166,11 +187,12 @@ async def of_sp(
 @get(
     "/subscriptions/{subscription_id:uuid}/evidence",
     guards=[only(Role.SUBSCRIBER, Role.AGENT, Role.COMPLIANCE, Role.SP)],
-    responses=refusals(NotFound),
+    responses=refusals(NotFound, LooksUsedUp),
 )
 async def evidence(subscription_id: UUID, tx: Connection, actor: Actor, now: datetime) -> Evidence:
     """Show what proves a relation: both consents with exact words and times, terms, history."""
     current = await visible(tx, subscription_id, actor)
+    await looks.count(tx, current.msisdn, reason=EVIDENCE_SEEN, actor=actor, now=now)
     if actor.kind is ActorKind.STAFF:
         await audit.note(
             tx, "subscription.evidence_seen", "subscription", current.id, actor=actor, now=now

@@ -58,7 +58,14 @@ class Driver:
             self.services[name] = dict(row or {})
 
     async def act(self, crash: str, work: Callable[[Connection], Awaitable[T]]) -> T:
-        """Do one thing in a transaction; after a crash before its commit, do it again."""
+        """Do one thing in a transaction; after a crash before its commit, do it again.
+
+        Of the cuts every third is one, the others end as a rollback: to the model it is the same,
+        and a new session with nothing prepared costs more than ten other acts.
+        """
+        if crash == "cut":
+            self.met["cut_drawn"] += 1
+            crash = "cut" if self.met["cut_drawn"] % 3 == 1 else "rolled_back"
         self.met[crash] += 1
         if crash in {"rolled_back", "cut"}:
             try:
