@@ -22,14 +22,20 @@ IN_A_ROW: Final = 8
 
 
 async def pump(house: House) -> int:
-    """Do some chunks of what is approved."""
-    return await work_once(house.pool, house.clock)
+    """Do some chunks of what is approved; tell people when nothing is left to refund."""
+    return await refund_some(house.pool, house.clock) or await tell_some(house.pool, house.clock)
 
 
-async def work_once(pool: db.Pool, clock: Clock, *, at_once: int = AT_ONCE) -> int:
+async def refund_some(pool: db.Pool, clock: Clock, *, at_once: int = AT_ONCE) -> int:
     """Do some chunks, so many at once and one more at its COMMIT; return how much was done."""
     turn = asyncio.Semaphore(at_once)
     return sum(await asyncio.gather(*[_work(pool, clock, turn) for _ in range(at_once + 1)]))
+
+
+async def tell_some(pool: db.Pool, clock: Clock) -> int:
+    """Tell some people what came back; return how many were looked at."""
+    async with db.transaction(pool) as tx:
+        return await mass_correction.tell_chunk(tx, now=clock.now())
 
 
 async def _work(pool: db.Pool, clock: Clock, turn: asyncio.Semaphore) -> int:
@@ -45,4 +51,4 @@ async def _work(pool: db.Pool, clock: Clock, turn: asyncio.Semaphore) -> int:
 async def _chunk(pool: db.Pool, clock: Clock, turn: asyncio.Semaphore) -> int:
     async with AsyncExitStack() as committing, turn:
         tx = await committing.enter_async_context(db.transaction(pool))
-        return await mass_correction.work_chunk(tx, now=clock.now())
+        return await mass_correction.refund_chunk(tx, now=clock.now())

@@ -1,9 +1,10 @@
 """Settlement: each SP's month as a waterfall that explains itself, agreed to, locked, booked, paid.
 
-Tables written here: settlement_month, settlement_figure, settlement_report, settlement,
-settlement_statement, settlement_step, settlement_event, settlement_lock, settlement_use,
-settlement_objection, settlement_hold, settlement_adjustment, settlement_payout,
-settlement_payment, reconciliation_count, reconciliation_difference.
+Tables written here: settlement_month, settlement_figure, settlement_report,
+settlement_report_number, settlement, settlement_statement, settlement_step, settlement_event,
+settlement_lock, settlement_use, settlement_objection, settlement_hold, settlement_adjustment,
+settlement_payout, settlement_payment, settlement_recount, reconciliation_count,
+reconciliation_difference.
 
 A month is counted once, set by set (`count_queries`), then drawn SP by SP from what was counted
 (`waterfall`, pure), sent, confirmed by word or silence or disputed line by line, locked with a hash,

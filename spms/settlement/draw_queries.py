@@ -137,6 +137,13 @@ NEXT_SPS = f"""
                               AND NOT EXISTS (SELECT FROM settlement_use u
                                                WHERE u.kind = 'posting' AND u.source_id = p.id))
                 OR EXISTS (SELECT FROM settlement_lock k
+                             JOIN settlement_use u ON u.settlement_id = k.settlement_id
+                                                  AND u.kind = 'breach'
+                             JOIN breach b ON b.id = u.source_id AND b.state = 'quashed'
+                            WHERE k.sp_id = s.id
+                              AND NOT EXISTS (SELECT FROM settlement_use g
+                                               WHERE g.kind = 'cut_back' AND g.source_id = b.id))
+                OR EXISTS (SELECT FROM settlement_lock k
                             WHERE k.sp_id = s.id AND k.carried <> '{{}}'
                               AND NOT EXISTS (SELECT FROM settlement_lock later
                                                WHERE later.sp_id = s.id AND later.month > k.month)))

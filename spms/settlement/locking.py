@@ -6,7 +6,7 @@ what is booked: it is what both sides agreed to.
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -108,18 +108,21 @@ async def _lock(
 
 
 def uses(stated: Statement) -> list[tuple[str, UUID, UUID]]:
-    """Return what a statement takes for good: its breaches, its fines and its corrections."""
+    """Return what a statement takes for good: breaches, fines, corrections, cuts given back."""
     steps = worked(stated)
     found = [
         ("breach", UUID(cut["breach_id"]))
         for cut in steps.step(Kind.GRADE_CUT).inputs["breaches"]
     ]  # fmt: skip
     for kind in (Kind.FINES, Kind.DEBITS, Kind.CREDITS):
-        found += [
-            ("posting" if item.get("booked") else "adjustment", UUID(item["id"]))
-            for item in steps.step(kind).inputs["items"]
-        ]
+        found += [(_use_of(item), UUID(item["id"])) for item in steps.step(kind).inputs["items"]]
     return [(kind, source_id, stated.settlement_id) for kind, source_id in found]
+
+
+def _use_of(item: dict[str, Any]) -> str:
+    if item.get("cut_back"):
+        return "cut_back"
+    return "posting" if item.get("booked") else "adjustment"
 
 
 async def redraw(

@@ -157,6 +157,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     about: str
     booked: bool = False
     """It is in the book before the lock: the statement takes it and books nothing."""
+    cut_back: bool = False
+    """It gives back what a breach cut that was quashed since; its id is the breach's."""
 
 
 class Cut(msgspec.Struct, frozen=True, kw_only=True):

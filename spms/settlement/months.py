@@ -13,7 +13,7 @@ from spms.core.access import Actor
 from spms.core.clock import business_month, month_range, next_month
 from spms.core.db import Connection
 from spms.core.rulebook import section, version_at
-from spms.settlement import count_queries, draw_queries, findings, queries
+from spms.settlement import count_queries, draw_queries, findings, queries, report_queries
 from spms.settlement.drawing import draw, gather
 from spms.settlement.model import SettlementRules, Stage, Window
 from spms.settlement.rules import due, object_until
@@ -34,8 +34,8 @@ COUNTING: Final[Mapping[Stage, Counting]] = {
     Stage.COUNT_MESSAGES: count_queries.count_messages,
 }
 LOOKING: Final[Mapping[Stage, Looking]] = {
-    Stage.LOOK_PAYERS: count_queries.look_at_payers,
-    Stage.LOOK_ARREARS: count_queries.look_arrears,
+    Stage.LOOK_PAYERS: report_queries.look_at_payers,
+    Stage.LOOK_ARREARS: report_queries.look_arrears,
 }
 
 

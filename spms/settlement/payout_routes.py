@@ -13,7 +13,7 @@ from spms.core.errors import NotFound
 from spms.core.evidence_routes import NO_STORE
 from spms.core.http import refusals
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page, read_cursor, write_cursor
-from spms.settlement import adjusting, adjustment_queries, count_queries, locking
+from spms.settlement import adjusting, adjustment_queries, locking, report_queries
 from spms.settlement.life_model import (
     Adjustment,
     AdjustmentDecision,
@@ -107,7 +107,7 @@ async def adjustments(
 @get("/settlement-reports", guards=[only(Role.COMPLIANCE)])
 async def reports(month: MonthPart, read: Connection) -> list[Report]:
     """Show what looks wrong about a month: silent users, self-consumption, arrears."""
-    return await count_queries.reports(read, _first(month))
+    return await report_queries.reports(read, _first(month))
 
 
 HANDLERS: Final = (

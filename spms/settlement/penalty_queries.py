@@ -6,7 +6,8 @@ Writes nothing.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -117,3 +118,41 @@ async def fines(
         return [], {}
     breaches = await read.fetch(COLLECTED, list({row.sp_id for row in found}))
     return found, {entry_id(row["breach_id"]): row["breach_id"] for row in breaches}
+
+
+class LockedCut(msgspec.Struct, frozen=True, kw_only=True):
+    """A breach that a locked statement cut for and that was quashed since."""
+
+    settlement_id: UUID
+    sp_id: UUID
+    month: date
+    cut_off_at: datetime
+    breach_id: UUID
+    inputs: dict[str, Any]
+    """Of the step that cut."""
+    given_back: bool
+    """A locked statement gave it back."""
+    taken_at: datetime
+    """When that was; else when the cut was locked."""
+
+
+# Those that were given back come along: what the others took depends on them.
+QUASHED_CUTS = """
+    SELECT l.settlement_id, l.sp_id, l.month, m.cut_off_at, b.id AS breach_id, t.inputs,
+           k.settlement_id IS NOT NULL AS given_back, COALESCE(k.locked_at, l.locked_at) AS taken_at
+      FROM settlement_lock l
+      JOIN settlement_use u ON u.settlement_id = l.settlement_id AND u.kind = 'breach'
+      JOIN breach b ON b.id = u.source_id AND b.state = 'quashed'
+      JOIN settlement_month m ON m.month = l.month
+      JOIN settlement_step t ON t.settlement_id = l.settlement_id AND t.revision = l.revision
+                            AND t.kind = 'grade_cut'
+      LEFT JOIN settlement_use g ON g.kind = 'cut_back' AND g.source_id = b.id
+      LEFT JOIN settlement_lock k ON k.settlement_id = g.settlement_id
+     WHERE l.sp_id = ANY($1::uuid[])
+     ORDER BY l.month, l.settlement_id, b.id
+"""
+
+
+async def quashed_cuts(read: Connection, sp_ids: Sequence[UUID]) -> list[LockedCut]:
+    """Load breaches that locked statements of some SPs cut for and that were quashed since."""
+    return many(LockedCut, await read.fetch(QUASHED_CUTS, list(sp_ids)))

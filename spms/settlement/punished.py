@@ -9,6 +9,7 @@ import msgspec
 from spms.core.db import Connection
 from spms.penalties.model import Grade
 from spms.settlement import penalty_queries as queries
+from spms.settlement.cuts_back import cuts_back
 from spms.settlement.model import Cut, Item, MeasureCut, Window
 
 PERCENT_BP = 100
@@ -23,7 +24,8 @@ class Punished(msgspec.Struct, frozen=True, kw_only=True):
     measures: tuple[MeasureCut, ...] = ()
     fines: tuple[Item, ...] = ()
     owed_back: tuple[Item, ...] = ()
-    """Fines whose breach fell after they were booked, and recovered refunds that were a fraud."""
+    """Fines whose breach fell after they were booked, recovered refunds that were a fraud, and
+    cuts of locked statements whose breach was quashed since."""
 
 
 async def punished(
@@ -40,6 +42,7 @@ async def punished(
         cut_bp = measure.cut_percent * PERCENT_BP
         measures[measure.sp_id].append(MeasureCut(restriction_id=measure.id, cut_bp=cut_bp))
     fines: dict[tuple[UUID, bool], list[Item]] = defaultdict(list)
+    back = await cuts_back(read, sp_ids)
     rows, breaches = await queries.fines(read, sp_ids, window.cut_off_at)
     for fine in rows:
         about = "a refund taken back for fraud"
@@ -51,7 +54,7 @@ async def punished(
         sp_id: Punished(
             cuts=tuple(cuts[sp_id, True]), waiting=tuple(cuts[sp_id, False]),
             measures=tuple(measures[sp_id]), fines=tuple(fines[sp_id, False]),
-            owed_back=tuple(fines[sp_id, True]),
+            owed_back=(*fines[sp_id, True], *back.get(sp_id, ())),
         )
         for sp_id in sp_ids
     }  # fmt: skip

@@ -12,9 +12,9 @@ from spms.core.db import Connection
 from spms.core.errors import NotFound
 from spms.core.instance import instance_secret
 from spms.core.paging import Page, read_cursor, write_cursor
-from spms.settlement import draw_queries, record_queries
+from spms.settlement import draw_queries, messages, record_queries
 from spms.settlement.life_model import Settlement
-from spms.settlement.model import Kind
+from spms.settlement.model import Kind, Window
 from spms.settlement.record_queries import Asked, RecordRow
 from spms.subscribers import actions as subscribers
 
@@ -33,13 +33,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One record under a figure."""
 
     id: UUID
-    """Of the charge, or of the line in the book."""
+    """Of the charge, of the line in the book, or of a message: the decision that let it go, or its own
+    if it came from a person."""
     charge_id: UUID | None
     number: str | None
     """Stands for the person who held the number then, for this SP only; null: of no number."""
     at: datetime
     amount_fen: int
-    """Negative: what lowered the figure."""
+    """Negative: what lowered the figure. A message alone has no price: 0."""
+    messages: int = 0
+    """1: a message to a person; -1: one from a person; 0: a charge or a line. They come to `mt` - `mo`."""
 
 
 async def under(
@@ -53,10 +56,12 @@ async def under(
 ) -> Page[Record]:
     """List what a step was counted from, oldest first; `NotFound` for one with all in its inputs."""
     reading, window = UNDER.get(kind), await draw_queries.of_month(read, found.month)
+    name = f"settlement {found.id} {kind}"
+    if kind is Kind.MT_FEE and window is not None:
+        return await _messages(read, found, window, name, actor=actor, cursor=cursor, limit=limit)
     stored = await draw_queries.statement(read, found.id, found.revision)
     if reading is None or window is None or stored is None:
         raise NotFound
-    name = f"settlement {found.id} {kind}"
     after = await read_cursor(read, actor, name, cursor, tuple[datetime, UUID])
     asked = Asked(
         sp_id=found.sp_id, window=window, drawn_at=stored.drawn_at, after=after, limit=limit + 1
@@ -74,4 +79,28 @@ async def under(
     later = None
     if len(rows) > limit:
         later = await write_cursor(read, actor, name, [rows[limit - 1].at, rows[limit - 1].id])
+    return Page(items=items, next=later)
+
+
+async def _messages(
+    read: Connection,
+    found: Settlement,
+    window: Window,
+    name: str,
+    *,
+    actor: Actor,
+    cursor: str | None,
+    limit: int,
+) -> Page[Record]:
+    place = await read_cursor(read, actor, name, cursor, messages.Place)
+    counted, through = await messages.page(read, found.sp_id, window, place, limit)
+    secret = await instance_secret(read)
+    items = [
+        Record(
+            id=one.row.id, charge_id=None, at=one.row.at, amount_fen=0, messages=one.counts,
+            number=subscribers.pseudonym(secret, found.sp_id, one.row.msisdn, one.row.epoch),
+        )
+        for one in counted
+    ]  # fmt: skip
+    later = through and await write_cursor(read, actor, name, list(through))
     return Page(items=items, next=later)

@@ -49,3 +49,9 @@ class RulesUnreadable(Unprocessable):
     """These are no rules of the section `settlement`."""
 
     code = "rules_unreadable"
+
+
+class NumbersNotListed(Conflict):
+    """The numbers under this hold are not listed yet, or it was cleared before they were."""
+
+    code = "numbers_not_listed"

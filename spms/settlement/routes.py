@@ -24,6 +24,7 @@ from spms.settlement import (
     reconciliation_routes,
     statement,
 )
+from spms.settlement.held import HeldNumber, HoldLook, look
 from spms.settlement.life_model import (
     Because,
     Hold,
@@ -44,6 +45,7 @@ from spms.settlement.refusals import (
     AlreadyHeld,
     AlreadyPaid,
     NotCounted,
+    NumbersNotListed,
     ObjectionTooLate,
     RulesUnreadable,
     SamePerson,
@@ -151,7 +153,9 @@ async def records(
 ) -> Page[Record]:  # fmt: skip
     """Open a step to the records under it, oldest first; they come to its figure.
 
-    gross, controlled, refunds: what arose; compensation, deposit: what was owed, what was there.
+    gross, controlled, refunds: what arose; compensation, deposit: what was owed, what was there;
+    mt_fee: the messages to people, then those from people. Go on while there is a `next`, also
+    after a page with few or none.
     """
     found = await actions.get(read, settlement_id, actor=actor, now=now)
     return await under(read, found, step, actor=actor, cursor=after, limit=limit)
@@ -202,6 +206,20 @@ async def clear(
     return await actions.clear_hold(tx, hold_id, data.reason, actor=actor, now=now)
 
 
+@post("/settlement-holds/{hold_id:uuid}/numbers", status_code=200,
+      guards=[only(Role.COMPLIANCE)], responses=refusals(NotFound, NumbersNotListed, CursorInvalid)
+      )  # fmt: skip
+async def under_hold(
+    hold_id: UUID, data: HoldLook, tx: Connection, actor: Actor, now: datetime
+) -> Page[HeldNumber]:  # fmt: skip
+    """Open a report's hold to the numbers it is about, masked, who paid most first.
+
+    Each look is on record with its reason. They are listed soon after the hold is placed; an
+    officer's own hold is about none.
+    """
+    return await look(tx, hold_id, data, actor=actor, now=now)
+
+
 @post("/settlements/what-if", status_code=200, guards=[only(Role.COMPLIANCE)],
       responses=refusals(NotFound, NotCounted, RulesUnreadable, UnsoundRules))  # fmt: skip
 async def what_if(data: WhatIf, read: Connection, now: datetime) -> Preview:
@@ -213,7 +231,7 @@ router = Router(
     "/",
     route_handlers=[
         find, show, as_json, as_pdf, as_xlsx, records, confirm, object_to, decide_objection, hold,
-        clear, what_if, *payout_routes.HANDLERS,
+        clear, under_hold, what_if, *payout_routes.HANDLERS,
         *reconciliation_routes.HANDLERS,
     ],
     tags=["settlement"],

@@ -6,15 +6,17 @@ the next month begins with it. So nothing is negative, nothing is lost, and to t
     gross + credits + brought = everything taken + payable + what is carried of the payable.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from spms.core.errors import Unprocessable
 from spms.core.money import BASIS_POINTS, share
 from spms.settlement.model import (
+    Cut,
     Facts,
     Item,
     Kind,
+    MeasureCut,
     RateBase,
     SettlementRules,
     Step,
@@ -172,18 +174,21 @@ def _mt_fee(pool: Pool) -> None:
     pool.take(Kind.MT_FEE, 0 if facts.mt_is_free else fee_fen, inputs)
 
 
+def cut_rate(cuts: Iterable[Cut], measures: Iterable[MeasureCut], rules: SettlementRules) -> int:
+    """Return what breaches and officers' measures cut together, in basis points: all at most."""
+    of_breaches = sum(rules.cut_bp[cut.grade] if cut.cut_bp is None else cut.cut_bp for cut in cuts)
+    return min(BASIS_POINTS, of_breaches + sum(cut.cut_bp for cut in measures))
+
+
 def _grade_cut(pool: Pool) -> None:
     """Cut what this month earned; credits and what was brought over were earned before."""
-    of_breaches = sum(
-        pool.rules.cut_bp[cut.grade] if cut.cut_bp is None else cut.cut_bp
-        for cut in pool.facts.cuts
-    )
-    cut_bp = min(BASIS_POINTS, of_breaches + sum(cut.cut_bp for cut in pool.facts.measures))
+    cut_bp = cut_rate(pool.facts.cuts, pool.facts.measures, pool.rules)
     before_fen = sum(step.arising_fen for step in pool.steps if step.kind in ADDING[1:])
     of_fen = max(0, pool.left_fen - before_fen)
     inputs = {
         "cut_bp": cut_bp, "of_fen": of_fen, "breaches": pool.facts.cuts,
         "waiting": pool.facts.waiting, "measures": pool.facts.measures,
+        "grade_bp": pool.rules.cut_bp,
     }  # fmt: skip
     pool.take(Kind.GRADE_CUT, share(of_fen, cut_bp), inputs)
 

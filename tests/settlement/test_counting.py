@@ -1,8 +1,9 @@
 """What a month is counted from: controlled charges, messages, the three reports that hold it."""
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from spms.core import db
+from spms.core.ids import new_id
 from spms.settlement import actions
 from tests import make
 from tests.settlement.conftest import DAY, JANUARY, PRICE
@@ -64,13 +65,16 @@ async def permitted(tx, at, world, msisdn):
 
 
 async def permitted_in_a_pack(tx, at, world, allowed, denied):
+    """Insert a pack whose first decisions were denials; return its id and its numbers."""
+    pack_id = UUID(int=new_id().int >> 16 << 16)
     numbers = [await make.number(tx, JANUARY) for _ in range(allowed + denied)]
     await make._insert(
         tx, "decision_pack",
-        {"sp_id": world.sp_id, "id": uuid4(), "decided_at": at, "decisions": len(numbers),
+        {"sp_id": world.sp_id, "id": pack_id, "decided_at": at, "decisions": len(numbers),
          "numbers": ",".join(numbers), "denied": list(range(1, denied + 1)), "body": b"",
          "requested_by": "x"},
     )  # fmt: skip
+    return pack_id, numbers
 
 
 async def test_unbalanced_messages_are_those_permitted_less_those_that_came(world, tx):
