@@ -47,6 +47,7 @@ class PostingReason(StrEnum):
     DEPOSIT_CALL = "deposit_call"
     WRITE_OFF = "write_off"
     CLAWBACK_DUE = "clawback_due"
+    WRITE_OFF_BACK = "write_off_back"
 
 
 PAIRS: Final[frozenset[tuple[Account, Account]]] = frozenset({
@@ -75,8 +76,9 @@ PAIRS: Final[frozenset[tuple[Account, Account]]] = frozenset({
     (Account.SP_PAYABLE, Account.BANK),
     # A late correction in the SP's favour.
     (Account.OPERATOR_SHARE, Account.SP_PAYABLE),
-    # A refund is taken back for fraud after settlement had recovered it.
+    # A refund is taken back for fraud after settlement had recovered it, or it was given up.
     (Account.SP_RECEIVABLE, Account.SP_PAYABLE),
+    (Account.SP_RECEIVABLE, Account.BAD_DEBT),
     # Deposits come and go.
     (Account.BANK, Account.DEPOSITS),
     (Account.DEPOSITS, Account.BANK),
@@ -106,15 +108,29 @@ class Cause(StrEnum):
     """The service was never opened, or the use never happened."""
 
 
-BEARERS: Final[Mapping[Cause, Bearer]] = {
-    Cause.OPERATOR_FAULT: Bearer.OPERATOR,
-    Cause.SP_FAULT: Bearer.SP,
-    Cause.METERING: Bearer.OPERATOR,
-    Cause.NOT_AS_PUBLISHED: Bearer.SP,
-    Cause.PROMISED_DISCOUNT: Bearer.SP,
-    Cause.NOT_OPENED: Bearer.SP,
+class Bearers(msgspec.Struct, frozen=True, kw_only=True):
+    """Who bears which multiple of a double refund."""
+
+    first: Bearer
+    """What comes back of the charge."""
+    second: Bearer
+    """The same again."""
+
+
+def both(bearer: Bearer) -> Bearers:
+    """Return that one bears both multiples."""
+    return Bearers(first=bearer, second=bearer)
+
+
+BEARERS: Final[Mapping[Cause, Bearers]] = {
+    Cause.OPERATOR_FAULT: both(Bearer.OPERATOR),
+    Cause.SP_FAULT: both(Bearer.SP),
+    Cause.METERING: both(Bearer.OPERATOR),
+    Cause.NOT_AS_PUBLISHED: both(Bearer.SP),
+    Cause.PROMISED_DISCOUNT: both(Bearer.SP),
+    Cause.NOT_OPENED: both(Bearer.SP),
 }
-"""Who bears both multiples, unless the rulebook says otherwise."""
+"""Who bears each multiple, unless the rulebook says otherwise."""
 
 
 class Booking(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,6 @@ from uuid import UUID
 import msgspec
 
 from spms.charging import actions as charging
-from spms.charging import looks
 from spms.compensation import claim_queries, journal, queries
 from spms.compensation.accounts import Account
 from spms.compensation.claim_queries import Before
@@ -45,6 +44,7 @@ from spms.core.instance import instance_secret
 from spms.core.paging import Page, read_cursor, write_cursor
 from spms.core.phone import mask
 from spms.subscribers import actions as subscribers
+from spms.subscribers import looks
 
 BATCH_MAX = 1000
 T = TypeVar("T")
@@ -81,7 +81,8 @@ async def claim(
         if verdict.state is ClaimState.STANDS and charge.round == 0:
             return await _stand(tx, charge, source=source, reason=reason, actor=actor, now=now)
         if verdict.due_fen < charge.honoured_due_fen:
-            opening = opening_of(charge, verdict, rules, reason)
+            versions = await rulebook.versions(tx, CompensationRules)
+            opening = opening_of(charge, verdict, versions, reason)
             await refund(tx, [opening], source=source, actor=actor, now=now)
     known = await _refunded(tx, charge, reason=reason, actor=actor, now=now)
     if known is None:
@@ -98,9 +99,9 @@ async def refund_findings(tx: Connection, *, now: datetime, limit: int = BATCH_M
     told by SMS.
     """
     actor = job_actor("refund_findings")
-    rules = await rulebook.section(tx, CompensationRules, at=now)
+    versions = await rulebook.versions(tx, CompensationRules)
     charges = await queries.open_findings(tx, min(limit, BATCH_MAX))
-    openings = [opening_of(charge, judge(charge), rules) for charge in charges]
+    openings = [opening_of(charge, judge(charge), versions) for charge in charges]
     opened = await refund(tx, openings, source=Source.AUDIT, actor=actor, now=now)
     if opened:
         detail = {

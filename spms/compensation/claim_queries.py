@@ -114,6 +114,7 @@ CLAIM_ROWS = """
            COALESCE((SELECT sum(r.amount_fen) FROM refund r
                       WHERE r.msisdn = k.msisdn AND r.charge_id = k.charge_id
                         AND r.claim_id = k.id), 0)::bigint AS refunded_fen,
+           k.rulebook_version,
            ARRAY(SELECT f.kind FROM charge_finding f
                   WHERE f.msisdn = k.msisdn AND f.charge_id = k.charge_id
                   ORDER BY f.kind) AS findings

@@ -12,7 +12,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from spms.compensation import clawback_queries as queries
-from spms.compensation import journal, payout_queries, receivable_queries
+from spms.compensation import journal, payout_queries, receivable_queries, verification_queries
 from spms.compensation import queries as claims
 from spms.compensation.accounts import Account, PostingReason
 from spms.compensation.clawback_model import Clawback, ClawbackRequest, ClawbackState
@@ -95,31 +95,53 @@ async def list_page(
 
 
 async def _take_back(tx: Connection, row: Clawback, *, actor: Actor, now: datetime) -> UUID:
-    """Reverse the refund's entry; what settlement had recovered of it is owed to the SP again."""
+    """Reverse the refund's entry; what had been recovered of it goes back to who bore it."""
     about = await queries.refunded(tx, row.number, row.claim_id)
     if about is None:
         raise NotFound
+    # Before the chains, as everybody who decides about it: no second multiple follows a fraud.
+    await verification_queries.end_for_fraud(
+        tx, row.number, about.charge_id, words="taken back for fraud", now=now,
+        deciders=(actor.label, row.proposed_by),
+    )  # fmt: skip
     chain = journal.sp_chain(about.sp_id)
     await journal.hold(tx, [row.number, chain], now=now)
     try:
         back = await journal.reverse(tx, row.number, row.claim_id, actor=actor, now=now)
     except journal.AlreadyReversed as error:
         raise Moved from error
-    owed_fen = await receivable_queries.exact_balance(tx, about.sp_id, Account.SP_RECEIVABLE)
-    if owed_fen < 0:
-        entry_id = derived_id("clawback", row.id)
-        line = EntryLine(
-            id=derived_id("posting", entry_id), debit=Account.SP_RECEIVABLE,
-            credit=Account.SP_PAYABLE, sp_id=about.sp_id, amount_fen=-owed_fen,
-            reason=PostingReason.CLAWBACK_DUE,
-        )  # fmt: skip
-        draft = Draft(msisdn=chain, id=entry_id, kind="clawback", lines=[line])
-        await journal.post(tx, [draft], actor=actor, now=now)
+    await _give_back(tx, about.sp_id, derived_id("clawback", row.id), actor=actor, now=now)
     await payout_queries.take_back(
         tx, row.number, about.payout_id, hashed_id("debit", row.id), now=now
     )
     await _tell(tx, row, about, now=now)
     return back.id
+
+
+async def _give_back(
+    tx: Connection, sp_id: UUID, entry_id: UUID, *, actor: Actor, now: datetime
+) -> None:
+    """Book what was recovered of more than the SP owes now: to who bore it.
+
+    First what the operator had given up, which the SP never paid; the rest is owed to the SP.
+    """
+    over_fen = -await receivable_queries.exact_balance(tx, sp_id, Account.SP_RECEIVABLE)
+    if over_fen <= 0:
+        return
+    given_up_fen = min(over_fen, await receivable_queries.written_off(tx, sp_id))
+    parts = (
+        (Account.BAD_DEBT, PostingReason.WRITE_OFF_BACK, given_up_fen),
+        (Account.SP_PAYABLE, PostingReason.CLAWBACK_DUE, over_fen - given_up_fen),
+    )
+    lines = [
+        EntryLine(
+            id=derived_id("posting", entry_id, credit), debit=Account.SP_RECEIVABLE, credit=credit,
+            sp_id=sp_id, amount_fen=amount_fen, reason=reason,
+        )
+        for credit, reason, amount_fen in parts if amount_fen > 0
+    ]  # fmt: skip
+    draft = Draft(msisdn=journal.sp_chain(sp_id), id=entry_id, kind="clawback", lines=lines)
+    await journal.post(tx, [draft], actor=actor, now=now)
 
 
 async def _tell(tx: Connection, row: Clawback, about: Refunded, *, now: datetime) -> None:

@@ -50,6 +50,8 @@ class Payout(msgspec.Struct, frozen=True, kw_only=True):
     """Its outcome is unknown: ask, do not send."""
     principal_fen: int = 0
     """Of the amount, what of the charge's price comes back."""
+    points: int = 0
+    """Points (积分) the charge had earned and earns no more; of a debit: earns again."""
     takes_back: UUID | None = None
     """The credit that this one takes off the bill again; null of a credit."""
 
@@ -79,9 +81,10 @@ class Credit(msgspec.Struct, frozen=True, kw_only=True):
     amount_fen: int
     charge_id: UUID
     principal_fen: int
-    """Of the amount, what of this charge's price comes back; the rest is compensation. What was
-    earned by paying the charge (loyalty points, 积分) is to be taken back in this proportion by
-    whoever keeps it."""
+    """Of the amount, what of this charge's price comes back; the rest is compensation."""
+    points: int
+    """Points (积分) earned by paying the charge that this takes back; of a debit: gives back. Once
+    for this id, as the amount."""
     takes_back: UUID | msgspec.UnsetType = msgspec.UNSET
     """Of a debit only: the id of the credit."""
 
@@ -95,6 +98,7 @@ def _credit(payout: Payout) -> bytes:
             amount_fen=payout.amount_fen,
             charge_id=payout.charge_id,
             principal_fen=payout.principal_fen,
+            points=payout.points,
             takes_back=payout.takes_back or msgspec.UNSET,
         )
     )
@@ -142,8 +146,8 @@ class FileGateway:
 class HttpGateway:
     """Speaks to a billing system: `PUT <url>/credits/{id}` (or `/debits/{id}`), and `GET` to ask.
 
-    200, 201 or 204 is done; 404 to a question is not done; any other 4xx is a refusal; everything
-    else, and silence, is no answer.
+    200, 201 or 204 is done; to a question, 404 is not done, and 409, 410 or 422 is a refusal; to a
+    credit, any 4xx is one but 408, 425, 429; everything else, and silence, is no answer.
     """
 
     def __init__(self, url: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
@@ -174,11 +178,18 @@ class HttpGateway:
             return Answer.NO_ANSWER
 
 
+REFUSED_BEFORE = frozenset({409, 410, 422})
+"""Answers to a question that speak of the credit. 401, 400 or 405 speak of the question: who takes
+them for a refusal has a person paid by hand what billing had done."""
+
+
 def _meaning(method: str, status: int) -> Answer:
     if status in {200, 201, 204}:
         return Answer.DONE
-    if status == 404 and method == "GET":  # noqa: PLR2004 - HTTP
-        return Answer.NOT_DONE
+    if method == "GET":
+        if status == 404:  # noqa: PLR2004 - HTTP
+            return Answer.NOT_DONE
+        return Answer.REFUSED if status in REFUSED_BEFORE else Answer.NO_ANSWER
     if 400 <= status < 500 and status not in {408, 425, 429}:  # noqa: PLR2004 - HTTP
         return Answer.REFUSED
     return Answer.NO_ANSWER

@@ -7,6 +7,7 @@ and nothing else; the next one goes on behind the cursor. No lock outlives a chu
 stretches of different numbers, so workers side by side wait for nothing of one another.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from spms.catalogue import actions as catalogue
 from spms.compensation import journal
 from spms.compensation import mass_correction_chunk_queries as chunks
 from spms.compensation import mass_correction_queries as statements
-from spms.compensation.accounts import Account
+from spms.compensation.accounts import Account, Cause
 from spms.compensation.claim_queries import Before
 from spms.compensation.mass_correction_model import (
     Correction,
@@ -22,7 +23,7 @@ from spms.compensation.mass_correction_model import (
     CorrectionState,
 )
 from spms.compensation.model import CompensationRules
-from spms.compensation.refusals import CorrectionEmpty, Moved, RangeWrong, SamePerson
+from spms.compensation.refusals import CorrectionEmpty, Moved, RangeWrong, RulesDiffer, SamePerson
 from spms.core import audit, rulebook
 from spms.core.access import Actor, job_actor
 from spms.core.db import Connection
@@ -30,6 +31,7 @@ from spms.core.errors import NotFound
 from spms.core.ids import new_id
 from spms.core.money import yuan
 from spms.core.paging import Page, read_cursor, write_cursor
+from spms.core.rulebook import InForce
 from spms.messaging import actions as messaging
 from spms.messaging.model import MessageKind, Outgoing
 
@@ -47,24 +49,26 @@ async def propose(
 ) -> Correction:
     """Write down what is to be put right, with what it comes to; nothing is paid by this.
 
-    Raises `NotFound` for a service that does not exist, `RangeWrong`, and `CorrectionEmpty` when
-    no charge is at the wrong price.
+    Raises `NotFound` for a service that does not exist, `RangeWrong`, `RulesDiffer` where the time of
+    its charges knows two rules for them, and `CorrectionEmpty` when no charge is at the wrong price.
     """
     if not data.due_fen < data.wrong_fen or not data.from_at < data.until_at <= now:
         raise RangeWrong
     service = await catalogue.get(tx, data.service_id)
-    rules = await rulebook.section(tx, CompensationRules, at=now)
+    versions = await rulebook.versions(tx, CompensationRules)
+    version, rules = _one_rule(versions.during(data.from_at, data.until_at), data.cause)
+    bearers = rules.borne(data.cause)
     extent = await statements.extent(
         tx, sp_id=service.sp_id, service_id=service.id, wrong_fen=data.wrong_fen,
         due_fen=data.due_fen, from_at=data.from_at, until_at=data.until_at,
-        on_top=rules.multiplier - 1,
+        on_top=rules.multiplier - 1, cap_fen=rules.compensation_cap_fen,
     )  # fmt: skip
     if extent.charges == 0:
         raise CorrectionEmpty
     row = Correction(
         id=new_id(), service_id=service.id, sp_id=service.sp_id, wrong_fen=data.wrong_fen,
         due_fen=data.due_fen, from_at=data.from_at, until_at=data.until_at, cause=data.cause,
-        bearer=rules.bearer(data.cause), reason=data.reason, apology=data.apology,
+        bearer=bearers.first, second_bearer=bearers.second, rulebook_version=version, reason=data.reason, apology=data.apology,
         state=CorrectionState.PROPOSED, charges=extent.charges, numbers=extent.numbers,
         owed_fen=extent.owed_fen,
         receivable_before_fen=await journal.balance(tx, service.sp_id, Account.SP_RECEIVABLE),
@@ -77,6 +81,18 @@ async def propose(
         reason=data.reason,
     )  # fmt: skip
     return row
+
+
+def _one_rule(
+    in_force: Sequence[InForce[CompensationRules]], cause: Cause
+) -> InForce[CompensationRules]:
+    """Return what all of them say of a cause, as the first has it; raise `RulesDiffer`."""
+    said = {
+        (rules.multiplier, rules.compensation_cap_fen, rules.borne(cause)) for _, rules in in_force
+    }
+    if len(said) > 1:
+        raise RulesDiffer
+    return in_force[0]
 
 
 async def decide(
@@ -126,7 +142,14 @@ async def list_page(
 
 
 async def work_chunk(tx: Connection, *, now: datetime, limit: int = CHUNK) -> int:
-    """List, refund or tell the next few of one approved correction; 0: nothing is left to do.
+    """List, refund or tell the next few of one approved correction; 0: nothing is left to do."""
+    return await refund_chunk(tx, now=now, limit=limit) or await tell_chunk(
+        tx, now=now, limit=limit
+    )
+
+
+async def refund_chunk(tx: Connection, *, now: datetime, limit: int = CHUNK) -> int:
+    """List or refund the next few of one approved correction; 0: nothing is left to refund.
 
     A chunk has at least `limit` charges and everything of its last number.
     """
@@ -135,13 +158,16 @@ async def work_chunk(tx: Connection, *, now: datetime, limit: int = CHUNK) -> in
         return await _list(tx, listing, limit * LISTED_AT_ONCE, now=now)
     row = await statements.take_lane(tx)
     if row is None:
-        return await _work_rest(tx, limit, now=now)
+        return await _end(tx, now=now)
     await journal.plan_for_sets(tx)
     until = await chunks.end(tx, row, limit)
-    rules = await rulebook.section(tx, CompensationRules, at=now)
+    # What two people agreed to, whatever the rulebook says since.
+    versions = await rulebook.versions(tx, CompensationRules)
+    version = row.rulebook_version
+    in_force = versions.at(row.from_at) if version is None else versions.of(version)
     await chunks.hold_heads(tx, row, until, now=now)
     actor = job_actor("correct_prices").label
-    seen = await chunks.refund(tx, row, until, rules, actor=actor, now=now)
+    seen = await chunks.refund(tx, row, until, in_force, actor=actor, now=now)
     if until == row.until_number:
         await statements.finish_lane(tx, row)
     return seen
@@ -155,18 +181,21 @@ async def _list(tx: Connection, row: Correction, limit: int, *, now: datetime) -
     return max(1, listed)
 
 
-async def _work_rest(tx: Connection, limit: int, *, now: datetime) -> int:
-    row = await statements.take_rest(tx)
+async def _end(tx: Connection, *, now: datetime) -> int:
+    """Look again for what came in meanwhile, or else let the people be told."""
+    row = await statements.take_refunded(tx)
     if row is None:
         return 0
-    if row.state is CorrectionState.TELLING:
-        return await _tell(tx, row, limit, now=now)
     if not await statements.look_again(tx, row.id, now=now):
         await statements.advance(tx, row.id, CorrectionState.TELLING, now=now)
     return 1
 
 
-async def _tell(tx: Connection, row: Correction, limit: int, *, now: datetime) -> int:
+async def tell_chunk(tx: Connection, *, now: datetime, limit: int = CHUNK) -> int:
+    """Tell the next few people of one correction that has refunded everything; 0: none is left."""
+    row = await statements.take_telling(tx)
+    if row is None:
+        return 0
     people = await statements.tell(tx, row, limit, now=now)
     apologies = [
         Outgoing(

@@ -10,6 +10,7 @@ from spms.compensation.accounts import COMPENSATION, PRINCIPAL
 from spms.compensation.mass_correction_model import Progress
 from spms.compensation.model import CompensationRules
 from spms.core.db import Connection
+from spms.core.rulebook import InForce
 
 # A chunk: the listed charges of the numbers after $2 and up to $3.
 _CHUNK = """
@@ -135,10 +136,12 @@ REFUND = f"""
         INSERT INTO claim (msisdn, id, charge_id, charged_at, sp_id, source, reason, state,
                            charged_fen, due_fen, round, cause, opened_at, opened_by, bearer,
                            principal_fen, compensation_fen, principal_so_far_fen,
-                           compensation_so_far_fen, honoured_due_fen)
+                           compensation_so_far_fen, honoured_due_fen, second_bearer,
+                           rulebook_version)
         SELECT msisdn, id, charge_id, charged_at, sp_id, 'batch', $12, 'refunded', charged_fen,
                due_fen, round, $13, $10, $11, $7, principal_fen, compensation_fen,
-               had_principal_fen + principal_fen, had_compensation_fen + compensation_fen, due_fen
+               had_principal_fen + principal_fen, had_compensation_fen + compensation_fen, due_fen,
+               $17::text, $18::integer
           FROM owed ORDER BY msisdn, charge_id
     ), entered AS (
         INSERT INTO journal_entry (msisdn, id, seq, kind, charge_id, lines, amount_fen, at, actor,
@@ -197,7 +200,7 @@ async def refund(
     tx: Connection,
     row: Progress,
     until: str,
-    rules: CompensationRules,
+    in_force: InForce[CompensationRules],
     *,
     actor: str,
     now: datetime,
@@ -206,11 +209,12 @@ async def refund(
 
     The chains' heads are held. Returns how many charges were looked at.
     """
+    version, rules = in_force
     seen: int = await tx.fetchval(
         REFUND, row.id, row.after_number, until, row.due_fen, rules.multiplier - 1,
         rules.compensation_cap_fen, row.bearer, PRINCIPAL[row.bearer].debit,
-        COMPENSATION[row.bearer].debit, now, actor, row.reason, row.cause, row.lane, row.sp_id,
-        row.wrong_fen,
+        COMPENSATION[row.second_bearer].debit, now, actor, row.reason, row.cause, row.lane, row.sp_id,
+        row.wrong_fen, row.second_bearer, version,
     )  # fmt: skip
     await tx.execute(WAKE)
     return seen

@@ -37,6 +37,10 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True):
     until_at: datetime
     cause: Cause
     bearer: Bearer
+    """Of the first multiple."""
+    second_bearer: Bearer
+    rulebook_version: int | None
+    """By which it pays, in force when its charges were made; null of one from before it was kept."""
     reason: str
     apology: str
     state: CorrectionState

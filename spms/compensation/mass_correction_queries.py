@@ -16,7 +16,8 @@ from spms.core.db import Connection, changed, many, one
 EXTENT = """
     SELECT count(*) AS charges, count(DISTINCT c.msisdn) AS numbers,
            COALESCE(sum(GREATEST(0, c.price_fen - $4 - COALESCE(t.principal_fen, 0))
-               + GREATEST(0, (c.price_fen - $4) * $7 - COALESCE(t.compensation_fen, 0))), 0)::bigint
+               + GREATEST(0, LEAST((c.price_fen - $4) * $7, $8::bigint)
+                             - COALESCE(t.compensation_fen, 0))), 0)::bigint
                AS owed_fen
       FROM charge_record c
       LEFT JOIN refund_total t ON t.msisdn = c.msisdn AND t.charge_id = c.id
@@ -36,10 +37,22 @@ async def extent(
     from_at: datetime,
     until_at: datetime,
     on_top: int,
+    cap_fen: int | None,
 ) -> Extent:
-    """Count what is to be put right: charges, people, fen; `on_top` multiples besides the first."""
+    """Count what is to be put right: charges, people, fen.
+
+    `on_top` multiples besides the first, for each charge `cap_fen` of them at most.
+    """
     (row,) = await read.fetch(
-        EXTENT, sp_id, service_id, wrong_fen, due_fen, from_at, until_at, on_top
+        EXTENT,
+        sp_id,
+        service_id,
+        wrong_fen,
+        due_fen,
+        from_at,
+        until_at,
+        on_top,
+        cap_fen,
     )
     return many(Extent, [row])[0]
 
@@ -47,8 +60,9 @@ async def extent(
 PROPOSE = """
     INSERT INTO mass_correction (id, service_id, sp_id, wrong_fen, due_fen, from_at, until_at,
         cause, bearer, reason, apology, state, charges, numbers, owed_fen, receivable_before_fen,
-        proposed_at, proposed_by)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'proposed', $12, $13, $14, $15, $16, $17)
+        proposed_at, proposed_by, second_bearer, rulebook_version)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'proposed', $12, $13, $14, $15, $16, $17,
+            $18, $19)
 """
 
 
@@ -58,12 +72,13 @@ async def propose(tx: Connection, row: Correction) -> None:
         PROPOSE, row.id, row.service_id, row.sp_id, row.wrong_fen, row.due_fen, row.from_at,
         row.until_at, row.cause, row.bearer, row.reason, row.apology, row.charges, row.numbers,
         row.owed_fen, row.receivable_before_fen, row.proposed_at, row.proposed_by,
+        row.second_bearer, row.rulebook_version,
     )  # fmt: skip
 
 
 _COLUMNS = """
            c.id, c.service_id, c.sp_id, c.wrong_fen, c.due_fen, c.from_at, c.until_at, c.cause,
-           c.bearer, c.reason, c.apology, c.state, c.charges, c.numbers, c.owed_fen,
+           c.bearer, COALESCE(c.second_bearer, c.bearer) AS second_bearer, c.rulebook_version, c.reason, c.apology, c.state, c.charges, c.numbers, c.owed_fen,
            c.receivable_before_fen, c.proposed_at, c.proposed_by, c.decided_at, c.decided_by,
            d.charges_done, d.refunded, d.refunded_fen, c.told, c.looked_again_at, c.finished_at
 """
@@ -119,14 +134,17 @@ TAKE_LANE = f"""
      WHERE c.state = 'refunding'
      ORDER BY c.decided_at, c.id, l.charges_done, l.lane LIMIT 1 FOR UPDATE OF l SKIP LOCKED
 """
-# Nothing is left to refund of it, or people are still to be told.
-TAKE_REST = f"""
+# Nothing is left to refund of it.
+TAKE_REFUNDED = f"""
     SELECT {_COLUMNS} FROM mass_correction c {_DONE}
-     WHERE c.state = 'telling'
-        OR (c.state = 'refunding'
-            AND NOT EXISTS (SELECT FROM mass_correction_lane l
-                             WHERE l.correction_id = c.id AND NOT l.finished))
+     WHERE c.state = 'refunding'
+       AND NOT EXISTS (SELECT FROM mass_correction_lane l
+                        WHERE l.correction_id = c.id AND NOT l.finished)
      ORDER BY c.decided_at, c.id LIMIT 1 FOR UPDATE OF c SKIP LOCKED
+"""
+TAKE_TELLING = f"""
+    SELECT {_COLUMNS} FROM mass_correction c {_DONE}
+     WHERE c.state = 'telling' ORDER BY c.decided_at, c.id LIMIT 1 FOR UPDATE OF c SKIP LOCKED
 """
 
 
@@ -140,9 +158,14 @@ async def take_lane(tx: Connection) -> Progress | None:
     return one(Progress, await tx.fetchrow(TAKE_LANE))
 
 
-async def take_rest(tx: Connection) -> Correction | None:
+async def take_refunded(tx: Connection) -> Correction | None:
     """Hold one correction whose charges are all refunded, which nobody else holds."""
-    return one(Correction, await tx.fetchrow(TAKE_REST))
+    return one(Correction, await tx.fetchrow(TAKE_REFUNDED))
+
+
+async def take_telling(tx: Connection) -> Correction | None:
+    """Hold one correction whose people are being told, which nobody else holds."""
+    return one(Correction, await tx.fetchrow(TAKE_TELLING))
 
 
 _AT_THE_WRONG_PRICE = """

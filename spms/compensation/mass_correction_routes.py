@@ -12,7 +12,13 @@ from spms.compensation.mass_correction_model import (
     CorrectionDecision,
     CorrectionRequest,
 )
-from spms.compensation.refusals import CorrectionEmpty, Moved, RangeWrong, SamePerson
+from spms.compensation.refusals import (
+    CorrectionEmpty,
+    Moved,
+    RangeWrong,
+    RulesDiffer,
+    SamePerson,
+)
 from spms.core.access import Actor, Role, only
 from spms.core.db import Connection
 from spms.core.errors import NotFound
@@ -21,7 +27,7 @@ from spms.core.paging import Cursor, CursorInvalid, Limit, Page
 
 
 @post("/mass-corrections", status_code=201, guards=[only(Role.COMPLIANCE)],
-      responses=refusals(NotFound, RangeWrong, CorrectionEmpty))  # fmt: skip
+      responses=refusals(NotFound, RangeWrong, RulesDiffer, CorrectionEmpty))  # fmt: skip
 async def propose(
     data: CorrectionRequest, tx: Connection, actor: Actor, now: datetime
 ) -> Correction:

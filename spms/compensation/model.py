@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from spms.charging.model import Finding
-from spms.compensation.accounts import BEARERS, Bearer, Cause
+from spms.compensation.accounts import BEARERS, Bearer, Bearers, Cause, both
 from spms.compensation.journal_model import EntryLine
 from spms.core.phone import Msisdn
 from spms.subscribers.model import Language, NumberState
@@ -69,12 +69,16 @@ class CompensationRules(msgspec.Struct, frozen=True, kw_only=True):
     """A first multiple above this needs a second person."""
     four_eyes_per_day: Annotated[int, msgspec.Meta(ge=0)] = 5
     """So many unproven claims of one number in a business day pass without a second person."""
-    bearers: dict[Cause, Bearer] = {}
-    """Who bears a cause where it differs from `accounts.BEARERS`."""
+    bearers: dict[Cause, Bearer | Bearers] = {}
+    """Who bears a cause where it differs from `accounts.BEARERS`: both multiples, or each its own
+    (`{"metering": {"first": "operator", "second": "sp"}}`); CHECK `rulebook_bearers`.
 
-    def bearer(self, cause: Cause) -> Bearer:
-        """Return who pays for a cause."""
-        return self.bearers.get(cause, BEARERS[cause])
+    This, `multiplier` and `compensation_cap_fen` count as of the charge, the rest as of the claim."""
+
+    def borne(self, cause: Cause) -> Bearers:
+        """Return who pays which multiple for a cause."""
+        said = self.bearers.get(cause, BEARERS[cause])
+        return said if isinstance(said, Bearers) else both(said)
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +138,9 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """Differs from `due_fen` where a refund is paid before anything is proved."""
     reason: str
     cause: Cause | None
-    bearer: Bearer
+    bearers: Bearers
+    rulebook_version: int
+    """By which its multiples and who bears them were decided: in force when the charge was made."""
     lines: list[Line]
 
     def paid_fen(self, kind: RefundKind) -> int:
@@ -217,6 +223,7 @@ class ClaimRow(msgspec.Struct, frozen=True, kw_only=True):
     charged_fen: int
     due_fen: int
     refunded_fen: int
+    rulebook_version: int | None
     findings: list[Finding]
     opened_at: datetime
 
@@ -240,6 +247,9 @@ class ClaimEntry(msgspec.Struct, frozen=True, kw_only=True):
     charged_fen: int
     due_fen: int
     refunded_fen: int
+    rulebook_version: int | None
+    """By which its multiples and who bears them were decided; null: nothing came back by it, or it is
+    from before claims kept it."""
     findings: list[Finding]
     opened_at: datetime
 

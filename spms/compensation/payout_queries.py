@@ -70,7 +70,10 @@ TAKE = """
               d.state <> 'queued' AS ask, p.takes_back,
               COALESCE((SELECT k.principal_fen FROM claim k
                          WHERE k.msisdn = p.msisdn AND k.charge_id = p.charge_id
-                           AND k.round = p.round), 0) AS principal_fen
+                           AND k.round = p.round), 0) AS principal_fen,
+              COALESCE((SELECT b.points FROM points_taken_back b
+                         WHERE b.msisdn = p.msisdn AND b.charge_id = p.charge_id
+                           AND b.round = p.round), 0) AS points
 """
 
 

@@ -15,7 +15,7 @@ class Outcome(StrEnum):
     SEND_AGAIN = "send_again"
     """What made billing refuse is put right: the same credit goes again, with the same id."""
     PAID_BY_HAND = "paid_by_hand"
-    """The money reached the person another way; it is booked as paid out."""
+    """The money reached the person another way, and its points were moved; it is booked as paid out."""
 
 
 class ResolutionState(StrEnum):
@@ -35,6 +35,11 @@ class RefusedPayout(msgspec.Struct, frozen=True, kw_only=True):
     charge_id: UUID
     sp_id: UUID
     amount_fen: int
+    principal_fen: int
+    """Of the amount, what of the charge's price comes back; the rest is compensation."""
+    points: int
+    """Points (积分) it would have taken back, of a debit given back. Whoever pays by hand has whoever
+    keeps the points book them by hand too."""
     refused_at: datetime
     takes_back: UUID | None
     """Of a debit: the credit it takes back."""

@@ -14,6 +14,12 @@ from spms.core.db import Connection, many, one
 
 REFUSED = """
     SELECT p.id, p.msisdn AS number, p.charge_id, p.sp_id, p.amount_fen, p.ended_at AS refused_at,
+           COALESCE((SELECT k.principal_fen FROM claim k
+                      WHERE k.msisdn = p.msisdn AND k.charge_id = p.charge_id
+                        AND k.round = p.round), 0) AS principal_fen,
+           COALESCE((SELECT b.points FROM points_taken_back b
+                      WHERE b.msisdn = p.msisdn AND b.charge_id = p.charge_id
+                        AND b.round = p.round), 0) AS points,
            p.attempts, p.takes_back, r.id AS resolution_id, r.outcome, r.reason, r.proposed_by
       FROM payout p
       LEFT JOIN payout_resolution r

@@ -92,18 +92,18 @@ REFUND = """
     INSERT INTO claim (msisdn, id, charge_id, charged_at, sp_id, source, reason, state, charged_fen,
                        due_fen, round, cause, opened_at, opened_by, bearer, principal_fen,
                        compensation_fen, principal_so_far_fen, compensation_so_far_fen,
-                       honoured_due_fen)
+                       honoured_due_fen, second_bearer, rulebook_version)
     SELECT msisdn, id, charge_id, charged_at, sp_id, $14, reason, 'refunded', charged_fen, due_fen,
            round, cause, $15, $16, bearer, principal_fen, compensation_fen,
            had_principal_fen + principal_fen, had_compensation_fen + compensation_fen,
-           honoured_due_fen
+           honoured_due_fen, second_bearer, rulebook_version
       FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::uuid[],
                   $6::text[], $7::bigint[], $8::bigint[], $9::integer[], $10::text[],
                   $11::bigint[], $12::bigint[], $13::bigint[], $17::text[], $18::bigint[],
-                  $19::bigint[])
+                  $19::bigint[], $20::text[], $21::integer[])
         AS w (msisdn, id, charge_id, charged_at, sp_id, reason, charged_fen, due_fen, round,
               cause, honoured_due_fen, principal_fen, compensation_fen, bearer,
-              had_principal_fen, had_compensation_fen)
+              had_principal_fen, had_compensation_fen, second_bearer, rulebook_version)
      ORDER BY msisdn, charge_id
     ON CONFLICT DO NOTHING
     RETURNING id
@@ -142,9 +142,11 @@ async def refund(
         source,
         now,
         actor,
-        [opening.bearer for opening in openings],
+        [opening.bearers.first for opening in openings],
         [charge.principal_fen for charge in about],
         [charge.compensation_fen for charge in about],
+        [opening.bearers.second for opening in openings],
+        [opening.rulebook_version for opening in openings],
     )  # fmt: skip
     return {row["id"] for row in rows}
 

@@ -91,3 +91,17 @@ async def exact_balance(tx: Connection, sp_id: UUID, account: Account) -> int:
     """Return debits less credits from the postings alone, in fen."""
     fen: int = await tx.fetchval(EXACT_BALANCE, sp_id, account)
     return fen
+
+
+WRITTEN_OFF = """
+    SELECT COALESCE(sum(CASE WHEN debit = 'bad_debt' THEN amount_fen ELSE -amount_fen END), 0)::bigint
+      FROM posting
+     WHERE sp_id = $1 AND (debit, credit) IN (('bad_debt', 'sp_receivable'),
+                                              ('sp_receivable', 'bad_debt'))
+"""
+
+
+async def written_off(tx: Connection, sp_id: UUID) -> int:
+    """Return what of an SP's debt is given up as bad, in fen."""
+    fen: int = await tx.fetchval(WRITTEN_OFF, sp_id)
+    return fen

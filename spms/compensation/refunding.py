@@ -20,10 +20,17 @@ from spms.compensation.model import (
     Verdict,
 )
 from spms.compensation.receivable_queries import Share
-from spms.compensation.rules import is_told, outstanding, refund_lines, refund_text
+from spms.compensation.rules import (
+    cause_of,
+    is_told,
+    outstanding,
+    refund_lines,
+    refund_text,
+)
 from spms.core.access import Actor
 from spms.core.db import Connection
 from spms.core.ids import hashed_id
+from spms.core.rulebook import Versions
 from spms.messaging import actions as messaging
 from spms.messaging.model import MessageKind, Outgoing
 
@@ -42,12 +49,17 @@ def claim_id(charge: Disputed, number: int) -> UUID:
 
 
 def opening_of(
-    charge: Disputed, verdict: Verdict, rules: CompensationRules, reason: str | None = None
+    charge: Disputed,
+    verdict: Verdict,
+    versions: Versions[CompensationRules],
+    reason: str | None = None,
 ) -> Opening:
-    """Prepare the claim that pays what a verdict leaves missing.
+    """Prepare the claim that pays what a verdict leaves missing, by the rules of the charge's time.
 
     Without words, the finding is the reason.
     """
+    version, rules = versions.at(charge.charged_at)
+    bearers = rules.borne(cause_of(verdict.decided_by))
     return Opening(
         id=claim_id(charge, charge.round + 1),
         disputed=charge,
@@ -56,8 +68,9 @@ def opening_of(
         honoured_due_fen=verdict.due_fen,
         reason=reason or str(verdict.decided_by),
         cause=None,
-        bearer=Bearer.SP,
-        lines=refund_lines(charge, outstanding(charge, verdict.due_fen, rules)),
+        bearers=bearers,
+        rulebook_version=version,
+        lines=refund_lines(charge, outstanding(charge, verdict.due_fen, rules), bearers),
     )
 
 
@@ -117,13 +130,13 @@ async def refund(
 async def _unwinding(tx: Connection, openings: list[Opening]) -> dict[UUID, list[EntryLine]]:
     """Take back what was shared out of the charges, in step with their principal.
 
-    Where the SP bears the refund, its share and the operator's go against what it owes: it pays
+    Where the SP bears what comes back, its share and the operator's go against what it owes: it pays
     back what it got, and the operator keeps nothing of a wrong charge.
     """
     borne = {
         opening.disputed.charge_id: opening
         for opening in openings
-        if opening.bearer is Bearer.SP and opening.paid_fen(RefundKind.PRINCIPAL) > 0
+        if opening.bearers.first is Bearer.SP and opening.paid_fen(RefundKind.PRINCIPAL) > 0
     }
     found: dict[UUID, list[EntryLine]] = {}
     if not borne:

@@ -63,6 +63,12 @@ class RangeWrong(Unprocessable):
     code = "range_wrong"
 
 
+class RulesDiffer(Unprocessable):
+    """The rulebook's rules for this cause changed within that time: propose each part by itself."""
+
+    code = "rules_differ"
+
+
 class CorrectionEmpty(Unprocessable):
     """No charge is at that price in that time, or all are refunded."""
 

@@ -1,11 +1,12 @@
 """HTTP: disputes by subscribers and agents, refunds on the bill, what SPs owe."""
 
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from litestar import Router, get, post
+from litestar.datastructures import State
 
-from spms.charging.looks import LooksUsedUp
 from spms.compensation import (
     actions,
     clawback_routes,
@@ -34,28 +35,31 @@ from spms.core.http import refusals
 from spms.core.once import IdempotencyKey, KeyReused, once
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page
 from spms.partners import actions as partners
+from spms.subscribers import looks
+from spms.subscribers.looks import LooksUsedUp
 
 
 @post(
     "/claims",
     status_code=200,
     guards=[only(Role.SUBSCRIBER, Role.AGENT)],
-    responses=refusals(NotFound, ClaimTooOld, NumberMissing, KeyReused, DisputedOften),
+    responses=refusals(NotFound, ClaimTooOld, NumberMissing, KeyReused, DisputedOften, LooksUsedUp),
 )
 async def claim(
     data: ClaimRequest,
-    tx: Connection,
+    state: State,
     actor: Actor,
     now: datetime,
     idempotency_key: IdempotencyKey = None,
 ) -> Claim:
     """Dispute a charge: refunded double at once when it was wrong, or shown to be right.
 
-    A charge that was refunded before, by whatever entrance, answers with that first claim.
+    A charge that was refunded before, by whatever entrance, answers with that first claim. An
+    agent's is a look at the number.
     """
     msisdn, source = claimant(actor, data.msisdn)
 
-    async def work() -> Claim:
+    async def work(tx: Connection) -> Claim:
         return await actions.claim(
             tx,
             msisdn=msisdn,
@@ -66,7 +70,10 @@ async def claim(
             now=now,
         )
 
-    return await once(tx, Claim, idempotency_key, data, work, actor=actor, now=now)
+    async with looks.counted_first(
+        state.pool, msisdn, reason=data.reason, actor=actor, now=now, key=idempotency_key
+    ) as tx:
+        return await once(tx, Claim, idempotency_key, data, partial(work, tx), actor=actor, now=now)
 
 
 @get("/my/claims", status_code=200, guards=[only(Role.SUBSCRIBER)],

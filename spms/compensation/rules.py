@@ -8,7 +8,8 @@ import calendar
 from datetime import datetime
 from typing import NamedTuple
 
-from spms.compensation.accounts import COMPENSATION, PRINCIPAL, Bearer
+from spms.charging.model import Finding
+from spms.compensation.accounts import COMPENSATION, PRINCIPAL, Bearer, Bearers, Cause, both
 from spms.compensation.journal_model import EntryLine
 from spms.compensation.model import (
     ClaimState,
@@ -52,6 +53,11 @@ def judge(disputed: Disputed) -> Verdict:
     )
 
 
+def cause_of(finding: Finding | None) -> Cause:
+    """Return the cause of an error that the audit of charge records found."""
+    return Cause.NOT_AS_PUBLISHED if finding is Finding.PRICE_MISMATCH else Cause.SP_FAULT
+
+
 class Due(NamedTuple):
     """What a refund still has to pay, in fen."""
 
@@ -76,14 +82,18 @@ def outstanding(disputed: Disputed, due_fen: int, rules: CompensationRules) -> D
     )
 
 
-def refund_lines(disputed: Disputed, due: Due, bearer: Bearer = Bearer.SP) -> list[Line]:
+def refund_lines(
+    disputed: Disputed,
+    due: Due,
+    bearers: Bearers = both(Bearer.SP),  # noqa: B008 - it is frozen
+) -> list[Line]:
     """Return the refunds of a charge's next round with their postings.
 
     Postings' ids follow from charge, kind and round: the same refund can never be booked twice.
     """
     parts = (
-        (RefundKind.PRINCIPAL, due.principal_fen, PRINCIPAL[bearer]),
-        (RefundKind.COMPENSATION, due.compensation_fen, COMPENSATION[bearer]),
+        (RefundKind.PRINCIPAL, due.principal_fen, PRINCIPAL[bearers.first]),
+        (RefundKind.COMPENSATION, due.compensation_fen, COMPENSATION[bearers.second]),
     )
     return [
         Line(

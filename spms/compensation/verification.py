@@ -4,9 +4,7 @@ Source: first refund, then verify (先退费后查证, reference domain §1.7 F3
 its time has accepted (rulebook). What was paid is never taken back: nothing here can.
 """
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -26,6 +24,7 @@ from spms.compensation.refusals import (
 )
 from spms.compensation.rules import check_age, judge, multiples, outstanding
 from spms.compensation.verification_model import (
+    TRANSITIONS,
     Preview,
     VerificationAction,
     VerificationEntry,
@@ -49,15 +48,6 @@ from spms.subscribers import actions as subscribers
 State = VerificationState
 BATCH_MAX = 200
 
-TRANSITIONS: Final[Mapping[tuple[VerificationState, VerificationAction], VerificationState]] = {
-    (State.AWAITING_APPROVAL, VerificationAction.APPROVE): State.AWAITING_SP,
-    (State.AWAITING_APPROVAL, VerificationAction.DECLINE): State.DECLINED,
-    (State.AWAITING_SP, VerificationAction.OBJECT): State.OBJECTED,
-    (State.AWAITING_SP, VerificationAction.ACCEPT): State.DOUBLED,
-    (State.OBJECTED, VerificationAction.ACCEPT): State.DOUBLED,
-    (State.OBJECTED, VerificationAction.KEEP_SINGLE): State.SINGLE,
-}
-
 
 async def preview(
     tx: Connection, data: VerificationRequest, *, msisdn: str, actor: Actor, now: datetime
@@ -68,10 +58,12 @@ async def preview(
     """
     rules = await rulebook.section(tx, CompensationRules, at=now)
     charge = await _audited(tx, msisdn, data.charge_id, actor=actor, now=now)
+    _, then = (await rulebook.versions(tx, CompensationRules)).at(charge.charged_at)
+    bearers = then.borne(data.cause)
     remaining_fen = charge.charged_fen - charge.principal_fen
     claimed_fen = min(data.claimed_fen or remaining_fen, remaining_fen)
-    proven = outstanding(charge, judge(charge).due_fen, rules)
-    second = multiples(claimed_fen, rules).compensation_fen
+    proven = outstanding(charge, judge(charge).due_fen, then)
+    second = multiples(claimed_fen, then).compensation_fen
     return Preview(
         charge_id=charge.charge_id,
         charged_fen=charge.charged_fen,
@@ -81,7 +73,8 @@ async def preview(
         proven_fen=sum(proven),
         first_fen=claimed_fen,
         second_fen=second,
-        bearer=rules.bearer(data.cause),
+        bearer=bearers.first,
+        second_bearer=bearers.second,
         needs_second_person=await _needs_second(tx, msisdn, claimed_fen, rules, now),
     )
 
@@ -100,10 +93,13 @@ async def open_claim(
     Above the limits a second person must agree first. Claiming again answers with the first.
 
     Raises `NotFound`, `ClaimTooOld`, `AuditDecides` where a finding decides, `OverRemaining`,
-    `VerifiedBefore` when the charge moved on meanwhile.
+    `VerifiedBefore`.
     """
     rules = await rulebook.section(tx, CompensationRules, at=now)
-    charge = await _audited(tx, msisdn, data.charge_id, actor=actor, now=now)
+    await _audited(tx, msisdn, data.charge_id, actor=actor, now=now)
+    # Whoever holds the number's book looks and counts alone: what is left, and the limit of a day.
+    await journal_queries.hold_heads(tx, [msisdn], now)
+    charge = await charge_of_holder(tx, msisdn, data.charge_id, actor)
     known = await statements.verifications(tx, msisdn=msisdn, charge_id=data.charge_id)
     if known and known[0].state is not State.DECLINED:
         return known[0]
@@ -114,13 +110,13 @@ async def open_claim(
     claimed_fen = data.claimed_fen or remaining_fen
     if not 0 < claimed_fen <= remaining_fen:
         raise OverRemaining(f"at most {remaining_fen} fen of this charge can be claimed")
-    # Whoever holds the number's book counts alone: the limit of a day is kept under a race.
-    await journal_queries.hold_heads(tx, [msisdn], now)
     waits = await _needs_second(tx, msisdn, claimed_fen, rules, now)
+    version, then = (await rulebook.versions(tx, CompensationRules)).at(charge.charged_at)
     verification_id = new_id()
     opened = await statements.open_one(
         tx, verification_id, charge, source=source, cause=data.cause,
-        bearer=rules.bearer(data.cause), reason=data.reason, claimed_fen=claimed_fen,
+        bearers=then.borne(data.cause), rulebook_version=version, reason=data.reason,
+        claimed_fen=claimed_fen,
         state=State.AWAITING_APPROVAL if waits else State.AWAITING_SP,
         object_until=None if waits else now + timedelta(hours=rules.objection_hours),
         now=now, actor=actor.label,

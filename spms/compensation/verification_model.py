@@ -1,8 +1,9 @@
 """The nouns of claims that need proof: what is asked, how far it has come, what would be paid."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
@@ -41,6 +42,19 @@ class VerificationAction(StrEnum):
     KEEP_SINGLE = "keep_single"
 
 
+TRANSITIONS: Final[Mapping[tuple[VerificationState, VerificationAction], VerificationState]] = {
+    (
+        VerificationState.AWAITING_APPROVAL,
+        VerificationAction.APPROVE,
+    ): VerificationState.AWAITING_SP,
+    (VerificationState.AWAITING_APPROVAL, VerificationAction.DECLINE): VerificationState.DECLINED,
+    (VerificationState.AWAITING_SP, VerificationAction.OBJECT): VerificationState.OBJECTED,
+    (VerificationState.AWAITING_SP, VerificationAction.ACCEPT): VerificationState.DOUBLED,
+    (VerificationState.OBJECTED, VerificationAction.ACCEPT): VerificationState.DOUBLED,
+    (VerificationState.OBJECTED, VerificationAction.KEEP_SINGLE): VerificationState.SINGLE,
+}
+
+
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
     """A claim that the evidence here cannot decide."""
 
@@ -51,6 +65,10 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     source: Source
     cause: Cause
     bearer: Bearer
+    """Of the first multiple."""
+    second_bearer: Bearer
+    rulebook_version: int | None
+    """By which both multiples are paid; null of claims from before they kept it."""
     claimed_fen: int
     """What is said to be wrong of the charge: the first multiple."""
     state: VerificationState
@@ -99,6 +117,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     second_fen: int
     """Second multiple, if the SP is silent or the claim is accepted."""
     bearer: Bearer
+    """Of the first multiple."""
+    second_bearer: Bearer
     needs_second_person: bool
 
 

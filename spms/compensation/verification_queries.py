@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from spms.compensation.accounts import Bearer, Cause
+from spms.compensation.accounts import Bearers, Cause
 from spms.compensation.claim_queries import Before
 from spms.compensation.model import Disputed, Source
 from spms.compensation.verification_model import DisputedFees, VerificationRow, VerificationState
@@ -12,8 +12,9 @@ from spms.core.db import Connection, many
 OPEN = """
     WITH opened AS (
         INSERT INTO verification (msisdn, id, charge_id, charged_at, sp_id, source, cause, bearer,
-                                  reason, claimed_fen, state, opened_at, opened_by, object_until)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                                  reason, claimed_fen, state, opened_at, opened_by, object_until,
+                                  second_bearer, rulebook_version)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
         ON CONFLICT DO NOTHING RETURNING msisdn, id, state)
     INSERT INTO verification_event (msisdn, verification_id, state, at, actor)
     SELECT msisdn, id, state, $12, $13 FROM opened RETURNING verification_id
@@ -27,7 +28,8 @@ async def open_one(
     *,
     source: Source,
     cause: Cause,
-    bearer: Bearer,
+    bearers: Bearers,
+    rulebook_version: int,
     reason: str,
     claimed_fen: int,
     state: VerificationState,
@@ -38,7 +40,8 @@ async def open_one(
     """Write it; False when this charge has one already."""
     made = await tx.fetchval(
         OPEN, charge.msisdn, verification_id, charge.charge_id, charge.charged_at, charge.sp_id,
-        source, cause, bearer, reason, claimed_fen, state, now, actor, object_until,
+        source, cause, bearers.first, reason, claimed_fen, state, now, actor, object_until,
+        bearers.second, rulebook_version,
     )  # fmt: skip
     return made is not None
 
@@ -83,19 +86,46 @@ async def move(
     return {row["verification_id"] for row in moved}
 
 
+# By whoever agrees that it was a fraud; were that who opened it, by whoever proposed so.
+END_FOR_FRAUD = """
+    WITH ended AS (
+        UPDATE verification v
+           SET state = 'single', decided_at = $3, decision = $6,
+               decided_by = CASE WHEN v.opened_by = $4 THEN $5 ELSE $4 END
+         WHERE v.msisdn = $1 AND v.charge_id = $2 AND v.state IN ('awaiting_sp', 'objected')
+        RETURNING v.msisdn, v.id, v.state, v.decided_by)
+    INSERT INTO verification_event (msisdn, verification_id, state, at, actor)
+    SELECT msisdn, id, state, $3, decided_by FROM ended
+"""
+
+
+async def end_for_fraud(
+    tx: Connection,
+    msisdn: str,
+    charge_id: UUID,
+    *,
+    words: str,
+    now: datetime,
+    deciders: tuple[str, str],
+) -> None:
+    """End what waits for a second multiple of a charge: nothing more is paid, silence or not."""
+    await tx.execute(END_FOR_FRAUD, msisdn, charge_id, now, *deciders, words)
+
+
 VERIFICATIONS = """
     SELECT v.msisdn, (SELECT holder_epoch(r.msisdn, r.charged_at, r.received_at)
                         FROM charge_record r
                        WHERE r.msisdn = v.msisdn AND r.charged_at = v.charged_at
                          AND r.id = v.charge_id) AS epoch,
            v.id, v.charge_id, v.charged_at, v.sp_id, v.source, v.cause, v.bearer,
+           COALESCE(v.second_bearer, v.bearer) AS second_bearer, v.rulebook_version,
            v.reason, v.claimed_fen, v.state, v.opened_at, v.opened_by, v.object_until, v.objection,
            v.decided_at, v.decision,
            CASE v.state WHEN 'awaiting_approval' THEN 0 WHEN 'declined' THEN 0
            ELSE COALESCE((SELECT sum(r.amount_fen) FROM refund r
                             JOIN claim k ON k.msisdn = r.msisdn AND k.id = r.claim_id
                            WHERE r.msisdn = v.msisdn AND r.charge_id = v.charge_id
-                             AND k.cause IS NOT NULL), 0) END::bigint AS paid_fen
+                             AND k.cause IS NOT NULL AND k.source <> 'batch'), 0) END::bigint AS paid_fen
       FROM verification v
      WHERE ($1::uuid IS NULL OR v.id = $1)
        AND ($2::uuid IS NULL OR v.sp_id = $2)
@@ -131,6 +161,7 @@ SILENT = """
                        WHERE r.msisdn = v.msisdn AND r.charged_at = v.charged_at
                          AND r.id = v.charge_id) AS epoch,
            v.id, v.charge_id, v.charged_at, v.sp_id, v.source, v.cause, v.bearer,
+           COALESCE(v.second_bearer, v.bearer) AS second_bearer, v.rulebook_version,
            v.reason, v.claimed_fen, v.state, v.opened_at, v.opened_by, v.object_until, v.objection,
            v.decided_at, v.decision, 0 AS paid_fen
       FROM verification v
@@ -154,11 +185,15 @@ async def count_since(read: Connection, msisdn: str, since: datetime) -> int:
 
 
 # In dispute and not back on the bill: claims nobody has paid yet, and refunds of principal whose
-# payout the billing gateway has not confirmed. Only the present holder's charges.
+# payout the billing gateway has not confirmed. Only the present holder's charges, and of none more than
+# was charged: what findings brought back while a claim waits is not in dispute twice.
 DISPUTED_FEES = """
     WITH open AS (
-        SELECT msisdn, charge_id, charged_at, claimed_fen AS fen FROM verification
-         WHERE state = 'awaiting_approval'
+        SELECT v.msisdn, v.charge_id, v.charged_at,
+               LEAST(v.claimed_fen, t.charged_fen - t.principal_fen) AS fen
+          FROM verification v
+          LEFT JOIN refund_total t ON t.msisdn = v.msisdn AND t.charge_id = v.charge_id
+         WHERE v.state = 'awaiting_approval'
         UNION ALL
         SELECT r.msisdn, r.charge_id, k.charged_at, r.amount_fen
           FROM payout p
@@ -170,7 +205,7 @@ DISPUTED_FEES = """
     SELECT o.msisdn, sum(o.fen)::bigint AS disputed_fen,
            array_agg(DISTINCT o.charge_id ORDER BY o.charge_id) AS charges
       FROM open o JOIN number n ON n.msisdn = o.msisdn AND o.charged_at >= n.epoch_since
-     WHERE ($1::text[] IS NULL OR o.msisdn = ANY($1))
+     WHERE o.fen > 0 AND ($1::text[] IS NULL OR o.msisdn = ANY($1))
        AND ($2::text IS NULL OR o.msisdn > $2)
      GROUP BY o.msisdn ORDER BY o.msisdn LIMIT $3
 """

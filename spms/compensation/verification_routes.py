@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from litestar import get, post
+from litestar.datastructures import State
 
 from spms.compensation import verification as actions
 from spms.compensation import verification_queries as queries
@@ -32,9 +33,12 @@ from spms.core.db import Connection
 from spms.core.errors import NotAllowed, NotFound
 from spms.core.http import refusals
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page, read_cursor, write_cursor
+from spms.subscribers import looks
+from spms.subscribers.looks import LooksUsedUp
 
 OPENING = (
     NotFound, ClaimTooOld, NumberMissing, AuditDecides, OverRemaining, VerifiedBefore, Moved,
+    LooksUsedUp,
 )  # fmt: skip
 DECIDING = (NotFound, NotAllowed, SamePerson, Moved)
 
@@ -46,29 +50,36 @@ class After(NamedTuple):
 
 
 @post("/claims/preview", status_code=200, guards=[only(Role.SUBSCRIBER, Role.AGENT)],
-      responses=refusals(NotFound, NumberMissing))  # fmt: skip
-async def preview(
-    data: VerificationRequest, tx: Connection, actor: Actor, now: datetime
-) -> Preview:
-    """Tell what a claim would bring and who would bear it, without making it."""
+      responses=refusals(NotFound, NumberMissing, LooksUsedUp))  # fmt: skip
+async def preview(data: VerificationRequest, state: State, actor: Actor, now: datetime) -> Preview:
+    """Tell what a claim would bring and who would bear it, without making it.
+
+    An agent's is a look at the number.
+    """
     msisdn, _ = claimant(actor, data.msisdn)
-    return await actions.preview(tx, data, msisdn=msisdn, actor=actor, now=now)
+    async with looks.counted_first(
+        state.pool, msisdn, reason=data.reason, actor=actor, now=now
+    ) as tx:
+        return await actions.preview(tx, data, msisdn=msisdn, actor=actor, now=now)
 
 
 @post("/verifications", status_code=200, guards=[only(Role.SUBSCRIBER, Role.AGENT)],
       responses=refusals(*OPENING))  # fmt: skip
 async def open_claim(
-    data: VerificationRequest, tx: Connection, actor: Actor, now: datetime
+    data: VerificationRequest, state: State, actor: Actor, now: datetime
 ) -> VerificationEntry:
     """Claim with a cause that charge records cannot show: once back at once, the SP has its say.
 
-    Claiming the same charge again answers with the first claim.
+    Claiming the same charge again answers with the first claim. An agent's is a look at the number.
     """
     msisdn, source = claimant(actor, data.msisdn)
-    row = await actions.open_claim(
-        tx, data, msisdn=msisdn, source=source, actor=actor, now=now
-    )  # fmt: skip
-    return await actions.entry(tx, row, actor=actor)
+    async with looks.counted_first(
+        state.pool, msisdn, reason=data.reason, actor=actor, now=now
+    ) as tx:
+        row = await actions.open_claim(
+            tx, data, msisdn=msisdn, source=source, actor=actor, now=now
+        )  # fmt: skip
+        return await actions.entry(tx, row, actor=actor)
 
 
 @get("/verifications", status_code=200,

@@ -15,6 +15,12 @@ from tests import make
 DAY = timedelta(days=1)
 PRICE = 800
 AGREED = 500
+MANY_LOOKS = """
+    INSERT INTO rulebook
+    SELECT 1 + max(version), $1, '{"looks": {"hour": 100000, "day": 100000}}', 'test', $1, 'test'
+      FROM rulebook
+"""
+"""The one agent claims more often than one may look at numbers in an hour."""
 
 
 class World(NamedTuple):

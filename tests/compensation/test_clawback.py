@@ -1,18 +1,25 @@
 """A refund is taken back only with proof of fraud, by two people, once, and by a linked reversal."""
 
 import asyncio
-from uuid import uuid4
+from datetime import timedelta
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
-from spms.compensation import journal, payout, receivable
-from spms.compensation.accounts import Account
+from spms.charging import bill_queries, own_charge_queries
+from spms.charging.bill_model import BillFilter
+from spms.charging.own_charge_model import OwnFilter
+from spms.compensation import journal, payout, receivable, verification
+from spms.compensation.accounts import Account, Cause
 from spms.compensation.invariant_queries import INVARIANTS
+from spms.compensation.model import Source
+from spms.compensation.verification_model import VerificationRequest
 from spms.compensation.verification_queries import disputed_fees
 from spms.core import db, invariants
+from spms.core.clock import month_range
 from tests import make
-from tests.compensation.conftest import PRICE
+from tests.compensation.conftest import DAY, PRICE
 from tests.compensation.test_payout import LossyGateway, RefusingGateway
 
 
@@ -223,3 +230,94 @@ async def test_the_database_refuses_to_agree_without_a_second_person_or_a_revers
         (asyncpg.IntegrityConstraintViolationError, asyncpg.InsufficientPrivilegeError)
     ):
         await tx.execute(statement)
+
+
+async def test_what_was_given_up_of_a_fraud_is_the_operators_again_and_not_the_sps(
+    fraud, call, tx, pool, world, clock
+):
+    """The SP never paid what was written off; what it paid is owed to it."""
+    async with db.transaction(pool) as own:
+        about = {"cause_id": uuid4(), "actor": make.OFFICER, "now": clock.now()}
+        await receivable.recover(own, world.sp_id, 500, **about)
+        assert await receivable.write_off(own, world.sp_id, 9999, **about) == 2 * PRICE - 500
+    made = await call(make.OFFICER, "/clawbacks", fraud, 201)
+    await call(make.OFFICER_2, f"/clawbacks/{made['id']}/decision", YES, 200)
+    async with db.snapshot(pool) as read:
+        lost = await journal.balance(read, world.sp_id, Account.BAD_DEBT)
+        due = await journal.balance(read, world.sp_id, Account.SP_PAYABLE)
+    assert (lost, due) == (0, 0), "500 taken off what it earned and 500 owed to it again"
+    booked = await tx.fetch(
+        "SELECT reason, amount_fen FROM posting WHERE reason LIKE '%_back' OR reason = 'clawback_due'"
+        " ORDER BY 1"
+    )
+    assert [tuple(row) for row in booked] == [
+        ("clawback_due", 500), ("write_off_back", 2 * PRICE - 500),
+    ]  # fmt: skip
+    assert await receivable_of(pool, world) == 0
+    assert await failing(tx) == []
+    assert (await journal.verify(pool))[1] == []
+
+
+@pytest.mark.parametrize("objects", [True, False])
+async def test_no_second_multiple_follows_a_fraud(
+    objects, tx, pool, clock, world, deliver, call, signed
+):
+    charge_id = await world.right(await world.agreed())
+    now = clock.now()
+    async with db.transaction(pool) as own:
+        asked = VerificationRequest(charge_id=charge_id, cause=Cause.NOT_OPENED, reason="never")
+        row = await verification.open_claim(
+            own, asked, msisdn=world.msisdn, source=Source.AGENT, actor=make.AGENT, now=now
+        )
+    await deliver()
+    if objects:
+        evidence = {"evidence": "logs"}
+        sp = make.sp_actor(world.sp_id)
+        await call(sp, f"/verifications/{row.id}/objection", evidence, 200)
+    claim_id = await tx.fetchval("SELECT id FROM claim")
+    body = {
+        "msisdn": world.msisdn, "claim_id": str(claim_id), "proof": "confession",
+        "reference": "case 13", "document_sha256": "cd" * 32, "reason": "signed",
+    }  # fmt: skip
+    made = await call(make.OFFICER, "/clawbacks", body, 201)
+    await call(make.OFFICER_2, f"/clawbacks/{made['id']}/decision", YES, 200)
+    clock.move(timedelta(days=2))
+    async with db.transaction(pool) as own:
+        assert await verification.settle_silent(own, now=clock.now()) == 0
+    await call(make.OFFICER, f"/verifications/{row.id}/decision", YES, 409)
+    (ended,) = await verification.statements.verifications(tx, verification_id=row.id)
+    assert (ended.state, ended.decision) == ("single", "taken back for fraud")
+    assert await tx.fetchval("SELECT count(*) FROM claim") == 1
+    assert await receivable_of(pool, world) == 0
+    history = await tx.fetch("SELECT state, actor FROM verification_event ORDER BY at")
+    assert tuple(history[-1]) == ("single", make.OFFICER_2.label)
+    assert await failing(tx) == []
+
+
+async def test_the_bill_says_that_it_was_taken_back(fraud, call, http, signed, tx, world, now):
+    month = month_range((now - DAY).date())
+    shown = BillFilter(refunded=True)
+
+    async def bill():
+        (line,) = await bill_queries.lines(
+            tx, world.msisdn, month, shown, before=(month[1], UUID(int=2**128 - 1)), limit=9
+        )
+        totals = await bill_queries.totals(tx, world.msisdn, month, shown)
+        return [(one.kind, one.amount_fen) for one in line.corrections], totals
+
+    given = [("principal", PRICE), ("compensation", PRICE)]
+    corrections, totals = await bill()
+    assert (corrections, totals.refunded_fen, totals.compensation_fen) == (given, PRICE, PRICE)
+    made = await call(make.OFFICER, "/clawbacks", fraud, 201)
+    assert (await bill())[0] == given, "proposed is not decided"
+    await call(make.OFFICER_2, f"/clawbacks/{made['id']}/decision", YES, 200)
+    corrections, totals = await bill()
+    assert corrections == [*given, ("principal", -PRICE), ("compensation", -PRICE)]
+    assert (totals.lines, totals.refunded_fen, totals.compensation_fen) == (1, 0, 0)
+    (own,) = await own_charge_queries.of_sp(
+        tx, world.sp_id, month, OwnFilter(refunded=True),
+        before=(month[1], UUID(int=2**128 - 1)), limit=9,
+    )  # fmt: skip
+    assert [(one.kind, one.amount_fen) for one in own.corrections] == corrections
+    of_sp = await own_charge_queries.totals(tx, world.sp_id, month, OwnFilter(refunded=True))
+    assert (of_sp.lines, of_sp.refunded_fen, of_sp.compensation_fen) == (1, 0, 0)

@@ -16,7 +16,7 @@ from spms.compensation import journal
 from spms.compensation.invariant_queries import INVARIANTS
 from spms.core import invariants, roles
 from tests import make
-from tests.compensation.conftest import PRICE
+from tests.compensation.conftest import MANY_LOOKS, PRICE
 
 ROOT = Path(__file__).parents[2]
 APP = Path(__file__).parent / "doomed_app.py"
@@ -72,6 +72,7 @@ async def test_each_charge_is_refunded_once_whatever_is_killed(
     charges = [await world.wrong() for _ in range(8 * (kills + 1))]
     subscriber = await sign_in(make.subscriber_actor(world.msisdn))
     agent = await sign_in(make.AGENT)
+    await world.tx.execute(MANY_LOOKS, now)
     port, dice = free_port(), random.Random(kills)
     answered, lost = 0, 0
 

@@ -5,11 +5,13 @@ from collections import Counter
 from datetime import timedelta
 from uuid import uuid4
 
+import msgspec
 import pytest
 
+from jobs import correct_prices
 from spms.catalogue import actions as catalogue
 from spms.compensation import actions, journal, mass_correction, queries
-from spms.compensation.accounts import Account, Bearer, Cause
+from spms.compensation.accounts import Account, Bearer, Bearers, Cause, both
 from spms.compensation.invariant_queries import INVARIANTS
 from spms.compensation.journal_model import Draft, EntryLine
 from spms.compensation.mass_correction_model import CorrectionRequest
@@ -149,6 +151,22 @@ async def test_a_chunk_that_dies_is_done_again_and_claims_meanwhile_are_not_paid
     assert broken == []
 
 
+async def test_a_turn_that_refunds_ends_before_anybody_is_told(tx, pool, clock, world, fill):
+    """However few the charges are: who waits for the last refund sees when that was."""
+    await fill(10, 2)
+    row = await mass_correction.propose(tx, wanted(world), actor=make.OFFICER, now=clock.now())
+    await mass_correction.decide(
+        tx, row.id, accept=True, reason="seen", actor=make.OFFICER_2, now=clock.now()
+    )
+    while await correct_prices.refund_some(pool, clock):
+        pass
+    refunded = await mass_correction.get(tx, row.id)
+    assert (refunded.state, refunded.refunded, refunded.told) == ("telling", 20, 0)
+    assert await correct_prices.tell_some(pool, clock) == 10
+    assert (await mass_correction.get(tx, row.id)).state == "done"
+    assert await tx.fetchval("SELECT count(*) FROM message_out") == 10
+
+
 async def test_who_has_the_number_now_is_not_told_of_anothers_charges(
     tx, owner, clock, now, world, fill, chunk
 ):
@@ -194,7 +212,8 @@ async def test_what_cannot_be_proposed_is_refused_and_a_declined_one_does_nothin
 
 
 WRITTEN = {
-    "claim": "SELECT id, charge_id, source, state, charged_fen, due_fen, round, cause FROM claim",
+    "claim": "SELECT id, charge_id, source, state, charged_fen, due_fen, round, cause, bearer, "
+             "second_bearer, rulebook_version FROM claim",
     "refund": "SELECT charge_id, kind, round, sp_id, amount_fen, bearer FROM refund",
     "refund_total": "SELECT * FROM refund_total",
     "entry": "SELECT id, kind, lines, amount_fen FROM journal_entry WHERE charge_id = ANY($1)",
@@ -204,9 +223,13 @@ WRITTEN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("bearer", ["sp", "operator"])
+@pytest.mark.parametrize(
+    "bearers", [both(Bearer.SP), both(Bearer.OPERATOR), *[
+        Bearers(first=one, second=other) for one, other in ((Bearer.SP, Bearer.OPERATOR), (Bearer.OPERATOR, Bearer.SP))
+    ]]
+)  # fmt: skip
 async def test_a_chunk_writes_what_refunding_one_by_one_writes(
-    tx, owner, pool, clock, now, world, fill, audit, bearer
+    tx, owner, pool, clock, now, world, fill, audit, bearers
 ):
     """Charges with and without findings, earlier rounds and shares that were paid out."""
     await fill(6, 4)
@@ -234,7 +257,11 @@ async def test_a_chunk_writes_what_refunding_one_by_one_writes(
         "found_by) SELECT msisdn, id, charged_at, 'no_consent', 0, charged_at, 'test' "
         "FROM charge_record WHERE right(record_id, 5) IN ('1-900', '2-900')"
     )
-    cause = Cause.NOT_AS_PUBLISHED if bearer == "sp" else Cause.METERING
+    cause = Cause.METERING
+    await owner.execute(
+        "INSERT INTO rulebook VALUES (2, '-infinity', $1, 'test', $2, 'test')",
+        {"compensation": {"bearers": {"metering": msgspec.to_builtins(bearers)}}}, now,
+    )  # fmt: skip
     row = await mass_correction.propose(tx, wanted(world, cause=cause), actor=make.OFFICER, now=now)
     await mass_correction.decide(
         tx, row.id, accept=True, reason="seen", actor=make.OFFICER_2, now=now
@@ -265,8 +292,8 @@ async def test_a_chunk_writes_what_refunding_one_by_one_writes(
         due = outstanding(charge, due_fen, CompensationRules())
         openings.append(Opening(
             id=claim_id(charge, charge.round + 1), disputed=charge, round=charge.round + 1,
-            due_fen=due_fen, honoured_due_fen=due_fen, reason="x", cause=cause, bearer=Bearer(bearer),
-            lines=refund_lines(charge, due, Bearer(bearer)),
+            due_fen=due_fen, honoured_due_fen=due_fen, reason="x", cause=cause, bearers=bearers,
+            rulebook_version=2, lines=refund_lines(charge, due, bearers),
         ))  # fmt: skip
     await refund(tx, openings, source=Source.BATCH, actor=make.OFFICER, now=now, telling=False)
     assert from_database == await written(tx)

@@ -139,6 +139,9 @@ async def test_the_file_gateway_leaves_one_whole_file_a_credit(
     [
         (200, Answer.DONE, Answer.DONE), (201, Answer.DONE, Answer.DONE),
         (404, Answer.REFUSED, Answer.NOT_DONE), (422, Answer.REFUSED, Answer.REFUSED),
+        (409, Answer.REFUSED, Answer.REFUSED), (410, Answer.REFUSED, Answer.REFUSED),
+        # A key that ran out says nothing of a credit that was sent before.
+        (401, Answer.REFUSED, Answer.NO_ANSWER), (400, Answer.REFUSED, Answer.NO_ANSWER),
         (429, Answer.NO_ANSWER, Answer.NO_ANSWER), (500, Answer.NO_ANSWER, Answer.NO_ANSWER),
         (None, Answer.NO_ANSWER, Answer.NO_ANSWER),
     ],

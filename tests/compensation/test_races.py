@@ -13,7 +13,7 @@ from spms.app import create_app
 from spms.compensation.model import Source
 from spms.core import db, roles
 from tests import make
-from tests.compensation.conftest import AGREED, DAY, PRICE
+from tests.compensation.conftest import AGREED, DAY, MANY_LOOKS, PRICE
 from tests.compensation.cutting_proxy import Cut, in_front_of
 
 REFUNDS_PER_CHARGE = """
@@ -81,6 +81,7 @@ def race(http, sign_in, world, audit):
         numbers, wrong = await _plant(world, each)
         tokens = {n: await sign_in(make.subscriber_actor(n)) for n in numbers}
         agent = await sign_in(make.AGENT)
+        await world.tx.execute(MANY_LOOKS, world.now)
         answers = Counter()
 
         # Half the rounds among claimants, then half in which they meet the audit from the other end.

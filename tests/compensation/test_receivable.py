@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spms.compensation import actions, journal, receivable
-from spms.compensation.accounts import Account, Bearer, PostingReason
+from spms.compensation.accounts import Account, Bearer, PostingReason, both
 from spms.compensation.invariant_queries import INVARIANTS
 from spms.compensation.journal_model import Draft, EntryLine
 from spms.compensation.model import Opening
@@ -124,7 +124,8 @@ def test_a_share_is_all_back_when_the_charge_is_and_never_more(share, charged, p
         step = min(part, charged - returned)
         opening = Opening(
             id=uuid4(), disputed=a_charge(charged_fen=charged, principal_fen=returned), round=1,
-            due_fen=0, honoured_due_fen=0, reason="", cause=None, bearer=Bearer.SP,
+            due_fen=0, honoured_due_fen=0, reason="", cause=None, bearers=both(Bearer.SP),
+            rulebook_version=1,
             lines=refund_lines(a_charge(), Due(step, 0)),
         )  # fmt: skip
         kept = Share(charge_id=uuid4(), account=Account.SP_PAYABLE, fen=share, unwound_fen=unwound)

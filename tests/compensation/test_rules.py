@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spms.charging.model import Finding
-from spms.compensation.accounts import BEARERS, PAIRS, Account, Bearer, Cause, PostingReason
+from spms.compensation.accounts import (
+    BEARERS,
+    PAIRS,
+    Account,
+    Bearer,
+    Bearers,
+    Cause,
+    PostingReason,
+    both,
+)
 from spms.compensation.model import ClaimState, CompensationRules, Disputed, Fault, RefundKind
 from spms.compensation.rules import (
     ClaimTooOld,
@@ -104,7 +113,9 @@ BORNE = [
 
 @pytest.mark.parametrize(("bearer", "kind", "debit", "reason"), BORNE)
 def test_who_bears_an_error_pays_the_subscriber(bearer, kind, debit, reason):
-    (line,) = (line for line in refund_lines(a_charge(), Due(5, 5), bearer) if line.kind is kind)
+    (line,) = (
+        line for line in refund_lines(a_charge(), Due(5, 5), both(bearer)) if line.kind is kind
+    )
     booked = (line.booking.debit, line.booking.credit, line.booking.reason)
     assert booked == (debit, Account.SUBSCRIBER_PAYABLE, reason)
     assert (debit, Account.SUBSCRIBER_PAYABLE) in PAIRS
@@ -112,9 +123,17 @@ def test_who_bears_an_error_pays_the_subscriber(bearer, kind, debit, reason):
 
 def test_every_cause_has_one_who_bears_it_and_the_rulebook_may_say_another():
     assert set(BEARERS) == set(Cause)
-    rules = CompensationRules(bearers={Cause.METERING: Bearer.SP})
-    assert rules.bearer(Cause.METERING) is Bearer.SP
-    assert rules.bearer(Cause.OPERATOR_FAULT) is Bearer.OPERATOR
+    mixed = {"first": "operator", "second": "sp"}
+    rules = msgspec.convert(
+        {"bearers": {"metering": "sp", "operator_fault": mixed}}, CompensationRules
+    )
+    assert rules.borne(Cause.METERING) == both(Bearer.SP)
+    assert rules.borne(Cause.OPERATOR_FAULT) == Bearers(first=Bearer.OPERATOR, second=Bearer.SP)
+    assert rules.borne(Cause.SP_FAULT) == both(Bearer.SP)
+    first, second = refund_lines(a_charge(), Due(5, 5), rules.borne(Cause.OPERATOR_FAULT))
+    assert (first.booking.debit, second.booking.debit) == (
+        Account.OPERATOR_SHARE, Account.SP_RECEIVABLE,
+    )  # fmt: skip
 
 
 def test_the_posting_of_a_refund_has_one_identity_whoever_makes_it():
