@@ -29,6 +29,9 @@ ENDS = {
 }
 """What is held before it is charged, and how that ends."""
 
+ENDS_TODAY = "trial"
+"""A company that asks in the morning is told so where the trial ends before the day's charge."""
+
 Seen = Counter[tuple[int, str]]
 """(Company, kind) → how many."""
 
@@ -75,7 +78,7 @@ class Asking:
             for row, answer in zip(part, answers, strict=True):
                 if answer["allowed"]:
                     self._yes[row.person, row.offer].append(at)
-                elif row.fault is None:
+                elif row.fault is None and answer["reasons"] != [ENDS_TODAY]:
                     words = f"a right charge was refused: {', '.join(answer['reasons'])}"
                     stage.remarks.append(words)
 

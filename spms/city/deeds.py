@@ -143,9 +143,10 @@ async def _ask(doer: Doer, event: Event, offer: Offer | None) -> list[Expected]:
     else:
         body |= {"msisdn": doer.phone.msisdn, "reference": f"来电订购 {doer.person}"}
     if event.deed is Deed.ASK_AGENT:
-        party = doer.api.agent
         body["reason"] = "客户来电要求开通"
-    await doer.api.post(party, "/subscriptions", body, key=doer.key(event))
+        await doer.stage.desk.post("/subscriptions", body, key=doer.key(event))
+    else:
+        await doer.api.post(party, "/subscriptions", body, key=doer.key(event))
     return [Expected(Sms.PROMPT, sold)]
 
 
@@ -184,17 +185,17 @@ async def _all_sms(doer: Doer, _: Event, __: Offer | None) -> list[Expected]:
 
 async def _all_agent(doer: Doer, _: Event, __: Offer | None) -> list[Expected]:
     body = {"msisdn": doer.phone.msisdn, "reason": "客户来电要求全部退订", "ticket": _ticket(doer)}
-    await doer.api.post(doer.api.agent, "/subscriptions/leave-all", body)
+    await doer.stage.desk.post("/subscriptions/leave-all", body)
     return []
 
 
 async def _leave_agent(doer: Doer, _: Event, offer: Offer | None) -> list[Expected]:
     reason = "客户来电要求退订"
     search = {"msisdn": doer.phone.msisdn, "reason": reason}
-    page = (await doer.api.post(doer.api.agent, "/subscriptions/search", search)).body
+    page = (await doer.stage.desk.post("/subscriptions/search", search)).body
     relation = _held(doer, page["items"], _of(offer))
     path = f"/subscriptions/{relation}/leave"
-    await doer.api.post(doer.api.agent, path, {"reason": reason, "ticket": _ticket(doer)})
+    await doer.stage.desk.post(path, {"reason": reason, "ticket": _ticket(doer)})
     return []
 
 
@@ -243,7 +244,7 @@ async def _bar(doer: Doer, _: Event, offer: Offer | None) -> list[Expected]:
         "sp_code": doer.stage.firm_of(_of(offer)).code,
         "reason": "客户来电要求屏蔽该服务商",
     }
-    await doer.api.post(doer.api.agent, "/numbers/bars", told, fine=(CONFLICT,))
+    await doer.stage.desk.post("/numbers/bars", told, fine=(CONFLICT,))
     return []
 
 

@@ -86,7 +86,7 @@ async def _apply(stage: Stage, company: Company) -> Firm:
     application = {
         "name": names.company(company.name, company.n),
         "licence_no": names.licence(company.n),
-        "responsible_name": "负责人",
+        "responsible_name": names.responsible_name(company.n),
         "responsible_mobile": names.responsible(company.n),
         "hotlines": hotlines[:1] if company.n == 0 else hotlines,
     }
@@ -120,7 +120,7 @@ async def _refused_first(stage: Stage, firm: Firm) -> None:
     require(refused.status == UNPROCESSABLE, "a company went live with a single hotline")
     contacts = {
         "hotlines": [names.hotline(line.n) for line in firm.company.hotlines],
-        "responsible_name": "负责人",
+        "responsible_name": names.responsible_name(firm.company.n),
         "responsible_mobile": names.responsible(firm.company.n),
     }
     path = f"/sps/{firm.sp_id}/contact-changes"

@@ -38,6 +38,10 @@ class Names:
         place = self._spread(person, MOBILES)
         return f"861{3 + place // 10**9}{place % 10**9:09d}"
 
+    def responsible_name(self, company: int) -> str:
+        """Return what a company calls its responsible person: no other city's, whose may be barred."""
+        return f"负责人{self.salt}{company:03d}"
+
     def responsible(self, company: int) -> str:
         """Return the mobile number of a company's responsible person."""
         return self.msisdn(RESPONSIBLES + company)

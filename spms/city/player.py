@@ -12,6 +12,7 @@ from spms.city.deeds import Doer
 from spms.city.founding import NUMBERS_PER_REQUEST, found, gather
 from spms.city.lives import DAY, live
 from spms.city.model import Access, City, Report
+from spms.city.news import News
 from spms.city.progress import Progress, Shown
 from spms.city.records import Form, Parcel
 from spms.city.score import Played, score
@@ -74,6 +75,7 @@ class Playing:
         for parcel in parcels:
             self._parcels[parcel.at].append(parcel)
         self._checks = hotlines.Checks(stage)
+        self._news = News(stage)
         people = len(stage.city.people)
         shown.total = (
             len(stage.city.companies)
@@ -92,8 +94,11 @@ class Playing:
         for at in sorted(steps):
             await stage.api.forward_to(stage.began + at)
             await self._step(at)
+            await self._news.step(at)
+        await self._news.read()
         await stage.api.forward_to(stage.began + DAY * stage.city.days)
         await self._checks.finish()
+        await self._news.read()
 
     async def _step(self, at: timedelta) -> None:
         words = f"day {at // DAY + 1} of {self.stage.city.days}"

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from spms.city.api import Api, Party
+from spms.city.desk import Desk
 from spms.city.inbox import Phone
 from spms.city.model import City, CityError, Company, Offer
 from spms.city.names import Names
@@ -31,6 +32,7 @@ class Stage:
         """Name everybody; nobody is registered yet."""
         self.city = city
         self.api = api
+        self.desk = Desk(api)
         self.began = began
         self.names = Names(city.seed, began)
         self.offers = city.offers

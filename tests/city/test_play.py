@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,6 +14,7 @@ from rich.console import Console
 
 from spms.city import play, report
 from spms.city.api import Answer, Api, Lost, client
+from spms.city.desk import Desk
 from spms.city.model import Access, CityError, Report
 from spms.city.plan import draw
 from spms.cli import demonstration
@@ -61,24 +62,40 @@ def exactly(result: Report) -> str:
     return capture.get()
 
 
-@pytest.mark.timeout(170)
+ENDINGS = """
+    SELECT count(*) AS told, count(*) FILTER (WHERE NOT EXISTS (
+               SELECT FROM event_feed_read f
+                WHERE f.sp_id = p.sp_id AND f.position >= p.position)) AS unread
+      FROM leaving_duty d
+      JOIN subscription_event e ON e.msisdn = d.msisdn AND e.subscription_id = d.subscription_id
+      JOIN partner_event p ON p.id = e.id
+     WHERE d.kind = 'sp_told' AND e.to_status IN ('ended', 'refused')
+"""
+
+
+@pytest.mark.timeout(900)
 async def test_all_that_is_planted_is_found_and_nothing_else_twice_on_one_instance(
     settings: Settings,
 ) -> None:
     """Play over the end of a month, then another city on what the first left behind."""
     ticks: list[tuple[int, int]] = []
     # Shanghai: Thursday evening, two days before the end of January.
-    async with instance(settings, datetime(2026, 1, 29, 11, 0, tzinfo=UTC)) as (_, access):
+    async with instance(settings, datetime(2026, 1, 29, 11, 0, tzinfo=UTC)) as (ground, access):
         first = await play(
             draw(seed=1, subscribers=30, days=4), access,
             progress=lambda done, total, _: ticks.append((done, total)),
         )  # fmt: skip
         second = await play(draw(seed=1, subscribers=12, days=1), access)
+        async with db.acquired(ground.pool) as read:
+            endings = await read.fetchrow(ENDINGS)
 
     assert first.ok, exactly(first)
     assert second.ok, exactly(second)
     assert first.owed_fen == first.refunded_fen == first.receivable_fen > 0
     assert first.consents == first.consents_due
+    assert endings is not None
+    assert endings["told"] > 0
+    assert not endings["unread"], "companies do not read what they are told"
     assert {score.kind for score in first.hotlines if score.planted} == {
         "hotline_unreachable", "hotline_changed",
     }  # fmt: skip
@@ -87,7 +104,7 @@ async def test_all_that_is_planted_is_found_and_nothing_else_twice_on_one_instan
     assert msgspec.json.decode(msgspec.json.encode(first), type=Report) == first
 
 
-@pytest.mark.timeout(170)
+@pytest.mark.timeout(900)
 async def test_a_city_survives_that_the_platform_goes_away_and_comes_back(
     settings: Settings,
 ) -> None:
@@ -102,7 +119,7 @@ async def test_a_city_survives_that_the_platform_goes_away_and_comes_back(
     async with contextlib.AsyncExitStack() as stack:
         _, access = await stack.enter_async_context(instance(settings, began))
         playing = asyncio.create_task(
-            play(draw(seed=2, subscribers=20, days=2), access, progress=half_way)
+            play(draw(seed=2, subscribers=12, days=1), access, progress=half_way)
         )
         await asyncio.wait({playing, asyncio.ensure_future(reached.wait())},
                            return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
@@ -115,7 +132,7 @@ async def test_a_city_survives_that_the_platform_goes_away_and_comes_back(
     assert result.retries > 0
 
 
-@pytest.mark.timeout(170)
+@pytest.mark.timeout(900)
 async def test_every_request_may_come_twice(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,7 +150,7 @@ async def test_every_request_may_come_twice(
 
     monkeypatch.setattr(Api, "_send", lossy)
     async with instance(settings, datetime(2026, 3, 2, 1, 0, tzinfo=UTC)) as (_, access):
-        result = await play(draw(seed=3, subscribers=20, days=2), access)
+        result = await play(draw(seed=3, subscribers=12, days=1), access)
 
     assert result.ok, exactly(result)
     assert result.retries > 10
@@ -163,3 +180,25 @@ async def test_a_wrong_secret_is_said_in_plain_words_without_repeating_it(
 
     assert "not the secret" not in str(refused.value)
     assert api.now >= began
+
+
+async def test_whoever_has_looked_as_often_as_one_may_is_relieved_by_a_colleague(
+    settings: Settings,
+) -> None:
+    began = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
+    async with instance(settings, began) as (ground, access), Api(access) as api:
+        await api.read_clock()
+        async with db.transaction(ground.pool) as tx:
+            await tx.execute(
+                "INSERT INTO rulebook VALUES (2, $1, $2, 'test', $1, 'test')",
+                began - timedelta(days=1), {"looks": {"hour": 2}},
+            )  # fmt: skip
+        search = {"msisdn": "8613800000001", "reason": "来电"}
+        for _ in range(2):  # a play that is taken up again finds the colleagues of before
+            desk = Desk(api)
+            calls = [desk.post("/subscriptions/search", search) for _ in range(2)]
+            assert {answer.status for answer in await asyncio.gather(*calls)} == {200}
+        async with db.transaction(ground.pool) as tx:
+            used = await tx.fetch("SELECT agent, used FROM bill_quota WHERE span = 'hour'")
+        assert {row["used"] for row in used} == {2}
+        assert {row["agent"] for row in used} == {"staff:agent", "staff:agent-2"}
