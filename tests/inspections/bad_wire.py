@@ -1,4 +1,8 @@
-"""A wire between us and the line that loses, doubles and delays datagrams, by a fixed plan."""
+"""A wire between us and the line that loses, doubles and delays datagrams, by a fixed plan.
+
+Of an INVITE that has arrived it carries no repeat: a machine that holds our line up for a moment
+makes us repeat, and SIPp, which has gone on by then, takes that for a scenario that went wrong.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -75,6 +79,8 @@ class Wire:
         name = name_of(data, direction)
         before = self.seen.get(name, 0)
         fate = self._plan(name, before, sum(self.seen.values()))
+        if name == "> INVITE" and name in self.carried:
+            fate = LOST
         self.seen[name] = before + 1
         (self.carried if fate else self.lost).append(name)
         for delay in fate:

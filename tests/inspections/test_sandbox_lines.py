@@ -153,7 +153,7 @@ class Caller:
         self._socket.send("\r\n".join([*lines, "", ""]).encode())
 
     async def hear(self) -> Answer:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             message = read(await self._loop.sock_recv(self._socket, 9000))
         assert isinstance(message, Answer)
         return message

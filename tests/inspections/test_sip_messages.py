@@ -110,7 +110,7 @@ def test_any_bytes_are_read_or_malformed(junk: bytes, start: int, end: int) -> N
     assert isinstance(message, Answer | Ask)
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", ["Reason", "Record-Route", "Contact", "To", "From", "Via", "X"])
 @pytest.mark.parametrize("bit", ['"', '\\"', "<", "a.", ";a=b", '"",', "a,", ";a=[1:", " ", "%41"])
 def test_no_header_made_to_hurt_is_read_for_ever(name: str, bit: str) -> None:

@@ -232,7 +232,7 @@ async def test_a_line_that_hangs_up_at_once_is_answered_and_noted() -> None:
 
 
 async def until(fact: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not fact():  # noqa: ASYNC110 - the peer knows nothing of events
             await asyncio.sleep(0.01)
 
