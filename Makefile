@@ -51,7 +51,7 @@ peers: .peers/.installed ## Install what tests need besides Python: sipp, and an
 	@touch $@
 
 test: $(VENV)/.dev peers ## Run the whole suite on two cores, with databases of its own (T=path for a part)
-	@$(BIN)/pytest $(or $(T),-n 2 --dist worksteal)
+	@$(BIN)/pytest $(or $(T),-n 3 --dist worksteal)
 
 check: $(VENV)/.dev lint types imports openapi-check test ## Everything that must be green
 

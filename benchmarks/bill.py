@@ -79,7 +79,7 @@ FIGURES = (
         at_most=True,
     ),
 )
-SIZES, SIZES_SHORT = (50_000_000, 1_000_000), (200_000, 20_000)
+SIZES, SIZES_SHORT = (50_000_000, 1_000_000), (120_000, 12_000)
 """Rows of the large and of the small month."""
 PAGES, PAGES_SHORT = 2_000, 300
 """Pages of one sample: its p99 is the 20th or 3rd slowest."""

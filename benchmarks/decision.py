@@ -183,7 +183,7 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
     async with ground.database() as url, ground.database() as bench:
         ground.say("filling a database")
         await asyncio.to_thread(fill, bench)
-        tokens, asked = await arrange(url, 30_000 if ground.short else 500_000)
+        tokens, asked = await arrange(url, 20_000 if ground.short else 500_000)
         await asyncio.to_thread(_measure, ground, wanted, url, bench, Work(ground, tokens, asked))
 
 

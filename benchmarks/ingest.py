@@ -24,7 +24,7 @@ from spms.charging import files
 from spms.charging.file_model import FileFormat, Upload
 from spms.charging.model import COLUMNS
 from spms.charging.queries import _CHARGE_COLUMNS
-from spms.charging.spooling import CHUNK_LINES, Manifest
+from spms.charging.spooling import Manifest, chunk_lines
 from spms.core import db, migrate, roles
 from spms.core.clock import FixedClock, business_month, month_range
 from spms.core.settings import Settings
@@ -60,7 +60,7 @@ MILLION, MILLION_SHORT = 1_000_000, 50_000
 STORED_EACH, STORED_EACH_SHORT = 25, 4
 """Charges that each number already has in the full month."""
 ROWS, ROWS_SHORT = 100_000, 7_000
-"""Of a file: more than one portion (`CHUNK_LINES`) in any case, for two are on their way at once."""
+"""Of a file: more than one portion (`chunk_lines`) in any case, for two are on their way at once."""
 NUMBERS_SHORT = 35_000
 """One ground for all figures of the short mode: so many relations, five pairs of files."""
 SERVICES = 20
@@ -206,9 +206,10 @@ async def copied(owner: Any, rows: list[Any]) -> float:
 
 def chunked(rows: list[Any]) -> list[list[Any]]:
     """Put rows into the order in which they landed: chunk by chunk, in each by number."""
+    each = chunk_lines(len(rows))
     return [
-        sorted(rows[start : start + CHUNK_LINES], key=lambda row: row[:3])
-        for start in range(0, len(rows), CHUNK_LINES)
+        sorted(rows[start : start + each], key=lambda row: row[:3])
+        for start in range(0, len(rows), each)
     ]
 
 

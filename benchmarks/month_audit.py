@@ -23,7 +23,7 @@ FIGURES = (
         must=0.10, aim=0.25,
     ),
 )  # fmt: skip
-NUMBERS, EACH, EACH_SHORT = 400_000, 25, 10
+NUMBERS, EACH, EACH_SHORT = 400_000, 25, 6
 CAPS = (3_000, 10_000)
 NEEDS = (
     "it needs DuckDB, which is no part of SPMS: .venv/bin/python -m pip install duckdb, then "

@@ -45,8 +45,8 @@ FIGURES = (
         ours="1 is equal", must=1, aim=1,
     ),
 )  # fmt: skip
-SPS = 300
-CHARGES, CHARGES_SHORT = 10_000_000, 150_000
+SPS, SPS_SHORT = 300, 60
+CHARGES, CHARGES_SHORT = 10_000_000, 90_000
 """Drawing 300 statements costs the same for any number of charges: in short mode T1 is far from its
 full value, and shows only whether it changes."""
 PAIRS_FULL = 3
@@ -250,7 +250,11 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
     if not wanted & {one.id for one in FIGURES}:
         return
     async with ground.database() as url:
-        await arrange(url, SPS, CHARGES_SHORT if ground.short else CHARGES)
+        await arrange(
+            url,
+            SPS_SHORT if ground.short else SPS,
+            CHARGES_SHORT if ground.short else CHARGES,
+        )
         for _ in range(ground.pairs if ground.short else PAIRS_FULL):
             found = await measured(url)
             if "T1" in wanted:

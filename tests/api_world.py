@@ -131,8 +131,11 @@ class LittleWorld:
                 service_id,
             )
             self.names |= dict(row or {}, client_id=self.names["credential_id"])
+            # Each world has an agent of its own: how often one may look is counted by agent.
+            self.agent = f"agent-{unique()}"
             for actor in (
-                make.ADMIN, make.OFFICER, make.OFFICER_2, make.AGENT, make.GATEWAY,
+                make.ADMIN, make.OFFICER, make.OFFICER_2, make.GATEWAY,
+                msgspec.structs.replace(make.AGENT, name=self.agent, subject=self.agent),
                 msgspec.structs.replace(make.OFFICER, name="officer-3", subject="officer-3"),
                 make.sp_actor(sp_id), make.subscriber_actor(msisdn),
             ):  # fmt: skip

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit, urlunsplit
@@ -29,6 +30,49 @@ from spms.core.settings import Settings
 
 START = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)  # Monday noon in Shanghai
 TEMPLATE = f"spms_template_{os.getpid()}"
+
+# A slow machine may take its time: what is refused for want of it is the business of the tests that
+# say so, and they set their own.
+PATIENT_SECONDS = 120
+db.SESSION |= {"lock_timeout": f"{PATIENT_SECONDS}s", "statement_timeout": f"{PATIENT_SECONDS}s"}
+
+LONG = (
+    "tests/city/test_play.py",
+    "tests/subscriptions/test_life_machine.py",
+    "tests/faults/",
+    "tests/compensation/test_races.py",
+    "tests/compensation/test_kills.py",
+    "tests/messaging/test_smpp_link.py",
+    "tests/stories/",
+    "tests/subscriptions/test_many_confirmations.py",
+)
+"""Where single tests take many seconds, the longest first."""
+
+
+@pytest.hookimpl(trylast=True)  # what is not selected is out of the list by then
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let each worker begin with its share of the long tests, so that none is left for the end.
+
+    Work is dealt in as many runs of neighbours as there are workers, and a worker that is through
+    takes over the end of another's: short tests, if the long ones stand at the head of each run.
+    """
+    dealt = getattr(config, "workerinput", {}).get("workercount", 1)
+    if dealt == 1:
+        return
+    rank = {place: at for at, place in enumerate(LONG)}
+    ranks = [next((rank[p] for p in LONG if item.nodeid.startswith(p)), None) for item in items]
+    pairs = list(zip(ranks, items, strict=True))
+    first = [
+        item for _, item in sorted((p for p in pairs if p[0] is not None), key=lambda p: p[0] or 0)
+    ]
+    rest = iter([item for at, item in pairs if at is None])
+    ordered: list[pytest.Item] = []
+    for hand in range(dealt):
+        size = (len(items) - len(ordered)) // (dealt - hand)
+        mine = first[hand::dealt][:size]
+        ordered += [*mine, *islice(rest, size - len(mine))]
+    if len(ordered) == len(items):  # with fewer tests than that there is nothing to deal
+        items[:] = ordered
 
 
 def with_database(url: str, name: str) -> str:
@@ -127,7 +171,9 @@ async def owner_url(server_url: str, template: str) -> AsyncIterator[str]:
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Return settings fit for a test."""
-    return Settings(data_dir=str(tmp_path), pool_size=20, sandbox=True, command_timeout_seconds=30)
+    return Settings(
+        data_dir=str(tmp_path), pool_size=20, sandbox=True, command_timeout_seconds=PATIENT_SECONDS
+    )
 
 
 @pytest.fixture

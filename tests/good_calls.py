@@ -557,6 +557,7 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     ),
     "POST /authorisations": lambda w: Call(role="sp", body=question(w)),
     "POST /reservations": lambda w: Call(role="sp", body=reservation(w)),
+    "POST /charges": lambda w: Call(role="sp", body=reservation(w)),
     "POST /authorisations/batch": lambda w: Call(role="sp", body={"items": [question(w)]}),
     "POST /charge-records": lambda w: Call(role="sp", body={"records": [record(w)]}),
     "POST /charge-files": lambda w: Call(role="sp", body=CSV + ",".join(
@@ -678,6 +679,7 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     ),
     "POST /settlements/{settlement_id}/holds": lambda _: Call(role="compliance", body=WHY),
     "POST /settlement-holds/{hold_id}/clearance": lambda _: Call(role="compliance", body=WHY),
+    "POST /settlement-holds/{hold_id}/numbers": lambda _: Call(role="compliance", body=WHY),
     "POST /settlements/what-if": lambda w: Call(role="compliance", body=what_if(w)),
     "GET /settlements/{settlement_id}/records": lambda w: Call(
         role="sp", path={"settlement_id": little.settlement(w)}, query={"step": "gross"}

@@ -24,7 +24,7 @@ APPEND_ONLY = {
     "charge_finding", "claim", "posting", "breach_event", "point_entry", "rulebook",
     "chain_start", "chain_entry", "signing_key", "anchor", "anchor_leaf", "anchor_signature",
     "journal_entry", "balance_snapshot",
-    "settlement_figure", "settlement_report", "settlement_statement",
+    "settlement_figure", "settlement_report", "settlement_report_number", "settlement_statement",
     "settlement_step", "settlement_event", "settlement_lock", "settlement_use",
     "settlement_payment", "reconciliation_count", "sp_quota",
 }  # fmt: skip

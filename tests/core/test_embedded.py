@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from spms.core.embedded import Account, Embedded, EmbeddedError
-from spms.core.embedded_binaries import LAUNCHER
+from spms.core.embedded_binaries import LAUNCHER, memory_mb, shared_buffers_mb
 from spms.core.embedded_cluster import LOG_BYTES_KEPT, LOG_BYTES_MAX, Cluster
 from spms.core.embedded_launch import NOBODY
 from spms.core.embedded_processes import is_free
@@ -32,6 +32,22 @@ account = embedded_home.account
 home = embedded_home.home
 lives = embedded_home.lives
 made = embedded_home.made
+
+
+@pytest.mark.parametrize(
+    ("memory", "buffers"), [(512, 256), (4096, 512), (16_384, 2048), (262_144, 2048)]
+)
+def test_buffers_follow_the_memory_within_bounds(memory: int, buffers: int) -> None:
+    assert shared_buffers_mb(memory) == buffers
+
+
+def test_a_container_has_the_memory_it_is_given(tmp_path: Path) -> None:
+    limit = tmp_path / "memory.max"
+    machine = memory_mb(limit)
+    limit.write_text("max\n")
+    assert memory_mb(limit) == machine
+    limit.write_text(f"{64 * 2**20}\n")
+    assert memory_mb(limit) == 64
 
 
 async def test_a_first_start_makes_role_and_database_and_a_warm_start_keeps_them(

@@ -51,6 +51,7 @@ GOES_ON = {
     "sandbox_phone": "the sandbox's own",
     "service": "a status with its events",
     "settlement_month": "a recovery point",
+    "settlement_recount": "when a month was last read; the month is read daily whatever it says",
     "sp": "a status with its events",
     "sp_quota_use": "counters",
     "subscription_telling": "a position",

@@ -94,6 +94,7 @@ async def a_charge_that_was_allowed_is_on_the_bill_and_explains_itself(
     bill = await sale.li.web.get("/my/bill", month="2026-03")
     assert bill["totals"] == {
         "lines": 1, "charged_fen": 800, "due_fen": 800, "refunded_fen": 0, "compensation_fen": 0,
+        "points": 0,
     }  # fmt: skip
     assert bill["items"][0]["id"] == line["charge_id"]
     told = await sale.li.web.get(f"/my/bill/lines/{line['charge_id']}")
