@@ -46,7 +46,11 @@ class PostingReason(StrEnum):
     DEPOSIT_RETURNED = "deposit_returned"
     DEPOSIT_CALL = "deposit_call"
     WRITE_OFF = "write_off"
+    FIRST_RECOVERED = "settlement_refunds"
+    """First multiples that a settlement took before the share, so that both sides bore them."""
     CLAWBACK_DUE = "clawback_due"
+    CLAWBACK_FIRST = "clawback_first"
+    """Of it, what a settlement had taken before the share, and gives back there."""
     WRITE_OFF_BACK = "write_off_back"
 
 

@@ -17,9 +17,9 @@ from spms.compensation import queries as claims
 from spms.compensation.accounts import Account, PostingReason
 from spms.compensation.clawback_model import Clawback, ClawbackRequest, ClawbackState
 from spms.compensation.clawback_queries import Refunded
-from spms.compensation.journal_model import Draft, EntryLine
+from spms.compensation.journal_model import Draft, Entry, EntryLine
 from spms.compensation.refusals import Moved, NotPaidOut, SamePerson
-from spms.compensation.rules import clawback_text, is_told
+from spms.compensation.rules import clawback_text, first_multiple, is_told
 from spms.core import audit
 from spms.core.access import Actor
 from spms.core.db import Connection
@@ -110,7 +110,7 @@ async def _take_back(tx: Connection, row: Clawback, *, actor: Actor, now: dateti
         back = await journal.reverse(tx, row.number, row.claim_id, actor=actor, now=now)
     except journal.AlreadyReversed as error:
         raise Moved from error
-    await _give_back(tx, about.sp_id, derived_id("clawback", row.id), actor=actor, now=now)
+    await _give_back(tx, about.sp_id, back, derived_id("clawback", row.id), actor=actor, now=now)
     await payout_queries.take_back(
         tx, row.number, about.payout_id, hashed_id("debit", row.id), now=now
     )
@@ -119,28 +119,33 @@ async def _take_back(tx: Connection, row: Clawback, *, actor: Actor, now: dateti
 
 
 async def _give_back(
-    tx: Connection, sp_id: UUID, entry_id: UUID, *, actor: Actor, now: datetime
+    tx: Connection, sp_id: UUID, back: Entry, entry_id: UUID, *, actor: Actor, now: datetime
 ) -> None:
     """Book what was recovered of more than the SP owes now: to who bore it.
 
-    First what the operator had given up, which the SP never paid; the rest is owed to the SP.
+    First what the operator had given up, which the SP never paid; the rest is owed to the SP. Of
+    that, what came off before the share goes back there: both sides bore it.
     """
     over_fen = -await receivable_queries.exact_balance(tx, sp_id, Account.SP_RECEIVABLE)
     if over_fen <= 0:
         return
     given_up_fen = min(over_fen, await receivable_queries.written_off(tx, sp_id))
+    due_fen = over_fen - given_up_fen
+    chain = journal.sp_chain(sp_id)
+    first_fen = min(due_fen, first_multiple(back), await receivable_queries.first_taken(tx, chain))
     parts = (
         (Account.BAD_DEBT, PostingReason.WRITE_OFF_BACK, given_up_fen),
-        (Account.SP_PAYABLE, PostingReason.CLAWBACK_DUE, over_fen - given_up_fen),
+        (Account.SP_PAYABLE, PostingReason.CLAWBACK_FIRST, first_fen),
+        (Account.SP_PAYABLE, PostingReason.CLAWBACK_DUE, due_fen - first_fen),
     )
     lines = [
         EntryLine(
-            id=derived_id("posting", entry_id, credit), debit=Account.SP_RECEIVABLE, credit=credit,
+            id=derived_id("posting", entry_id, reason), debit=Account.SP_RECEIVABLE, credit=credit,
             sp_id=sp_id, amount_fen=amount_fen, reason=reason,
         )
         for credit, reason, amount_fen in parts if amount_fen > 0
     ]  # fmt: skip
-    draft = Draft(msisdn=journal.sp_chain(sp_id), id=entry_id, kind="clawback", lines=lines)
+    draft = Draft(msisdn=chain, id=entry_id, kind="clawback", lines=lines)
     await journal.post(tx, [draft], actor=actor, now=now)
 
 

@@ -93,6 +93,21 @@ async def exact_balance(tx: Connection, sp_id: UUID, account: Account) -> int:
     return fen
 
 
+# Postings of an SP's own chain; what came back of them was booked there, too.
+FIRST_TAKEN = """
+    SELECT COALESCE(sum(CASE WHEN reason = 'clawback_first' THEN -amount_fen ELSE amount_fen END),
+                    0)::bigint
+      FROM posting
+     WHERE msisdn = $1 AND reason IN ('settlement_refunds', 'clawback_first')
+"""
+
+
+async def first_taken(tx: Connection, chain: str) -> int:
+    """Return what settlements took before the share of an SP's first multiples, and kept, in fen."""
+    fen: int = await tx.fetchval(FIRST_TAKEN, chain)
+    return fen
+
+
 WRITTEN_OFF = """
     SELECT COALESCE(sum(CASE WHEN debit = 'bad_debt' THEN amount_fen ELSE -amount_fen END), 0)::bigint
       FROM posting

@@ -9,8 +9,17 @@ from datetime import datetime
 from typing import NamedTuple
 
 from spms.charging.model import Finding
-from spms.compensation.accounts import COMPENSATION, PRINCIPAL, Bearer, Bearers, Cause, both
-from spms.compensation.journal_model import EntryLine
+from spms.compensation.accounts import (
+    COMPENSATION,
+    PRINCIPAL,
+    Account,
+    Bearer,
+    Bearers,
+    Cause,
+    PostingReason,
+    both,
+)
+from spms.compensation.journal_model import Entry, EntryLine
 from spms.compensation.model import (
     ClaimState,
     CompensationRules,
@@ -155,6 +164,16 @@ def refund_text(disputed: Disputed, lines: list[Line]) -> str:
         f"您{day.month}月{day.day}日“{disputed.service_name}”收费{charged}元有误，"
         f"现退还{principal}元并补偿{compensation}元，共{total}元。"
     )
+
+
+def first_multiple(back: Entry) -> int:
+    """Return what of a reversed refund was the SP's first multiple, less unwound shares, in fen."""
+    principal_fen = sum(
+        line.amount_fen for line in back.lines
+        if line.reason == PostingReason.REFUND_PRINCIPAL and line.credit is Account.SP_RECEIVABLE
+    )  # fmt: skip
+    unwound_fen = sum(line.amount_fen for line in back.lines if line.debit is Account.SP_RECEIVABLE)
+    return max(0, principal_fen - unwound_fen)
 
 
 def clawback_text(disputed: Disputed, amount_fen: int) -> str:

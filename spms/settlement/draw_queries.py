@@ -132,7 +132,7 @@ NEXT_SPS = f"""
                               AND NOT EXISTS (SELECT FROM settlement_use u
                                                WHERE u.kind = 'adjustment' AND u.source_id = a.id))
                 OR EXISTS (SELECT FROM posting p
-                            WHERE p.msisdn = 'sp:' || s.id AND p.reason IN ('fine', 'clawback_due')
+                            WHERE p.msisdn = 'sp:' || s.id AND p.reason IN ('fine', 'clawback_due', 'clawback_first')
                               AND p.at < $2
                               AND NOT EXISTS (SELECT FROM settlement_use u
                                                WHERE u.kind = 'posting' AND u.source_id = p.id))

@@ -57,8 +57,8 @@ def facts_of(
         mt_is_free=mt_is_free(row.activated_at, window.month, rules),
         cuts=penal.cuts, waiting=penal.waiting, measures=penal.measures,
         fines=penal.fines + items("fine"), debits=items("debit"),
-        credits=penal.owed_back + items("credit"), owed_fen=row.owed_fen,
-        deposit_fen=row.deposit_fen,
+        credits=penal.owed_back + items("credit"), returned=penal.returned,
+        owed_fen=row.owed_fen, deposit_fen=row.deposit_fen,
         carried={Kind(kind): amount for kind, amount in row.carried.items()},
         unbooked_fen=row.unbooked_fen,
     )  # fmt: skip

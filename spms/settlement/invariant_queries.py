@@ -35,7 +35,7 @@ STEPS = """
         ON p.settlement_id = t.settlement_id AND p.revision = t.revision
      GROUP BY t.settlement_id, t.revision, t.payable_fen, t.carried
     HAVING t.payable_fen + COALESCE((t.carried ->> 'brought')::bigint, 0) <> COALESCE(sum(
-               CASE WHEN p.kind IN ('gross', 'credits', 'brought') THEN p.arising_fen
+               CASE WHEN p.kind IN ('gross', 'returned', 'credits', 'brought') THEN p.arising_fen
                     WHEN p.kind <> 'deposit' THEN -p.taken_fen ELSE 0 END), 0)
 """
 # What a lock's entry leaves with the SP is what its statement says is payable, less what the
@@ -59,7 +59,8 @@ BOOKED = """
                            CROSS JOIN LATERAL (
                                  SELECT (t.inputs ->> 'to_book_fen')::bigint AS to_book_fen) b
                            WHERE t.settlement_id = l.settlement_id AND t.revision = l.revision
-                             AND t.kind IN ('fines', 'credits') AND t.inputs ? 'to_book_fen'), 0)
+                             AND t.kind IN ('fines', 'credits', 'returned')
+                             AND t.inputs ? 'to_book_fen'), 0)
 """
 PAID = """
     SELECT COALESCE(y.settlement_id, s.id)::text AS id

@@ -36,6 +36,7 @@ from spms.settlement.rules import entry, object_until, payment
 from spms.settlement.statement import worked
 
 LOCKS_AT_ONCE: Final = 100
+TAKING_ITEMS: Final = frozenset({Kind.FINES, Kind.DEBITS, Kind.CREDITS, Kind.RETURNED})
 CHANGED: Final = "the month before was locked, or something was paid, after this was drawn"
 
 
@@ -114,8 +115,9 @@ def uses(stated: Statement) -> list[tuple[str, UUID, UUID]]:
         ("breach", UUID(cut["breach_id"]))
         for cut in steps.step(Kind.GRADE_CUT).inputs["breaches"]
     ]  # fmt: skip
-    for kind in (Kind.FINES, Kind.DEBITS, Kind.CREDITS):
-        found += [(_use_of(item), UUID(item["id"])) for item in steps.step(kind).inputs["items"]]
+    for step in steps.steps:
+        if step.kind in TAKING_ITEMS:
+            found += [(_use_of(item), UUID(item["id"])) for item in step.inputs["items"]]
     return [(kind, source_id, stated.settlement_id) for kind, source_id in found]
 
 

@@ -21,6 +21,10 @@ class Kind(StrEnum):
 
     GROSS = "gross"
     """Information fees charged."""
+    RETURNED = "returned"
+    """First multiples that earlier months took before the share, taken back for fraud since.
+
+    In a statement only where there are any, just before `refunds`: where they had been taken."""
     REFUNDS = "refunds"
     """First multiples that went back to subscribers at the SP's fault."""
     BAD_DEBT = "bad_debt"
@@ -198,6 +202,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     fines: tuple[Item, ...] = ()
     debits: tuple[Item, ...] = ()
     credits: tuple[Item, ...] = ()
+    returned: tuple[Item, ...] = ()
     waiting: tuple[Cut, ...] = ()
     """Breaches whose appeal is open or still possible: named, not collected."""
     owed_fen: Count = 0

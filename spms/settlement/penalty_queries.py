@@ -95,8 +95,8 @@ FINES = """
     SELECT p.id, p.reason, COALESCE(e.reverses, p.entry_id) AS entry_id, p.sp_id, p.amount_fen,
            p.credit = 'sp_payable' AS back
       FROM posting p JOIN journal_entry e ON e.msisdn = p.msisdn AND e.id = p.entry_id
-     WHERE p.msisdn = ANY($1::text[]) AND p.reason IN ('fine', 'clawback_due') AND p.at < $2
-       AND NOT EXISTS (SELECT FROM settlement_use u WHERE u.kind = 'posting' AND u.source_id = p.id)
+     WHERE p.msisdn = ANY($1::text[]) AND p.reason IN ('fine', 'clawback_due', 'clawback_first')
+       AND p.at < $2 AND NOT EXISTS (SELECT FROM settlement_use u WHERE u.kind = 'posting' AND u.source_id = p.id)
      ORDER BY p.sp_id, p.at, p.id
 """
 COLLECTED = """

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from spms.compensation.accounts import PostingReason
 from spms.core.db import Connection
 from spms.penalties.model import Grade
 from spms.settlement import penalty_queries as queries
@@ -14,6 +15,7 @@ from spms.settlement.model import Cut, Item, MeasureCut, Window
 
 PERCENT_BP = 100
 FINE = "fine"
+FIRST_MULTIPLE = str(PostingReason.CLAWBACK_FIRST)
 
 
 class Punished(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +28,8 @@ class Punished(msgspec.Struct, frozen=True, kw_only=True):
     owed_back: tuple[Item, ...] = ()
     """Fines whose breach fell after they were booked, recovered refunds that were a fraud, and
     cuts of locked statements whose breach was quashed since."""
+    returned: tuple[Item, ...] = ()
+    """Of recovered refunds that were a fraud, what came off before the share."""
 
 
 async def punished(
@@ -42,6 +46,7 @@ async def punished(
         cut_bp = measure.cut_percent * PERCENT_BP
         measures[measure.sp_id].append(MeasureCut(restriction_id=measure.id, cut_bp=cut_bp))
     fines: dict[tuple[UUID, bool], list[Item]] = defaultdict(list)
+    returned: dict[UUID, list[Item]] = defaultdict(list)
     back = await cuts_back(read, sp_ids)
     rows, breaches = await queries.fines(read, sp_ids, window.cut_off_at)
     for fine in rows:
@@ -49,12 +54,16 @@ async def punished(
         if fine.reason == FINE:
             about = f"fine of breach {breaches.get(fine.entry_id, fine.entry_id)}"
         item = Item(id=fine.id, amount_fen=fine.amount_fen, about=about, booked=True)
-        fines[fine.sp_id, fine.back].append(item)
+        if fine.reason == FIRST_MULTIPLE:
+            returned[fine.sp_id].append(item)
+        else:
+            fines[fine.sp_id, fine.back].append(item)
     return {
         sp_id: Punished(
             cuts=tuple(cuts[sp_id, True]), waiting=tuple(cuts[sp_id, False]),
             measures=tuple(measures[sp_id]), fines=tuple(fines[sp_id, False]),
             owed_back=(*fines[sp_id, True], *back.get(sp_id, ())),
+            returned=tuple(returned[sp_id]),
         )
         for sp_id in sp_ids
     }  # fmt: skip

@@ -27,6 +27,7 @@ def facts_behind(worked: Waterfall) -> Facts:
         ),
         fines=fines,
         debits=_items(of[Kind.DEBITS]), credits=_items(of[Kind.CREDITS]),
+        returned=_items(of[Kind.RETURNED]) if Kind.RETURNED in of else (),
         owed_fen=of[Kind.COMPENSATION].inputs["owed_fen"],
         deposit_fen=of[Kind.DEPOSIT].inputs["deposit_fen"], carried=_carried(worked.steps),
         unbooked_fen=0 if to_book_fen is None

@@ -29,7 +29,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Action], State]] = {
 BOOKED: Final[Mapping[Kind, tuple[Account, Account, str]]] = {
     Kind.GROSS: (Account.SUBSCRIBER_BALANCE, Account.SP_PAYABLE, "settlement_gross"),
     Kind.CREDITS: (Account.OPERATOR_SHARE, Account.SP_PAYABLE, "settlement_credit"),
-    Kind.REFUNDS: (Account.SP_PAYABLE, Account.SP_RECEIVABLE, "settlement_refunds"),
+    Kind.REFUNDS: (Account.SP_PAYABLE, Account.SP_RECEIVABLE, str(PostingReason.FIRST_RECOVERED)),
     Kind.BAD_DEBT: (Account.SP_PAYABLE, Account.BAD_DEBT, "settlement_bad_debt"),
     Kind.SERVICE_FEE: (Account.SP_PAYABLE, Account.OPERATOR_SHARE, "settlement_service_fee"),
     Kind.SHARE: (Account.SP_PAYABLE, Account.OPERATOR_SHARE, "settlement_share"),
@@ -42,7 +42,7 @@ BOOKED: Final[Mapping[Kind, tuple[Account, Account, str]]] = {
     Kind.COMPENSATION: (Account.SP_PAYABLE, Account.SP_RECEIVABLE, str(PostingReason.RECOVERY)),
     Kind.DEPOSIT: (Account.DEPOSITS, Account.SP_RECEIVABLE, str(PostingReason.DEPOSIT_CALL)),
 }
-"""Debit, credit and reason of each step. `brought` moves nothing: it was booked before."""
+"""Debit, credit and reason of each step. `brought` and `returned` move nothing: they were booked before."""
 MOVED_BY_ARISING: Final = frozenset({Kind.GROSS, Kind.CREDITS, Kind.DEPOSIT})
 
 

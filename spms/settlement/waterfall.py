@@ -3,7 +3,7 @@
 Every step takes from what is left and never more than that: what it cannot take it carries, and
 the next month begins with it. So nothing is negative, nothing is lost, and to the fen
 
-    gross + credits + brought = everything taken + payable + what is carried of the payable.
+    gross + returned + credits + brought = everything taken + payable + what is carried of the payable.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,8 +25,10 @@ from spms.settlement.model import (
     is_sound,
 )
 
-ADDING: Final = (Kind.GROSS, Kind.CREDITS, Kind.BROUGHT)
+ADDING: Final = (Kind.GROSS, Kind.RETURNED, Kind.CREDITS, Kind.BROUGHT)
 """Steps that bring money instead of taking it."""
+EARNED_BEFORE: Final = (Kind.CREDITS, Kind.BROUGHT)
+"""What of them a cut leaves alone. `returned` is cut: as a refund it had lowered a cut."""
 
 
 class UnsoundRules(Unprocessable):
@@ -128,7 +130,10 @@ def settle(facts: Facts, rules: SettlementRules) -> Waterfall:
 
 
 def _refunds(pool: Pool) -> None:
+    """Take first multiples off; what was too much of them comes back where it was taken."""
     facts = pool.facts
+    if facts.returned:
+        pool.add(Kind.RETURNED, total(facts.returned), items(facts.returned))
     arising_fen = min(facts.principal_fen, facts.owed_fen - brought(facts, Kind.REFUNDS))
     pool.take(Kind.REFUNDS, arising_fen, {"advanced_fen": facts.principal_fen})
 
@@ -183,7 +188,7 @@ def cut_rate(cuts: Iterable[Cut], measures: Iterable[MeasureCut], rules: Settlem
 def _grade_cut(pool: Pool) -> None:
     """Cut what this month earned; credits and what was brought over were earned before."""
     cut_bp = cut_rate(pool.facts.cuts, pool.facts.measures, pool.rules)
-    before_fen = sum(step.arising_fen for step in pool.steps if step.kind in ADDING[1:])
+    before_fen = sum(step.arising_fen for step in pool.steps if step.kind in EARNED_BEFORE)
     of_fen = max(0, pool.left_fen - before_fen)
     inputs = {
         "cut_bp": cut_bp, "of_fen": of_fen, "breaches": pool.facts.cuts,

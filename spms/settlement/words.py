@@ -7,9 +7,11 @@ import msgspec
 
 from spms.core.money import yuan
 from spms.settlement.model import Kind, Step
+from spms.settlement.waterfall import ADDING
 
 NAMES: Final[Mapping[Kind, tuple[str, str]]] = {
     Kind.GROSS: ("信息费总额", "Gross information fees"),
+    Kind.RETURNED: ("欺诈退费收回", "First multiples taken back for fraud"),
     Kind.REFUNDS: ("退费（第一倍）", "Refunds, first multiple"),
     Kind.BAD_DEBT: ("欠费风险金", "Bad-debt reserve"),
     Kind.SERVICE_FEE: ("客户服务费", "Customer-service fee"),
@@ -33,7 +35,7 @@ def name(kind: Kind) -> tuple[str, str]:
 
 def amount(step: Step) -> int:
     """Return what a step changes of what is left, in fen; with its sign."""
-    if step.kind in {Kind.GROSS, Kind.CREDITS, Kind.BROUGHT}:
+    if step.kind in ADDING:
         return step.arising_fen
     return -step.taken_fen
 

@@ -11,8 +11,9 @@ from spms.charging import bill_queries, own_charge_queries
 from spms.charging.bill_model import BillFilter
 from spms.charging.own_charge_model import OwnFilter
 from spms.compensation import journal, payout, receivable, verification
-from spms.compensation.accounts import Account, Cause
+from spms.compensation.accounts import Account, Cause, PostingReason
 from spms.compensation.invariant_queries import INVARIANTS
+from spms.compensation.journal_model import Draft, EntryLine
 from spms.compensation.model import Source
 from spms.compensation.verification_model import VerificationRequest
 from spms.compensation.verification_queries import disputed_fees
@@ -185,6 +186,32 @@ async def test_what_settlement_had_recovered_is_owed_to_the_sp_again(
     assert await receivable_of(pool, world) == 0
     line = await tx.fetchrow("SELECT * FROM posting WHERE reason = 'clawback_due'")
     assert (line["amount_fen"], line["credit"]) == (taken, "sp_payable")
+    assert await failing(tx) == []
+
+
+@pytest.mark.parametrize(
+    ("before_share", "after_share", "first", "rest"),
+    [(PRICE, PRICE, PRICE, PRICE), (PRICE - 300, PRICE, PRICE - 300, PRICE), (0, PRICE, 0, PRICE),
+     (PRICE, 0, PRICE, 0)],
+)  # fmt: skip
+async def test_what_came_off_before_the_share_goes_back_there_and_no_more(
+    fraud, call, tx, pool, now, world, before_share, after_share, first, rest
+):
+    taken = ((PostingReason.FIRST_RECOVERED, before_share), (PostingReason.RECOVERY, after_share))
+    lines = [
+        EntryLine(id=uuid4(), debit=Account.SP_PAYABLE, credit=Account.SP_RECEIVABLE,
+                  sp_id=world.sp_id, amount_fen=amount_fen, reason=reason)
+        for reason, amount_fen in taken if amount_fen
+    ]  # fmt: skip
+    locked = Draft(msisdn=journal.sp_chain(world.sp_id), id=uuid4(), kind="settlement", lines=lines)
+    async with db.transaction(pool) as own:
+        await journal.post(own, [locked], actor=make.OFFICER, now=now)
+    made = await call(make.OFFICER, "/clawbacks", fraud, 201)
+    await call(make.OFFICER_2, f"/clawbacks/{made['id']}/decision", YES, 200)
+    booked = await tx.fetch("SELECT reason, amount_fen FROM posting WHERE reason LIKE 'clawback_%'")
+    expected = {"clawback_first": first, "clawback_due": rest}
+    assert dict(map(tuple, booked)) == {reason: fen for reason, fen in expected.items() if fen}
+    assert await receivable_of(pool, world) == 0
     assert await failing(tx) == []
 
 

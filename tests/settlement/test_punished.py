@@ -145,6 +145,36 @@ async def test_what_a_clawback_owes_an_sp_is_a_credit_that_is_in_the_book_before
     assert await _failing(tx) == []
 
 
+async def test_first_multiples_of_a_fraud_come_back_where_they_came_off_before_the_share(
+    world, tx, clock
+):
+    await world.charges(5)
+    clock.at = JANUARY + 10 * DAY
+    lines = [
+        EntryLine(
+            id=uuid4(), debit=Account.SP_RECEIVABLE, credit=Account.SP_PAYABLE,
+            sp_id=world.sp_id, amount_fen=amount_fen, reason=reason,
+        )
+        for reason, amount_fen in (("clawback_first", 600), ("clawback_due", 100))
+    ]  # fmt: skip
+    draft = Draft(msisdn=sp_chain(world.sp_id), id=uuid4(), kind="clawback", lines=lines)
+    async with db.transaction(world.pool) as own:
+        await post(own, [draft], actor=JOB, now=clock.now())
+    await world.through(2)
+    steps = await world.steps((await world.state())["id"])
+    kinds = list(steps)
+    assert kinds[kinds.index("returned") + 1] == "refunds"
+    assert (steps["returned"]["arising_fen"], steps["credits"]["arising_fen"]) == (600, 100)
+    rates_fen = steps["bad_debt"]["taken_fen"] + steps["service_fee"]["taken_fen"]
+    base_fen = steps["gross"]["arising_fen"] + 600 - rates_fen
+    assert steps["share"]["inputs"]["base_fen"] == base_fen, "both sides get what they had borne"
+    assert (await world.balances())["sp_payable"] == -(await world.state())["payable_fen"]
+    assert await _failing(tx) == []
+    await world.on(3, 10)
+    february = await world.steps((await world.state(month=JANUARY + 31 * DAY))["id"])
+    assert "returned" not in february, "a locked statement took it"
+
+
 async def _measure(world, **values):
     row = {
         "id": uuid4(), "sp_id": world.sp_id, "measure": "settlement_cut", "cause_kind": "officer",

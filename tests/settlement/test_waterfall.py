@@ -195,6 +195,7 @@ facts = st.builds(
     fines=st.lists(st.builds(item, fen), max_size=2).map(tuple),
     debits=st.lists(st.builds(item, fen), max_size=2).map(tuple),
     credits=st.lists(st.builds(item, fen), max_size=2).map(tuple),
+    returned=st.lists(st.builds(item, fen), max_size=2).map(tuple),
     carried=st.dictionaries(
         st.sampled_from([Kind.REFUNDS, Kind.CONTROLLED, Kind.MT_FEE, Kind.FINES, Kind.BROUGHT]), fen
     ),
