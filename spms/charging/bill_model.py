@@ -107,6 +107,7 @@ class FindingShown(msgspec.Struct, frozen=True, kw_only=True):
     due_fen: int
     found_at: datetime
     found_by: str
+    """A job, an SP's file, or `staff`: which of the operator's people it was is theirs to know."""
 
 
 class DecisionShown(msgspec.Struct, frozen=True, kw_only=True):

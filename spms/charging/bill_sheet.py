@@ -7,6 +7,7 @@ import msgspec
 
 from spms.charging.bill_model import Bill, BillFilter, BillLine, BillTotals
 from spms.charging.bill_words import HEADINGS, WORDS, Lang
+from spms.charging.finding_words import in_words
 from spms.charging.own_charge_model import OwnFilter
 from spms.core.clock import SHANGHAI
 from spms.core.money import yuan
@@ -72,7 +73,7 @@ def rows_of(lines: Iterable[tuple[str, str, BillLine]], lang: Lang) -> Iterator[
         yield _row(
             number, line, words, label=line.label, at=line.charged_at, fen=line.price_fen,
             after=(
-                yuan(line.due_fen), " ".join(line.findings), charge,
+                yuan(line.due_fen), in_words(line.findings, lang), charge,
                 str(line.consent_id or ""), str(line.authorisation_id or ""), line.evidence,
             ),
         )  # fmt: skip

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from spms.charging.finding_words import NAMES
 from spms.core.pack_sheet import Row, Section, Sheet, of_log, of_pack
 from spms.subscriptions.evidence_sheet import of_relation
 
@@ -34,7 +35,7 @@ def _of_charge(charge: Mapping[str, Any]) -> tuple[Section, ...]:
             Row("结论", "Verdict", "正确 right" if charge["right"] else "有误 wrong"),
         ]),
         Section("稽核结果", "Findings", [
-            Row(one["kind"], one["found_by"], f"{one['found_at']}  应收 due {one['due_fen']}")
+            Row(*NAMES[one["kind"]], f"{one['found_at']}  应收 due {one['due_fen']}")
             for one in charge["findings"]
         ]),
         Section("鉴权决定", "Decisions before the charge", [

@@ -16,8 +16,11 @@ from spms.charging.bill_model import (
 )
 from spms.core.db import Connection, many, one
 
+# Neither a subscriber nor an SP is told which of the operator's people it was; the audit trail has it.
 FINDINGS = """
-    SELECT kind, due_fen, found_at, found_by FROM charge_finding
+    SELECT kind, due_fen, found_at,
+           CASE WHEN found_by LIKE 'staff:%' THEN 'staff' ELSE found_by END AS found_by
+      FROM charge_finding
      WHERE msisdn = $1 AND charge_id = $2 ORDER BY found_at, kind
 """
 

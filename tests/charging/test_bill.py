@@ -196,6 +196,22 @@ async def test_a_wrong_line_shows_the_relation_that_had_ended(http, person, tx, 
     assert (line["relation"]["id"], line["relation"]["end_reason"]) == (str(relation), "subscriber")
 
 
+@pytest.mark.parametrize(
+    ("found_by", "shown"), [("staff:wang.f", "staff"), ("job:reaudit", "job:reaudit")]
+)
+async def test_who_of_the_staff_found_it_is_not_told(http, person, tx, world, found_by, shown):
+    await make.subscription(tx, world.now - DAY, world.msisdn, world.monthly_id)
+    landing = await world.land(world.record())
+    charge_id = landing.outcomes[0].charge_id
+    await tx.execute(
+        "INSERT INTO charge_finding (msisdn, charge_id, charged_at, kind, due_fen, found_at, found_by)"
+        " SELECT msisdn, id, charged_at, 'over_cap', 0, $2, $3 FROM charge_record WHERE id = $1",
+        charge_id, world.now, found_by,
+    )  # fmt: skip
+    line = (await http.get(f"/my/bill/lines/{charge_id}", headers=person)).json()
+    assert [one["found_by"] for one in line["findings"]] == [shown]
+
+
 async def test_a_line_of_nobody_or_of_another_number_is_not_found(http, person, tx, world):
     landing = await world.land(world.record(msisdn=await make.number(tx, world.now)))
     for charge_id in (landing.outcomes[0].charge_id, uuid4()):

@@ -13,7 +13,8 @@ import pytest
 from spms.charging import bill_file, bill_pdf, bill_sheet
 from spms.charging.bill_model import Bill, BillLine, Correction, HolderTotals, evidence_of
 from spms.charging.bill_words import Lang
-from spms.charging.model import Delivery, Kind
+from spms.charging.finding_words import NAMES, in_words
+from spms.charging.model import Delivery, Finding, Kind
 from spms.compensation import actions as compensation
 from spms.core.db import transaction
 from spms.core.phone import mask
@@ -113,8 +114,9 @@ async def exported(http, person, form, **wanted):
 
 @pytest.mark.parametrize(
     ("lang", "words"),
-    [("zh", ("代收费", "退费", "赔付")), ("en", ("代收费", "refund", "compensation"))],
-)
+    [("zh", ("代收费", "退费", "赔付", "高于约定资费")),
+     ("en", ("代收费", "refund", "compensation", "more than was agreed"))],
+)  # fmt: skip
 async def test_a_bill_as_csv_has_each_line_with_its_corrections_below(
     http, person, owner, world, charges, lang, words
 ):
@@ -127,6 +129,7 @@ async def test_a_bill_as_csv_has_each_line_with_its_corrections_below(
     assert [(row[0], row[9]) for row in rows[1:]][-3:] == [
         (rows[-3][0], "14.00"), (rows[-2][0], "-4.00"), (rows[-1][0], "-4.00"),
     ]  # fmt: skip
+    assert sorted(row[11] for row in rows[1:-3]) == ["", "", "", words[3]]
     body = {(row[0], row[9]) for row in rows[1:-3]}
     assert body == {
         (words[0], "12.00"), (words[0], "2.00"), (words[1], "-4.00"), (words[2], "-4.00"),
@@ -273,6 +276,11 @@ def test_paper_has_every_line_with_its_way_to_what_proves_it(monkeypatch):
     assert missing in drawn  # below the totals
     assert sum(missing in text and "2026-03" in text for text in drawn) >= 3  # on top of each page
     assert sum(text.startswith("page ") for text in drawn) >= 3
+
+
+def test_every_finding_has_words():
+    assert set(NAMES) == set(Finding)
+    assert in_words([Finding.DUPLICATE, Finding.OVER_CAP], Lang.ZH) == "重复收费、超过限额"
 
 
 def test_what_is_too_long_for_its_column_ends_in_an_ellipsis_within_it():
