@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import asyncpg
 import httpx
+import hypothesis
 import pytest
 from litestar import Litestar
 
@@ -30,6 +31,18 @@ from spms.core.settings import Settings
 
 START = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)  # Monday noon in Shanghai
 TEMPLATE = f"spms_template_{os.getpid()}"
+
+# Properties are held against the same examples every time, however long one takes, so that a red
+# suite is red again; `pytest --hypothesis-profile explore` tries new ones.
+PATIENT = hypothesis.settings(
+    deadline=None, database=None, derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)  # fmt: skip
+hypothesis.settings.register_profile("steady", PATIENT)
+hypothesis.settings.register_profile(
+    "explore", PATIENT, derandomize=False, max_examples=2_000, print_blob=True
+)
+hypothesis.settings.load_profile("steady")
 
 # A slow machine may take its time: what is refused for want of it is the business of the tests that
 # say so, and they set their own.

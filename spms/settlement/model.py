@@ -147,10 +147,7 @@ def is_sound(rules: SettlementRules) -> bool:
 
 def _rises(scale: tuple[Tier, ...]) -> bool:
     ends = [tier.up_to for tier in scale]
-    inner = [end for end in ends if end is not None]
-    return bool(ends) and ends[-1] is None and len(inner) == len(ends) - 1 and (
-        all(low < high for low, high in zip([0, *inner], inner, strict=False))
-    )  # fmt: skip
+    return ends == [*sorted({end for end in ends if end is not None}), None]
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
