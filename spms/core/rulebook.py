@@ -27,7 +27,25 @@ async def section(read: Connection, kind: type[T], *, at: datetime) -> T:
     The section's name is the struct's, lower case, without `Rules`: `ConsentRules` → `consent`.
     """
     row = await read.fetchrow(IN_FORCE, at)
-    rules = row["rules"] if row is not None else {}
+    return _section(kind, row["rules"] if row is not None else {})
+
+
+OF_VERSION = "SELECT rules FROM rulebook WHERE version = $1"
+
+
+async def section_of(read: Connection, kind: type[T], version: int) -> T:
+    """Return a room's rules as one version has them; for what once named the version it goes by.
+
+    A version that is dated back later changes nothing of it. Raises `LookupError` for a number
+    that no version has.
+    """
+    rules = await read.fetchval(OF_VERSION, version)
+    if rules is None:
+        raise LookupError(version)
+    return _section(kind, rules)
+
+
+def _section(kind: type[T], rules: Mapping[str, Any]) -> T:
     return msgspec.convert(rules.get(section_name(kind), {}), kind)
 
 

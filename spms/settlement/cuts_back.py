@@ -1,7 +1,6 @@
 """Cuts that locked statements took for breaches quashed since: a credit of the next statement."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from itertools import groupby
 from uuid import UUID
 
@@ -10,7 +9,7 @@ from msgspec.structs import replace
 
 from spms.core.db import Connection
 from spms.core.money import share
-from spms.core.rulebook import section
+from spms.core.rulebook import section_of
 from spms.penalties.model import Grade
 from spms.settlement import penalty_queries as queries
 from spms.settlement.model import Cut, Item, MeasureCut, SettlementRules
@@ -46,12 +45,13 @@ def given_back(locked: Sequence[LockedCut], rules: SettlementRules) -> list[Item
 async def cuts_back(read: Connection, sp_ids: Sequence[UUID]) -> dict[UUID, list[Item]]:
     """Load what some SPs' next statements give back of locked cuts."""
     rows = await queries.quashed_cuts(read, sp_ids)
-    rules: dict[datetime, SettlementRules] = {}
+    rules: dict[int, SettlementRules] = {}
     found: dict[UUID, list[Item]] = {}
     for _, group in groupby(rows, key=lambda row: row.settlement_id):
         locked = list(group)
         first = locked[0]
-        if first.cut_off_at not in rules:  # one of each month
-            rules[first.cut_off_at] = await section(read, SettlementRules, at=first.cut_off_at)
-        found.setdefault(first.sp_id, []).extend(given_back(locked, rules[first.cut_off_at]))
+        version = first.rulebook_version
+        if version not in rules:  # one of each month
+            rules[version] = await section_of(read, SettlementRules, version)
+        found.setdefault(first.sp_id, []).extend(given_back(locked, rules[version]))
     return found

@@ -13,7 +13,7 @@ from spms.core.errors import NotFound
 from spms.core.instance import instance_secret
 from spms.core.paging import PAGE_SIZE_MAX, Page, read_cursor, write_cursor
 from spms.core.phone import mask
-from spms.core.rulebook import section
+from spms.core.rulebook import section_of
 from spms.settlement import actions, count_queries, draw_queries, held_queries, queries
 from spms.settlement.model import SettlementRules
 from spms.settlement.refusals import NumbersNotListed
@@ -57,7 +57,7 @@ async def list_next(tx: Connection, *, now: datetime) -> int:
     window = await draw_queries.of_month(tx, hold.month)
     if window is not None:
         await count_queries.be_patient(tx)
-        rules = await section(tx, SettlementRules, at=window.cut_off_at)
+        rules = await section_of(tx, SettlementRules, window.rulebook_version)
         await held_queries.list_numbers(tx, hold, window, rules.heavy_fen)
     await held_queries.listed(tx, hold.id, now=now)
     return 1

@@ -17,7 +17,7 @@ from spms.core.access import Actor
 from spms.core.clock import business_day, business_month, start_of_day
 from spms.core.db import Connection
 from spms.core.errors import FieldError, NotFound
-from spms.core.rulebook import section
+from spms.core.rulebook import section, section_of
 from spms.settlement import draw_queries, lock_queries, queries
 from spms.settlement.drawing import draw, gather
 from spms.settlement.life_model import (
@@ -135,7 +135,7 @@ async def redraw(
     window = None if row is None else await draw_queries.of_month(tx, row.month)
     if row is None or window is None:
         raise NotFound
-    rules = await section(tx, SettlementRules, at=window.cut_off_at)
+    rules = await section_of(tx, SettlementRules, window.rulebook_version)
     rows = await draw_queries.these_sps(tx, window, [row.sp_id])
     (gathered,) = await gather(tx, rows, window=window, rules=rules)
     drawn = draw(gathered, window=window, rules=rules)

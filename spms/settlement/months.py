@@ -12,7 +12,7 @@ from typing import Final
 from spms.core.access import Actor
 from spms.core.clock import business_month, month_range, next_month
 from spms.core.db import Connection
-from spms.core.rulebook import section, version_at
+from spms.core.rulebook import section, section_of, version_at
 from spms.settlement import count_queries, draw_queries, findings, queries, report_queries
 from spms.settlement.drawing import draw, gather
 from spms.settlement.model import SettlementRules, Stage, Window
@@ -77,7 +77,7 @@ def business_month_start(now: datetime) -> datetime:
 async def work(tx: Connection, *, actor: Actor, now: datetime) -> int:
     """Do the next stage of the oldest month that has one; 0 when there is nothing to do now."""
     for window in await draw_queries.take_open(tx):
-        rules = await section(tx, SettlementRules, at=window.cut_off_at)
+        rules = await section_of(tx, SettlementRules, window.rulebook_version)
         if window.stage is Stage.COUNT_CHARGES and now < window.cut_off_at + STILL_LANDING:
             continue
         if window.stage is Stage.SEND and now < due(window.month, rules.statement_day):

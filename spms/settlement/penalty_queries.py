@@ -126,7 +126,8 @@ class LockedCut(msgspec.Struct, frozen=True, kw_only=True):
     settlement_id: UUID
     sp_id: UUID
     month: date
-    cut_off_at: datetime
+    rulebook_version: int
+    """By which its statement was drawn."""
     breach_id: UUID
     inputs: dict[str, Any]
     """Of the step that cut."""
@@ -138,7 +139,7 @@ class LockedCut(msgspec.Struct, frozen=True, kw_only=True):
 
 # Those that were given back come along: what the others took depends on them.
 QUASHED_CUTS = """
-    SELECT l.settlement_id, l.sp_id, l.month, m.cut_off_at, b.id AS breach_id, t.inputs,
+    SELECT l.settlement_id, l.sp_id, l.month, m.rulebook_version, b.id AS breach_id, t.inputs,
            k.settlement_id IS NOT NULL AS given_back, COALESCE(k.locked_at, l.locked_at) AS taken_at
       FROM settlement_lock l
       JOIN settlement_use u ON u.settlement_id = l.settlement_id AND u.kind = 'breach'

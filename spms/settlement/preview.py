@@ -11,7 +11,7 @@ from spms.core.body import fault
 from spms.core.clock import business_month, month_range
 from spms.core.db import Connection
 from spms.core.errors import NotFound
-from spms.core.rulebook import section, version_at
+from spms.core.rulebook import section, section_of, version_at
 from spms.settlement import count_queries, draw_queries, lock_queries
 from spms.settlement.drawing import gather
 from spms.settlement.life_model import Preview, WhatIf
@@ -34,7 +34,7 @@ async def preview(read: Connection, data: WhatIf, *, now: datetime) -> Preview:
     one, `RulesUnreadable` and `UnsoundRules` for overrides that cannot be settled by.
     """
     window = await _window(read, date.fromisoformat(f"{data.month}-01"), now)
-    rules = await section(read, SettlementRules, at=min(window.cut_off_at, now))
+    rules = await section_of(read, SettlementRules, window.rulebook_version)
     facts = await _locked(read, data.sp_id, window.month)
     counted = facts is not None or window.stage in {Stage.DRAW, Stage.SEND, Stage.SENT}
     if facts is None:

@@ -127,7 +127,7 @@ async def test_a_breach_that_falls_between_confirmation_and_lock_is_given_back_b
 def of(cut, of_fen, cuts, measures, *, given=None):
     at = datetime(2026, 2, 24, tzinfo=UTC)
     return LockedCut(
-        settlement_id=UUID(int=1), sp_id=UUID(int=2), month=MONTH, cut_off_at=at,
+        settlement_id=UUID(int=1), sp_id=UUID(int=2), month=MONTH, rulebook_version=1,
         breach_id=cut.breach_id, given_back=given is not None,
         taken_at=at + (0 if given is None else given) * DAY,
         inputs={

@@ -151,6 +151,31 @@ async def test_the_locked_cannot_be_changed_and_the_unlocked_only_follow(world, 
     assert await world.state() == locked
 
 
+async def test_a_rulebook_that_is_dated_back_changes_no_month_that_was_opened_before(
+    world, pool, owner, clock
+):
+    await world.charges(10)
+    await world.on(2, 15)
+    sent = await world.state()
+    drawn = await world.steps(sent["id"])
+    await owner.execute(
+        "INSERT INTO rulebook VALUES (2, '2020-01-01', $1, 'x', $2, 'test')",
+        {"settlement": {"service_fee_bp": 5000}}, clock.now(),
+    )  # fmt: skip
+    async with db.transaction(pool) as own:
+        data = NewObjection(statement="count it again", lines=[])
+        await actions.object_to(
+            own, sent["id"], data, actor=make.sp_actor(world.sp_id), now=clock.now()
+        )
+        await actions.decide_objection(
+            own, sent["id"], ObjectionDecision(redraw=True, reason="counted again"),
+            actor=make.OFFICER, now=clock.now(),
+        )  # fmt: skip
+    assert (await world.state())["revision"] == 2
+    again = await world.steps(sent["id"])
+    assert again["service_fee"]["taken_fen"] == drawn["service_fee"]["taken_fen"] > 0
+
+
 async def test_an_objection_line_by_line_stops_the_lock_until_it_is_decided(world, pool, tx, clock):
     await world.charges(10)
     await world.on(2, 15)
