@@ -15,11 +15,11 @@ from spms.messaging.texts import Header, write_header
 from tests.messaging.smsc import (
     PATIENCE,
     certificate,
-    free_port,
     line_to,
     link_settings,
     running_smsc,
 )
+from tests.ports import free_port
 
 MSISDN = "8613912340000"
 AT = datetime(2026, 3, 2, tzinfo=UTC)
