@@ -48,6 +48,7 @@ hypothesis.settings.load_profile("steady")
 # say so, and they set their own.
 PATIENT_SECONDS = 120
 db.SESSION |= {"lock_timeout": f"{PATIENT_SECONDS}s", "statement_timeout": f"{PATIENT_SECONDS}s"}
+db.ACQUIRE_SECONDS = PATIENT_SECONDS
 
 LONG = (
     "tests/city/test_play.py",

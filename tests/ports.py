@@ -12,7 +12,7 @@ def free_port() -> int:
     of them could take a port from there before whoever it is meant for has started.
     """
     while True:
-        port = random.randrange(15_000, 32_000)
+        port = random.randrange(12_000, 20_000)
         with (
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
             socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream,
