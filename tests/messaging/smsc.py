@@ -130,6 +130,10 @@ class Line:
         """Break after so many octets of the next PDU of a kind have passed."""
         self._cut = (command, octets)
 
+    def hold(self) -> None:
+        """Break no more, also where it was told to."""
+        self._cut = None
+
     @property
     def armed(self) -> bool:
         return self._cut is not None
