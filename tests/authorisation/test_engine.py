@@ -57,16 +57,17 @@ async def test_questions_at_the_same_time_share_a_round(
 
 
 async def test_after_a_round_of_many_the_next_waits_for_those_who_were_answered(
-    world: World, clock: FixedClock, rounds: list[int], monkeypatch: pytest.MonkeyPatch
+    world: World, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "PAUSE_SECONDS", 3600)
     made = Engine(world.pool, clock)
-    decide_all = engine.decide_all
+    rounds: list[int] = []
 
     async def counted(tx: Connection, asks: Sequence[Ask], **values: Any) -> list[Outcome]:
-        if len(rounds) == 1:
+        rounds.append(len(asks))
+        if len(rounds) == 2:
             monkeypatch.setattr(engine, "PAUSE_SECONDS", 0.1)  # nobody comes back after this one
-        return await decide_all(tx, asks, **values)
+        return await deciding.decide_all(tx, asks, **values)
 
     monkeypatch.setattr(engine, "decide_all", counted)
 

@@ -28,6 +28,7 @@ RULES = InspectionRules()
 
 async def _until_under_way(worker: Process, invites: list[Any], enough: int) -> None:
     """Wait until a worker has placed enough calls, or all that were due; however slow its start."""
+    assert worker.stdout is not None
     through = asyncio.create_task(worker.stdout.readline())
     async with asyncio.timeout(120):
         while len(invites) < enough and not through.done():  # noqa: ASYNC110 - datagrams
