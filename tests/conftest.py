@@ -48,6 +48,7 @@ hypothesis.settings.load_profile("steady")
 # say so, and they set their own.
 PATIENT_SECONDS = 120
 db.SESSION |= {"lock_timeout": f"{PATIENT_SECONDS}s", "statement_timeout": f"{PATIENT_SECONDS}s"}
+db.ACQUIRE_SECONDS = PATIENT_SECONDS
 
 LONG = (
     "tests/city/test_play.py",
@@ -103,7 +104,10 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     from spms.core.embedded import Embedded  # noqa: PLC0415 - only where it is needed
 
     # A throw-away server: what it loses in a crash nobody misses. Durability is tested elsewhere.
-    quick = {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
+    # Nobody cleans up unasked: what a test analyses or vacuums itself is what its plans stand on.
+    quick = {
+        "fsync": "off", "full_page_writes": "off", "max_connections": "300", "autovacuum": "off",
+    }  # fmt: skip
     # In memory where the system has it: a database is cloned per test, some 800 small files.
     memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a directory of its own there
     room = memory.is_dir() and shutil.disk_usage(memory).free > 2 << 30

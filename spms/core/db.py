@@ -52,6 +52,10 @@ SESSION = {
 }
 
 
+ACQUIRE_SECONDS = 5.0
+"""How long whoever says nothing else waits for a connection of the pool; then it is busy."""
+
+
 def _encode_json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
@@ -84,10 +88,11 @@ async def connect(url: str) -> asyncpg.Connection:
 
 
 @asynccontextmanager
-async def acquired(pool: Pool, timeout_seconds: float = 5.0) -> AsyncIterator[Connection]:
+async def acquired(pool: Pool, timeout_seconds: float | None = None) -> AsyncIterator[Connection]:
     """Borrow a connection without a transaction: for one single statement."""
+    patience = ACQUIRE_SECONDS if timeout_seconds is None else timeout_seconds
     try:
-        connection = await pool.acquire(timeout=timeout_seconds)
+        connection = await pool.acquire(timeout=patience)
     except TimeoutError as error:
         raise Unavailable("the database is busy", headers={"Retry-After": "1"}) from error
     try:
@@ -97,14 +102,18 @@ async def acquired(pool: Pool, timeout_seconds: float = 5.0) -> AsyncIterator[Co
 
 
 @asynccontextmanager
-async def transaction(pool: Pool, *, timeout_seconds: float = 5.0) -> AsyncIterator[Connection]:
+async def transaction(
+    pool: Pool, *, timeout_seconds: float | None = None
+) -> AsyncIterator[Connection]:
     """Open a transaction at the edge: commit when the block ends, roll back when it raises."""
     async with acquired(pool, timeout_seconds) as connection, connection.transaction():
         yield connection
 
 
 @asynccontextmanager
-async def snapshot(pool: Pool, *, timeout_seconds: float = 5.0) -> AsyncIterator[Connection]:
+async def snapshot(
+    pool: Pool, *, timeout_seconds: float | None = None
+) -> AsyncIterator[Connection]:
     """Open a read-only transaction that sees one moment throughout."""
     async with (
         acquired(pool, timeout_seconds) as connection,

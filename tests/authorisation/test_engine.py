@@ -57,10 +57,19 @@ async def test_questions_at_the_same_time_share_a_round(
 
 
 async def test_after_a_round_of_many_the_next_waits_for_those_who_were_answered(
-    world: World, clock: FixedClock, rounds: list[int], monkeypatch: pytest.MonkeyPatch
+    world: World, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "PAUSE_SECONDS", 0.5)
+    monkeypatch.setattr(engine, "PAUSE_SECONDS", 3600)
     made = Engine(world.pool, clock)
+    rounds: list[int] = []
+
+    async def counted(tx: Connection, asks: Sequence[Ask], **values: Any) -> list[Outcome]:
+        rounds.append(len(asks))
+        if len(rounds) == 2:
+            monkeypatch.setattr(engine, "PAUSE_SECONDS", 0.1)  # nobody comes back after this one
+        return await deciding.decide_all(tx, asks, **values)
+
+    monkeypatch.setattr(engine, "decide_all", counted)
 
     async def asks(turns: int) -> None:
         for _ in range(2):
@@ -110,7 +119,7 @@ async def test_many_that_wait_get_a_round_beside_the_one_under_way_and_few_do_no
     async def counted(tx: Connection, asks: Sequence[Ask], **values: Any) -> list[Outcome]:
         under_way.append(len(asks))
         most[len(asks)] = max(most.get(len(asks), 0), len(under_way))
-        await sleep(0.01)
+        await sleep(0.1)  # in which a connection is opened for the next
         try:
             return await deciding.decide_all(tx, asks, **values)
         finally:

@@ -51,8 +51,8 @@ class Rounds(list[int]):
         self.clear()
         self.last = last
         self.patch.setattr(engine, "PAUSE_SECONDS", 3600)
-        _, hanging = await wait([ensure_future(one) for one in (*asking, *at_work())], timeout=20)
-        _, working = await wait(at_work(), timeout=20) if at_work() else (set(), set())
+        _, hanging = await wait([ensure_future(one) for one in (*asking, *at_work())], timeout=120)
+        _, working = await wait(at_work(), timeout=120) if at_work() else (set(), set())
         for task in (*hanging, *working):
             task.cancel()
         assert not hanging

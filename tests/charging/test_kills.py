@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import socket
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from spms.core import roles
 from tests import make
 from tests.charging.world import csv_of
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 APP = Path(__file__).parent / "doomed_app.py"
@@ -22,12 +22,6 @@ HELD = """
            (SELECT count(*) FROM charge_quarantine WHERE file_id = f.id) AS bad
       FROM charge_file f
 """
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 @asynccontextmanager

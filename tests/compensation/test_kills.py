@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import socket
 import sys
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -17,6 +16,7 @@ from spms.compensation.invariant_queries import INVARIANTS
 from spms.core import invariants, roles
 from tests import make
 from tests.compensation.conftest import MANY_LOOKS, PRICE
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 APP = Path(__file__).parent / "doomed_app.py"
@@ -25,12 +25,6 @@ REFUNDS = """
     SELECT charge_id, array_agg(kind ORDER BY kind) AS kinds, sum(amount_fen)::bigint AS fen
       FROM refund GROUP BY charge_id
 """
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 @asynccontextmanager

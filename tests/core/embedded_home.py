@@ -17,7 +17,7 @@ from spms.core.embedded_binaries import find_binaries
 from spms.core.embedded_cluster import Cluster
 
 REPOSITORY = Path(__file__).parents[2]
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 120
 
 LIFE = """
 import asyncio, asyncpg, os, sys
@@ -76,11 +76,11 @@ async def running(
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(url, timeout=10)
+    connection = await asyncpg.connect(url, timeout=PATIENCE_SECONDS)
     try:
         yield connection
     finally:
-        await connection.close(timeout=5)
+        await connection.close(timeout=PATIENCE_SECONDS)
 
 
 async def eventually(true: Callable[[], bool]) -> None:
@@ -129,7 +129,7 @@ def account(request: pytest.FixtureRequest) -> Account | None:
 def enters(wanted: Account) -> bool:
     binaries = asyncio.run(find_binaries(wanted))
     with Path(os.devnull).open("w") as silent:
-        return binaries.launch("postgres", "-V", output=silent.fileno()).wait(20) == 0
+        return binaries.launch("postgres", "-V", output=silent.fileno()).wait(PATIENCE_SECONDS) == 0
 
 
 @pytest.fixture

@@ -171,11 +171,11 @@ async def test_a_long_slot_keeps_its_lease_and_one_that_never_ends_is_broken_off
 
     async def work(tx, *, actor, now):
         begun.set()
-        await asyncio.sleep(3)
+        await asyncio.sleep(6.5)
         return "slow"
 
     house = _House(pool, clock)
-    job = SlotJob(name="job", every=timedelta(days=1), work=work, lease=timedelta(seconds=2))
+    job = SlotJob(name="job", every=timedelta(days=1), work=work, lease=timedelta(seconds=6))
     first = asyncio.create_task(runner.run_due_slots(house, job, "w"))
     await begun.wait()
     while not first.done():

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -10,15 +9,9 @@ from pathlib import Path
 
 import httpx
 
-START_SECONDS = 60
+from tests.ports import free_port
 
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+START_SECONDS = 180
 
 
 class Instance:
@@ -56,7 +49,7 @@ class Instance:
             assert self.process is not None
             assert self.process.poll() is None, self.words()
             try:
-                if httpx.get(f"{self.url}/health/ready", timeout=2).status_code == 200:
+                if httpx.get(f"{self.url}/health/ready", timeout=10).status_code == 200:
                     return self
             except httpx.HTTPError:
                 pass
@@ -78,13 +71,13 @@ class Instance:
         """Press Ctrl-C and return the exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(40)
+        return self.process.wait(START_SECONDS)
 
     def kill(self) -> None:
         """Kill -9 the process."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(20)
+        self.process.wait(START_SECONDS)
 
     def postmaster(self) -> int:
         """Return the process id of its PostgreSQL."""
@@ -100,5 +93,5 @@ class Instance:
     def sign_in(self, name: str) -> dict[str, str]:
         """Sign in as a demo member of staff."""
         body = {"login": name, "password": self.secret(name)}
-        answer = httpx.post(f"{self.url}/sign-in/staff", json=body, timeout=10)
+        answer = httpx.post(f"{self.url}/sign-in/staff", json=body, timeout=60)
         return {"Authorization": f"Bearer {answer.json()['access_token']}"}

@@ -16,7 +16,7 @@ import pytest
 from spms.core.embedded import Embedded
 from spms.core.roles import login_role
 from tests.conftest import with_database
-from tests.faults.running import Instance
+from tests.faults.running import START_SECONDS, Instance
 
 BATCH = 5
 
@@ -91,7 +91,7 @@ def test_a_taken_port_is_said_in_one_line(instance, tmp_path):
     (tmp_path / "second").mkdir()
     other = Instance(tmp_path / "second", SPMS_PORT=str(instance.port)).start()
     assert other.process is not None
-    assert other.process.wait(30) == 2
+    assert other.process.wait(START_SECONDS) == 2
     assert "set SPMS_PORT" in other.words()
     assert "Traceback" not in other.words()
 
@@ -100,7 +100,7 @@ def test_a_database_that_cannot_be_reached_is_said_in_one_line(tmp_path):
     url = "postgresql://nobody:nothing@127.0.0.1:1/nowhere"
     lost = Instance(tmp_path, SPMS_DATABASE_URL=url).start()
     assert lost.process is not None
-    assert lost.process.wait(30) == 2
+    assert lost.process.wait(START_SECONDS) == 2
     assert "cannot reach the database" in lost.words()
     assert "nothing" not in lost.words().replace("nothing was", "")
     assert "Traceback" not in lost.words()
@@ -187,7 +187,7 @@ def test_nothing_that_was_acknowledged_is_lost_to_kill_9(instance, victim):
     for writer in writers:
         writer.going = False
     for writer in writers:
-        writer.join(15)
+        writer.join(60)
     assert [odd for writer in writers for odd in writer.odd] == [], instance.words()
     accepted = {licence for writer in writers for licence in writer.accepted}
     assert len(accepted) > BATCH

@@ -1,10 +1,8 @@
 """The other end of a call: SIPp, an independent implementation, and the sandbox's lines."""
 
 import asyncio
-import random
 import re
 import shutil
-import socket
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -16,22 +14,9 @@ from spms.core import db
 from spms.inspections import sandbox_lines
 from spms.inspections.prober import SandboxProber, sandbox_prober
 from spms.inspections.sip_messages import Ask
+from tests.ports import free_port
 
 SCENARIOS = Path(__file__).parent / "sipp"
-
-
-def free_port() -> int:
-    """Return a port nobody uses, over UDP or TCP, and that no connection is given as its own end."""
-    while True:
-        port = random.randrange(15_000, 32_000)
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream,
-            suppress(OSError),
-        ):
-            datagrams.bind(("127.0.0.1", port))
-            stream.bind(("127.0.0.1", port))
-            return port
 
 
 def _sockets_of(pid: int) -> set[str]:

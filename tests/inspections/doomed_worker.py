@@ -1,5 +1,7 @@
 """A worker that places calls until it is killed: a process of its own, started by a test.
 
+It prints a line whenever no call is due any more.
+
 Arguments: the application's database URL, the port of the lines, the instant it lives in.
 """
 
@@ -31,6 +33,7 @@ async def main(url: str, port: int, at: datetime) -> None:
     prober = SandboxProber(pool, cast("SandboxLines", _FarLines(port)))
     while True:
         await pump_calls(pool, prober, FixedClock(at))
+        print("none is due", flush=True)  # noqa: T201 - to the test
         await asyncio.sleep(0.05)
 
 

@@ -19,9 +19,13 @@ React = Callable[["Peer", Ask], None]
 
 
 def trunk(port: int, **changes: Any) -> Trunk:
-    """Return a trunk on the loopback that is patient with the line, not with lost datagrams."""
+    """Return a trunk on the loopback that repeats nothing merely because the machine was held up.
+
+    Both ends live in one process: what stops it for longer than T1 between a request and its
+    answer makes a repeat, which tests that count messages would take for a fault.
+    """
     plain = Trunk(
-        host="127.0.0.1", port=port, caller="01010086", t1_seconds=0.05, linger_seconds=0.05
+        host="127.0.0.1", port=port, caller="01010086", t1_seconds=0.5, linger_seconds=0.2
     )
     return msgspec.structs.replace(plain, **changes)
 
@@ -32,7 +36,7 @@ def ticking() -> Callable[[], datetime]:
     return lambda: next(times)
 
 
-async def call(line: Trunk, *, hold_seconds: float = 0.05) -> CallResult:
+async def call(line: Trunk, *, hold_seconds: float = 0.2) -> CallResult:
     clock = ticking()
     return await place_call(
         line, NUMBER, call_id="4f2a@probe", clock=clock, hold_seconds=hold_seconds

@@ -14,11 +14,6 @@ from spms.inspections.sip_messages import Ask
 from tests.inspections.peers import NUMBER, SDP, START, Peer, call, peer, polite, ticking, trunk
 
 
-def unhurried(port: int, **changes: Any) -> Trunk:
-    """Return a trunk that repeats nothing before SIPp has had time: it takes no INVITE twice."""
-    return trunk(port, t1_seconds=0.5, **changes)
-
-
 @pytest.mark.parametrize(
     ("scenario", "outcome", "code", "cause"),
     [
@@ -37,7 +32,7 @@ async def test_sipp_sees_a_right_call_and_we_a_right_outcome(
     sipp: Any, scenario: str, outcome: CallOutcome, code: int, cause: int | None
 ) -> None:
     port = await sipp.answer(scenario)
-    result = await call(unhurried(port))
+    result = await call(trunk(port))
     found = (result.outcome, result.sip_code, result.q850_cause)
     assert found == (outcome, code, cause), result.trace
     assert (result.answered_at is not None) == (outcome is CallOutcome.ANSWERED)
@@ -46,7 +41,7 @@ async def test_sipp_sees_a_right_call_and_we_a_right_outcome(
 
 async def test_ringing_on_is_cancelled_at_the_limit(sipp: Any) -> None:
     port = await sipp.answer("rings_on")
-    result = await call(unhurried(port, ring_seconds=0.2))
+    result = await call(trunk(port, ring_seconds=0.2))
     assert (result.outcome, result.sip_code) == (CallOutcome.NO_ANSWER, 487)
     assert result.ring_seconds is not None
     assert result.answered_at is None
@@ -55,7 +50,7 @@ async def test_ringing_on_is_cancelled_at_the_limit(sipp: Any) -> None:
 
 async def test_an_answer_that_crosses_the_cancel_is_hung_up_and_too_late(sipp: Any) -> None:
     port = await sipp.answer("answers_too_late")
-    result = await call(unhurried(port, ring_seconds=0.2))
+    result = await call(trunk(port, ring_seconds=0.2))
     assert (result.outcome, result.sip_code) == (CallOutcome.NO_ANSWER, 200)
     assert result.answered_at is not None
     await sipp.judged_right()
@@ -63,7 +58,7 @@ async def test_an_answer_that_crosses_the_cancel_is_hung_up_and_too_late(sipp: A
 
 async def test_a_redirection_is_recorded_and_not_followed(sipp: Any) -> None:
     port = await sipp.answer("redirected")
-    result = await call(unhurried(port))
+    result = await call(trunk(port))
     assert result.outcome is CallOutcome.UNCLEAR
     assert result.redirected_to == "sip:02112345@192.0.2.7"
     assert sum("> INVITE" in line for line in result.trace) == 1
@@ -80,7 +75,7 @@ async def test_a_silent_trunk_is_our_own_failure(sipp: Any) -> None:
 async def test_sipp_finds_our_credentials_right(sipp: Any) -> None:
     who = Credentials(username="probe", password="secret")
     port = await sipp.answer("digest")
-    result = await call(unhurried(port, credentials=who))
+    result = await call(trunk(port, credentials=who))
     assert result.outcome is CallOutcome.ANSWERED
     await sipp.judged_right()
 
@@ -88,7 +83,7 @@ async def test_sipp_finds_our_credentials_right(sipp: Any) -> None:
 async def test_sipp_finds_a_wrong_password_wrong(sipp: Any) -> None:
     who = Credentials(username="probe", password="guessed")
     port = await sipp.answer("digest")
-    result = await call(unhurried(port, credentials=who))
+    result = await call(trunk(port, credentials=who))
     assert (result.outcome, result.sip_code) == (CallOutcome.OWN_FAILURE, 403)
     await sipp.judged_right()
 
@@ -96,7 +91,7 @@ async def test_sipp_finds_a_wrong_password_wrong(sipp: Any) -> None:
 async def test_credentials_are_shown_once_not_in_a_loop(sipp: Any) -> None:
     who = Credentials(username="probe", password="secret")
     port = await sipp.answer("digest_refused")
-    result = await call(unhurried(port, credentials=who))
+    result = await call(trunk(port, credentials=who))
     assert (result.outcome, result.sip_code) == (CallOutcome.OWN_FAILURE, 407)
     await sipp.judged_right()
 

@@ -8,11 +8,17 @@ from typing import Any
 import pytest
 
 from spms.inspections.outcomes import CallOutcome
+from spms.inspections.sip import Trunk
 from tests.inspections.bad_wire import AT_ONCE, LOST, TWICE, Fate, Plan, bad_wire
 from tests.inspections.peers import call, trunk
 
 LINGER = 0.7
 """So long after the end a repeat is still answered: longer than SIPp takes for one (0.3 s)."""
+
+
+def hasty(port: int, **changes: Any) -> Trunk:
+    """Return a trunk that soon says again what may be lost."""
+    return trunk(port, t1_seconds=0.05, **changes)
 
 
 def first(*names: str, fate: Fate = LOST) -> Plan:
@@ -55,7 +61,7 @@ PLANS: dict[str, Plan] = {
 async def test_an_answered_call_is_answered_and_hung_up_on_a_bad_wire(sipp: Any, plan: str) -> None:
     port = await sipp.answer("lossy")
     async with bad_wire(port, PLANS[plan]) as wire:
-        line = trunk(wire.port, ring_seconds=3.0, linger_seconds=LINGER)
+        line = hasty(wire.port, ring_seconds=3.0, linger_seconds=LINGER)
         result = await call(line, hold_seconds=0.6)
         await sipp.judged_right()
     assert (result.outcome, result.sip_code) == (CallOutcome.ANSWERED, 200)
@@ -74,7 +80,7 @@ async def test_a_busy_line_is_busy_on_a_bad_wire(sipp: Any, lost: str) -> None:
     port = await sipp.answer("busy")
     plan = (lambda name, *_: twice(name)) if lost.startswith("nothing") else first(lost)
     async with bad_wire(port, plan) as wire:
-        result = await call(trunk(wire.port, linger_seconds=LINGER))
+        result = await call(hasty(wire.port, linger_seconds=LINGER))
         await sipp.judged_right()
     assert (result.outcome, result.sip_code) == (CallOutcome.BUSY, 486)
     assert len({ask.branch for ask in wire.asked if ask.method == "INVITE"}) == 1
@@ -84,7 +90,7 @@ async def test_a_busy_line_is_busy_on_a_bad_wire(sipp: Any, lost: str) -> None:
 async def test_ringing_is_given_up_on_a_bad_wire(sipp: Any, lost: str) -> None:
     port = await sipp.answer("rings_on")
     async with bad_wire(port, first(lost)) as wire:
-        result = await call(trunk(wire.port, ring_seconds=0.2, linger_seconds=LINGER))
+        result = await call(hasty(wire.port, ring_seconds=0.2, linger_seconds=LINGER))
         await sipp.judged_right()
     assert (result.outcome, result.sip_code) == (CallOutcome.NO_ANSWER, 487)
     assert lost in wire.lost

@@ -20,7 +20,7 @@ REASON_CHANGED = ("Reason", "Q.850;cause=22")
 
 async def test_an_unanswered_invite_is_repeated_word_for_word() -> None:
     async with peer(lambda *_: None) as silent:
-        result = await call(trunk(silent.port, t1_seconds=0.01))
+        result = await call(trunk(silent.port, t1_seconds=0.02))
     assert result.outcome is CallOutcome.OWN_FAILURE
     assert set(silent.methods()) == {"INVITE"}
     assert 3 <= len(silent.raw) <= 7  # at 0, 1, 3, 7, 15, 31 and 63 T1 (timer A), if on time
@@ -92,7 +92,9 @@ async def test_an_answer_after_we_gave_up_is_hung_up_and_changes_nothing() -> No
     async with peer(react) as line:
         result = await call(trunk(line.port, t1_seconds=0.005, linger_seconds=1.5))
     assert (result.outcome, result.answered_at) == (CallOutcome.OWN_FAILURE, None)
-    assert line.methods()[-2:] == ["ACK", "BYE"]
+    said = [method for method in line.methods() if method != "INVITE"]
+    assert said[:2] == ["ACK", "BYE"]
+    assert set(said[2:]) <= {"BYE"}  # again, if its answer is not here within 5 ms
 
 
 @pytest.mark.parametrize(
@@ -237,8 +239,8 @@ async def until(fact: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def cancelled(line: Peer, when: Callable[[], bool]) -> None:
-    task = asyncio.create_task(call(trunk(line.port), hold_seconds=30))
+async def cancelled(line: Peer, when: Callable[[], bool], **changes: float) -> None:
+    task = asyncio.create_task(call(trunk(line.port, **changes), hold_seconds=30))
     await until(when)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -271,5 +273,5 @@ async def test_a_cancelled_task_hangs_up_an_answered_call() -> None:
 
 async def test_nothing_is_cancelled_before_somebody_took_the_call() -> None:
     async with peer(lambda *_: None) as line:
-        await cancelled(line, lambda: bool(line.heard))
+        await cancelled(line, lambda: bool(line.heard), t1_seconds=0.05)
         assert set(line.methods()) == {"INVITE"}

@@ -250,12 +250,12 @@ async def test_ring_back_and_answer_are_heard_apart_and_only_trusted_hosts_are_s
             if ask.method == "INVITE":
                 line.say(ask, "180 Ringing")
                 play(line, 0, 6, bytes(range(0x20, 0x40)) * 5)
-                loop.call_later(0.1, lambda: line.say(ask, "200 OK", body=sdp))
-                loop.call_later(0.2, lambda: play(line, 100, 8, SILENCE))
+                loop.call_later(0.4, lambda: line.say(ask, "200 OK", body=sdp))
+                loop.call_later(0.8, lambda: play(line, 100, 8, SILENCE))
             polite(line, ask)
 
         async with peer(react) as line:
-            result = await call(trunk(line.port), hold_seconds=0.3)
+            result = await call(trunk(line.port), hold_seconds=1.2)
     assert result.media is not None
     if trusted:
         assert result.media.early.sound is Sound.SOUND

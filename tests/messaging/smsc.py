@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from spms.core.settings import SmppSettings
+from tests.ports import free_port
 
 BIND_TRANSCEIVER, DELIVER_SM, DELIVER_SM_RESP = 0x09, 0x05, 0x80000005
 SUBMIT_SM, SUBMIT_SM_RESP = 0x04, 0x80000004
@@ -30,13 +30,6 @@ def link_settings(port, name="smsc", **changes):
         "reconnect_seconds_max": 0.05,
     }  # fmt: skip
     return SmppSettings(name=name, port=port, **{**values, **changes})
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 class Smsc:
@@ -136,6 +129,10 @@ class Line:
     def cut(self, command: int, octets: int) -> None:
         """Break after so many octets of the next PDU of a kind have passed."""
         self._cut = (command, octets)
+
+    def hold(self) -> None:
+        """Break no more, also where it was told to."""
+        self._cut = None
 
     @property
     def armed(self) -> bool:

@@ -12,8 +12,9 @@ from spms.messaging import smpp_link
 from spms.messaging.links import LinkDown
 from spms.messaging.smpp_link import BindRefused, SmppLink
 from spms.messaging.smpp_pdu import Status
-from tests.messaging.smsc import PATIENCE, free_port, link_settings, running_smsc
+from tests.messaging.smsc import PATIENCE, link_settings, running_smsc
 from tests.messaging.test_smpp_trouble import message
+from tests.ports import free_port
 
 MSISDN = "8613912340000"
 NAME_TAG = 0x1400
