@@ -79,7 +79,9 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     """What is said to be wrong of the charge: the first multiple."""
     state: VerificationState
     paid_fen: int
-    """What came back so far by this claim, both multiples together."""
+    """What came back by this claim and stands, both multiples together."""
+    taken_back_fen: int
+    """What came back by it and was taken back with proof of fraud."""
     opened_at: datetime
     object_until: datetime | None
     objection: str | None

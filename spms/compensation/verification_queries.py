@@ -124,12 +124,19 @@ VERIFICATIONS = """
            COALESCE(v.second_bearer, v.bearer) AS second_bearer, v.rulebook_version,
            v.reason, v.claimed_fen, v.state, v.opened_at, v.opened_by, v.object_until, v.objection,
            v.decided_at, v.decision,
-           CASE v.state WHEN 'awaiting_approval' THEN 0 WHEN 'declined' THEN 0
-           ELSE COALESCE((SELECT sum(r.amount_fen) FROM refund r
-                            JOIN claim k ON k.msisdn = r.msisdn AND k.id = r.claim_id
-                           WHERE r.msisdn = v.msisdn AND r.charge_id = v.charge_id
-                             AND k.cause IS NOT NULL AND k.source <> 'batch'), 0) END::bigint AS paid_fen
+           COALESCE(given.stands_fen, 0)::bigint AS paid_fen,
+           COALESCE(given.back_fen, 0)::bigint AS taken_back_fen
       FROM verification v
+      LEFT JOIN LATERAL (
+           SELECT sum(r.amount_fen) FILTER (WHERE b.id IS NULL) AS stands_fen,
+                  sum(r.amount_fen) FILTER (WHERE b.id IS NOT NULL) AS back_fen
+             FROM refund r
+             JOIN claim k ON k.msisdn = r.msisdn AND k.id = r.claim_id
+             LEFT JOIN clawback b ON b.msisdn = k.msisdn AND b.claim_id = k.id
+                                 AND b.state = 'agreed'
+            WHERE r.msisdn = v.msisdn AND r.charge_id = v.charge_id
+              AND k.cause IS NOT NULL AND k.source <> 'batch') given
+        ON v.state NOT IN ('awaiting_approval', 'declined')
      WHERE ($1::uuid IS NULL OR v.id = $1)
        AND ($2::uuid IS NULL OR v.sp_id = $2)
        AND ($3::text IS NULL OR (v.msisdn = $3 AND v.charged_at >= (
@@ -167,7 +174,7 @@ SILENT = """
            COALESCE(v.code, v.cause) AS code, v.code_version,
            COALESCE(v.second_bearer, v.bearer) AS second_bearer, v.rulebook_version,
            v.reason, v.claimed_fen, v.state, v.opened_at, v.opened_by, v.object_until, v.objection,
-           v.decided_at, v.decision, 0 AS paid_fen
+           v.decided_at, v.decision, 0 AS paid_fen, 0 AS taken_back_fen
       FROM verification v
      WHERE v.state = 'awaiting_sp' AND v.object_until <= $1
      ORDER BY v.msisdn, v.charge_id LIMIT $2 FOR UPDATE SKIP LOCKED

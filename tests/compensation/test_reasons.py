@@ -1,5 +1,7 @@
 """People claim under the codes of a catalogue; the law's cause behind one decides who bears what."""
 
+from typing import Any
+
 import asyncpg
 import msgspec
 import pytest
@@ -17,7 +19,7 @@ from spms.core import db, invariants
 from tests import make
 from tests.compensation.conftest import DAY, PRICE
 
-ADVERT = {"cause": "sp_fault", "zh": "广告误导", "en": "Misled by an advertisement"}
+ADVERT: dict[str, Any] = {"cause": "sp_fault", "zh": "广告误导", "en": "Misled by an advertisement"}
 NETWORK = {"cause": "operator_fault", "zh": "网络故障", "en": "The network failed"}
 OWN = {"misled_by_advert": ADVERT, "network_down": NETWORK}
 KEPT = """
