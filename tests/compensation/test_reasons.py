@@ -34,7 +34,7 @@ SOUND = [
     {"a_": ADVERT | {"zh": "字" * 200, "en": f"{WIDE}x"}},
     {"a" + "".join(chr(97 + n // 10 ** i % 10) for i in (0, 1)): ADVERT for n in range(100)},
 ]  # fmt: skip
-WRONG = [
+WRONG: list[Any] = [
     None, [], "metering", {},
     {"a": ADVERT}, {"a" * 41: ADVERT}, {"_a": ADVERT}, {"Ab": ADVERT}, {"a1": ADVERT},
     {"ad-vert": ADVERT}, {"广告": ADVERT}, {"": ADVERT}, {"ab\n": ADVERT},
