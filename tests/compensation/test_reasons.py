@@ -49,6 +49,10 @@ WRONG: list[Any] = [
 ]  # fmt: skip
 
 
+async def failing(tx):
+    return [one.name for one in await invariants.check(tx, INVARIANTS) if not one.holds]
+
+
 def read(reasons):
     return msgspec.convert({"reasons": reasons}, CompensationRules)
 
@@ -146,7 +150,7 @@ async def test_an_own_code_pays_as_its_cause_does_and_is_kept(tx, world, now, co
         ("misled_by_advert", 2, 1), ("network_down", 2, 1),
     ]  # fmt: skip
     assert await words(tx, rows[0]) == ("广告误导", "Misled by an advertisement")
-    assert [one.name for one in await invariants.check(tx, INVARIANTS) if not one.holds] == []
+    assert await failing(tx) == []
 
 
 async def test_a_code_that_there_is_not_and_one_that_is_switched_off_are_refused(
@@ -165,7 +169,7 @@ async def test_a_code_that_there_is_not_and_one_that_is_switched_off_are_refused
 
 
 async def test_what_a_later_version_says_of_a_code_changes_no_older_claim(
-    tx, pool, world, now, clock, contest, say
+    tx, owner, pool, world, now, clock, contest, say
 ):
     await say(2, now - DAY / 2, reasons=OWN)
     row = await contest("misled_by_advert")
@@ -187,6 +191,12 @@ async def test_what_a_later_version_says_of_a_code_changes_no_older_claim(
         tx, sp_id=None, msisdn=None, actor=make.OFFICER, cursor=None, limit=9
     )
     assert [one.words.en for one in page.items] == ["something else", ADVERT["en"]]
+    assert await failing(tx) == []
+    # Each is held against its own version.
+    await owner.execute("UPDATE verification SET code_version = 3 WHERE code_version = 2")
+    assert await failing(tx) == ["codes_stand_for_their_causes"]
+    await owner.execute("UPDATE verification SET code_version = 9 WHERE id = $1", newer.id)
+    assert await failing(tx) == ["codes_stand_for_their_causes"]
 
 
 async def test_a_claim_from_before_the_catalogue_has_its_cause_for_a_code(tx, owner, contest):
