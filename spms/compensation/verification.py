@@ -113,7 +113,8 @@ async def open_claim(
     verification_id = new_id()
     opened = await statements.open_one(
         tx, verification_id, charge, source=source, code=data.cause,
-        code_version=code_version, cause=cause, bearers=then.borne(cause), rulebook_version=version, reason=data.reason,
+        code_version=code_version, cause=cause, bearers=then.borne(cause),
+        rulebook_version=version, reason=data.reason,
         claimed_fen=claimed_fen,
         state=State.AWAITING_APPROVAL if waits else State.AWAITING_SP,
         object_until=None if waits else now + timedelta(hours=rules.objection_hours),
