@@ -102,6 +102,19 @@ BY_HAND = """
        AND (p.amount_fen, p.reason, p.sp_id) IS DISTINCT FROM (b.booked_fen, b.kind, b.sp_id)
 """
 
+# A version without a catalogue has each cause under its own name.
+MISNAMED = """
+    SELECT k.id::text AS id
+      FROM (SELECT id, code, code_version, cause FROM verification WHERE code IS NOT NULL
+             UNION ALL
+            SELECT id, code, code_version, cause FROM mass_correction WHERE code IS NOT NULL) k
+      LEFT JOIN rulebook b ON b.version = k.code_version
+     WHERE b.version IS NULL
+        OR CASE WHEN b.rules #> '{compensation,reasons}' IS NULL THEN k.code
+                ELSE b.rules #>> ARRAY['compensation', 'reasons', k.code, 'cause'] END
+           IS DISTINCT FROM k.cause
+"""
+
 INVARIANTS: Final[Sequence[Invariant]] = (
     Invariant(
         name="entries_sum_to_zero",
@@ -147,6 +160,11 @@ INVARIANTS: Final[Sequence[Invariant]] = (
         name="sp_bookings_are_booked",
         promise="what two people agreed to book on an SP's account is in the book",
         statement=BY_HAND,
+    ),
+    Invariant(
+        name="codes_stand_for_their_causes",
+        promise="what a claim or correction was opened under stood for its cause",
+        statement=MISNAMED,
     ),
     Invariant(
         name="no_charge_without_decision",

@@ -23,6 +23,7 @@ from spms.compensation.mass_correction_model import (
     CorrectionState,
 )
 from spms.compensation.model import CompensationRules
+from spms.compensation.reasons import cause_named
 from spms.compensation.refusals import CorrectionEmpty, Moved, RangeWrong, RulesDiffer, SamePerson
 from spms.core import audit, rulebook
 from spms.core.access import Actor, job_actor
@@ -49,15 +50,17 @@ async def propose(
 ) -> Correction:
     """Write down what is to be put right, with what it comes to; nothing is paid by this.
 
-    Raises `NotFound` for a service that does not exist, `RangeWrong`, `RulesDiffer` where the time of
-    its charges knows two rules for them, and `CorrectionEmpty` when no charge is at the wrong price.
+    Raises `NotFound` for a service that does not exist, `RangeWrong`, `ReasonUnknown`, `RulesDiffer` where
+    the time of its charges knows two rules for them, and `CorrectionEmpty` when no charge is at the wrong price.
     """
     if not data.due_fen < data.wrong_fen or not data.from_at < data.until_at <= now:
         raise RangeWrong
     service = await catalogue.get(tx, data.service_id)
     versions = await rulebook.versions(tx, CompensationRules)
-    version, rules = _one_rule(versions.during(data.from_at, data.until_at), data.cause)
-    bearers = rules.borne(data.cause)
+    code_version, today = versions.at(now)
+    cause = cause_named(today.reasons, data.cause)
+    version, rules = _one_rule(versions.during(data.from_at, data.until_at), cause)
+    bearers = rules.borne(cause)
     extent = await statements.extent(
         tx, sp_id=service.sp_id, service_id=service.id, wrong_fen=data.wrong_fen,
         due_fen=data.due_fen, from_at=data.from_at, until_at=data.until_at,
@@ -67,8 +70,9 @@ async def propose(
         raise CorrectionEmpty
     row = Correction(
         id=new_id(), service_id=service.id, sp_id=service.sp_id, wrong_fen=data.wrong_fen,
-        due_fen=data.due_fen, from_at=data.from_at, until_at=data.until_at, cause=data.cause,
-        bearer=bearers.first, second_bearer=bearers.second, rulebook_version=version, reason=data.reason, apology=data.apology,
+        due_fen=data.due_fen, from_at=data.from_at, until_at=data.until_at, code=data.cause,
+        code_version=code_version, cause=cause, bearer=bearers.first, second_bearer=bearers.second,
+        rulebook_version=version, reason=data.reason, apology=data.apology,
         state=CorrectionState.PROPOSED, charges=extent.charges, numbers=extent.numbers,
         owed_fen=extent.owed_fen,
         receivable_before_fen=await journal.balance(tx, service.sp_id, Account.SP_RECEIVABLE),

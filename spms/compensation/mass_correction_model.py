@@ -9,6 +9,7 @@ import msgspec
 
 from spms.compensation.accounts import Bearer, Cause
 from spms.compensation.model import Words
+from spms.compensation.reasons import ReasonCode
 from spms.core.money import Fen, Price
 
 
@@ -35,7 +36,12 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True):
     due_fen: int
     from_at: datetime
     until_at: datetime
+    code: ReasonCode
+    """Of the reason catalogue: what it was proposed under."""
+    code_version: int | None
+    """The rulebook's, whose catalogue it was; null of one from before there was one."""
     cause: Cause
+    """What the code stood for."""
     bearer: Bearer
     """Of the first multiple."""
     second_bearer: Bearer
@@ -91,7 +97,7 @@ class CorrectionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     from_at: Annotated[datetime, msgspec.Meta(tz=True)]
     until_at: Annotated[datetime, msgspec.Meta(tz=True)]
     """Half-open."""
-    cause: Cause
+    cause: ReasonCode
     reason: Words
     apology: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"\S")]
     """Said to each person, before what comes back."""

@@ -60,9 +60,9 @@ async def extent(
 PROPOSE = """
     INSERT INTO mass_correction (id, service_id, sp_id, wrong_fen, due_fen, from_at, until_at,
         cause, bearer, reason, apology, state, charges, numbers, owed_fen, receivable_before_fen,
-        proposed_at, proposed_by, second_bearer, rulebook_version)
+        proposed_at, proposed_by, second_bearer, rulebook_version, code, code_version)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'proposed', $12, $13, $14, $15, $16, $17,
-            $18, $19)
+            $18, $19, $20, $21)
 """
 
 
@@ -72,13 +72,15 @@ async def propose(tx: Connection, row: Correction) -> None:
         PROPOSE, row.id, row.service_id, row.sp_id, row.wrong_fen, row.due_fen, row.from_at,
         row.until_at, row.cause, row.bearer, row.reason, row.apology, row.charges, row.numbers,
         row.owed_fen, row.receivable_before_fen, row.proposed_at, row.proposed_by,
-        row.second_bearer, row.rulebook_version,
+        row.second_bearer, row.rulebook_version, row.code, row.code_version,
     )  # fmt: skip
 
 
 _COLUMNS = """
            c.id, c.service_id, c.sp_id, c.wrong_fen, c.due_fen, c.from_at, c.until_at, c.cause,
-           c.bearer, COALESCE(c.second_bearer, c.bearer) AS second_bearer, c.rulebook_version, c.reason, c.apology, c.state, c.charges, c.numbers, c.owed_fen,
+           COALESCE(c.code, c.cause) AS code, c.code_version, c.bearer,
+           COALESCE(c.second_bearer, c.bearer) AS second_bearer, c.rulebook_version, c.reason,
+           c.apology, c.state, c.charges, c.numbers, c.owed_fen,
            c.receivable_before_fen, c.proposed_at, c.proposed_by, c.decided_at, c.decided_by,
            d.charges_done, d.refunded, d.refunded_fen, c.told, c.looked_again_at, c.finished_at
 """

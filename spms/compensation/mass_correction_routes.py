@@ -16,6 +16,7 @@ from spms.compensation.refusals import (
     CorrectionEmpty,
     Moved,
     RangeWrong,
+    ReasonUnknown,
     RulesDiffer,
     SamePerson,
 )
@@ -27,7 +28,8 @@ from spms.core.paging import Cursor, CursorInvalid, Limit, Page
 
 
 @post("/mass-corrections", status_code=201, guards=[only(Role.COMPLIANCE)],
-      responses=refusals(NotFound, RangeWrong, RulesDiffer, CorrectionEmpty))  # fmt: skip
+      responses=refusals(NotFound, RangeWrong, ReasonUnknown, RulesDiffer,
+                         CorrectionEmpty))  # fmt: skip
 async def propose(
     data: CorrectionRequest, tx: Connection, actor: Actor, now: datetime
 ) -> Correction:

@@ -10,6 +10,7 @@ import msgspec
 from spms.charging.model import Finding
 from spms.compensation.accounts import BEARERS, Bearer, Bearers, Cause, both
 from spms.compensation.journal_model import EntryLine
+from spms.compensation.reasons import Reasons, own_names
 from spms.core.phone import Msisdn
 from spms.subscribers.model import Language, NumberState
 
@@ -74,6 +75,9 @@ class CompensationRules(msgspec.Struct, frozen=True, kw_only=True):
     (`{"metering": {"first": "operator", "second": "sp"}}`); CHECK `rulebook_bearers`.
 
     This, `multiplier` and `compensation_cap_fen` count as of the charge, the rest as of the claim."""
+
+    reasons: Reasons = msgspec.field(default_factory=own_names)
+    """The reason catalogue, all of it: what is left out cannot be claimed (CHECK `rulebook_reasons`)."""
 
     def borne(self, cause: Cause) -> Bearers:
         """Return who pays which multiple for a cause."""

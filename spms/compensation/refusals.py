@@ -63,6 +63,12 @@ class RangeWrong(Unprocessable):
     code = "range_wrong"
 
 
+class ReasonUnknown(Unprocessable):
+    """The reason catalogue in force has no such code."""
+
+    code = "reason_unknown"
+
+
 class RulesDiffer(Unprocessable):
     """The rulebook's rules for this cause changed within that time: propose each part by itself."""
 

@@ -28,6 +28,7 @@ from spms.compensation.model import (
     RefundKind,
     Verdict,
 )
+from spms.compensation.reasons import ClaimReason
 from spms.core.clock import SHANGHAI
 from spms.core.errors import TooManyRequests, Unprocessable
 from spms.core.ids import hashed_id
@@ -65,6 +66,18 @@ def judge(disputed: Disputed) -> Verdict:
 def cause_of(finding: Finding | None) -> Cause:
     """Return the cause of an error that the audit of charge records found."""
     return Cause.NOT_AS_PUBLISHED if finding is Finding.PRICE_MISMATCH else Cause.SP_FAULT
+
+
+def catalogue(rules: CompensationRules) -> list[ClaimReason]:
+    """Return the reasons one may claim under, with who bears what of a charge made by these rules."""
+    return [
+        ClaimReason(
+            code=code, zh=reason.zh, en=reason.en, cause=reason.cause,
+            bearer=bearers.first, second_bearer=bearers.second,
+        )
+        for code, reason in sorted(rules.reasons.items())
+        for bearers in [rules.borne(reason.cause)]
+    ]  # fmt: skip
 
 
 class Due(NamedTuple):

@@ -7,14 +7,12 @@ its time has accepted (rulebook). What was paid is never taken back: nothing her
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import msgspec
-
 from spms.charging import actions as charging
 from spms.compensation import journal_queries
 from spms.compensation import verification_queries as statements
 from spms.compensation.actions import charge_of_holder
-from spms.compensation.claim_queries import Before
 from spms.compensation.model import CompensationRules, Disputed, Source
+from spms.compensation.reasons import cause_named
 from spms.compensation.refusals import (
     AuditDecides,
     Moved,
@@ -27,7 +25,6 @@ from spms.compensation.verification_model import (
     TRANSITIONS,
     Preview,
     VerificationAction,
-    VerificationEntry,
     VerificationRequest,
     VerificationRow,
     VerificationState,
@@ -39,11 +36,7 @@ from spms.core.clock import business_day, start_of_day
 from spms.core.db import Connection
 from spms.core.errors import NotFound
 from spms.core.ids import new_id
-from spms.core.instance import instance_secret
 from spms.core.machine import advance
-from spms.core.paging import Page, read_cursor, write_cursor
-from spms.core.phone import mask
-from spms.subscribers import actions as subscribers
 
 State = VerificationState
 BATCH_MAX = 200
@@ -54,12 +47,14 @@ async def preview(
 ) -> Preview:
     """Tell what a claim would bring; writes only what the audit finds.
 
-    Raises `NotFound` for a charge that is not the present holder's.
+    Raises `ReasonUnknown`, `NotFound` for a charge that is not the present holder's.
     """
-    rules = await rulebook.section(tx, CompensationRules, at=now)
+    versions = await rulebook.versions(tx, CompensationRules)
+    rules = versions.at(now).rules
+    cause = cause_named(rules.reasons, data.cause)
     charge = await _audited(tx, msisdn, data.charge_id, actor=actor, now=now)
-    _, then = (await rulebook.versions(tx, CompensationRules)).at(charge.charged_at)
-    bearers = then.borne(data.cause)
+    then = versions.at(charge.charged_at).rules
+    bearers = then.borne(cause)
     remaining_fen = charge.charged_fen - charge.principal_fen
     claimed_fen = min(data.claimed_fen or remaining_fen, remaining_fen)
     proven = outstanding(charge, judge(charge).due_fen, then)
@@ -90,12 +85,14 @@ async def open_claim(
 ) -> VerificationRow:
     """Claim with a cause that charge records cannot show: the first multiple is paid at once.
 
-    Above the limits a second person must agree first. Claiming again answers with the first.
+    Above the limits a second person must agree first. Claiming again answers with the first,
+    whatever became of its code.
 
-    Raises `NotFound`, `ClaimTooOld`, `AuditDecides` where a finding decides, `OverRemaining`,
-    `VerifiedBefore`.
+    Raises `NotFound`, `ReasonUnknown`, `ClaimTooOld`, `AuditDecides` where a finding decides,
+    `OverRemaining`, `VerifiedBefore`.
     """
-    rules = await rulebook.section(tx, CompensationRules, at=now)
+    versions = await rulebook.versions(tx, CompensationRules)
+    code_version, rules = versions.at(now)
     await _audited(tx, msisdn, data.charge_id, actor=actor, now=now)
     # Whoever holds the number's book looks and counts alone: what is left, and the limit of a day.
     await journal_queries.hold_heads(tx, [msisdn], now)
@@ -103,6 +100,7 @@ async def open_claim(
     known = await statements.verifications(tx, msisdn=msisdn, charge_id=data.charge_id)
     if known and known[0].state is not State.DECLINED:
         return known[0]
+    cause = cause_named(rules.reasons, data.cause)
     check_age(charge, now, rules)
     if judge(charge).due_fen < charge.honoured_due_fen:
         raise AuditDecides
@@ -111,11 +109,12 @@ async def open_claim(
     if not 0 < claimed_fen <= remaining_fen:
         raise OverRemaining(f"at most {remaining_fen} fen of this charge can be claimed")
     waits = await _needs_second(tx, msisdn, claimed_fen, rules, now)
-    version, then = (await rulebook.versions(tx, CompensationRules)).at(charge.charged_at)
+    version, then = versions.at(charge.charged_at)
     verification_id = new_id()
     opened = await statements.open_one(
-        tx, verification_id, charge, source=source, cause=data.cause,
-        bearers=then.borne(data.cause), rulebook_version=version, reason=data.reason,
+        tx, verification_id, charge, source=source, code=data.cause,
+        code_version=code_version, cause=cause, bearers=then.borne(cause),
+        rulebook_version=version, reason=data.reason,
         claimed_fen=claimed_fen,
         state=State.AWAITING_APPROVAL if waits else State.AWAITING_SP,
         object_until=None if waits else now + timedelta(hours=rules.objection_hours),
@@ -207,44 +206,6 @@ async def settle_silent(tx: Connection, *, now: datetime, limit: int = BATCH_MAX
     )  # fmt: skip
     await pay_second(tx, rows, actor=actor, now=now)
     return len(rows)
-
-
-async def list_page(
-    read: Connection,
-    *,
-    sp_id: UUID | None,
-    msisdn: str | None,
-    actor: Actor,
-    cursor: str | None,
-    limit: int,
-) -> Page[VerificationEntry]:
-    """List claims that need proof, newest first, as this actor may see them."""
-    before = await read_cursor(read, actor, "verifications", cursor, Before)
-    rows = await statements.verifications(
-        read, sp_id=sp_id, msisdn=msisdn, before=before, limit=limit + 1
-    )
-    secret = await instance_secret(read)
-    shown = [_shown(row, secret, actor=actor) for row in rows[:limit]]
-    after = None
-    if len(rows) > limit:
-        last = rows[limit - 1]
-        after = await write_cursor(read, actor, "verifications", [last.opened_at, last.id])
-    return Page(items=shown, next=after)
-
-
-async def entry(read: Connection, row: VerificationRow, *, actor: Actor) -> VerificationEntry:
-    """Show one as this actor may see it."""
-    return _shown(row, await instance_secret(read), actor=actor)
-
-
-def _shown(row: VerificationRow, secret: bytes, *, actor: Actor) -> VerificationEntry:
-    values = msgspec.structs.asdict(row)
-    del values["opened_by"], values["msisdn"], values["epoch"]
-    values["number"] = mask(row.msisdn)
-    if actor.kind is ActorKind.SP:
-        values["number"] = subscribers.pseudonym(secret, row.sp_id, row.msisdn, row.epoch)
-        values["reason"] = None
-    return VerificationEntry(**values)
 
 
 async def _audited(

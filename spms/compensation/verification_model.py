@@ -11,6 +11,7 @@ import msgspec
 from spms.charging.model import Finding
 from spms.compensation.accounts import Bearer, Cause
 from spms.compensation.model import Source, Words
+from spms.compensation.reasons import ReasonCode, Wording
 from spms.core.money import Price
 from spms.core.phone import Msisdn
 
@@ -63,7 +64,12 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     charged_at: datetime
     sp_id: UUID
     source: Source
+    code: ReasonCode
+    """Of the reason catalogue: what it was opened under."""
+    code_version: int | None
+    """The rulebook's, whose catalogue it was; null of claims from before there was one."""
     cause: Cause
+    """What the code stood for."""
     bearer: Bearer
     """Of the first multiple."""
     second_bearer: Bearer
@@ -73,7 +79,9 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     """What is said to be wrong of the charge: the first multiple."""
     state: VerificationState
     paid_fen: int
-    """What came back so far by this claim, both multiples together."""
+    """What came back by this claim and stands, both multiples together."""
+    taken_back_fen: int
+    """What came back by it and was taken back with proof of fraud."""
     opened_at: datetime
     object_until: datetime | None
     objection: str | None
@@ -98,6 +106,8 @@ class VerificationEntry(Verification, frozen=True, kw_only=True):
     """A pseudonym for the SP, masked for an officer."""
     reason: str | None
     """The claimant's own words are not shown to the SP."""
+    words: Wording
+    """What the code said when it was opened."""
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +136,7 @@ class VerificationRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """A claim with a cause that charge records cannot show."""
 
     charge_id: UUID
-    cause: Cause
+    cause: ReasonCode
     reason: Words
     claimed_fen: Price | None = None
     """How much of the charge is wrong; left out: all that has not come back."""

@@ -13,8 +13,8 @@ OPEN = """
     WITH opened AS (
         INSERT INTO verification (msisdn, id, charge_id, charged_at, sp_id, source, cause, bearer,
                                   reason, claimed_fen, state, opened_at, opened_by, object_until,
-                                  second_bearer, rulebook_version)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+                                  second_bearer, rulebook_version, code, code_version)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
         ON CONFLICT DO NOTHING RETURNING msisdn, id, state)
     INSERT INTO verification_event (msisdn, verification_id, state, at, actor)
     SELECT msisdn, id, state, $12, $13 FROM opened RETURNING verification_id
@@ -27,6 +27,8 @@ async def open_one(
     charge: Disputed,
     *,
     source: Source,
+    code: str,
+    code_version: int,
     cause: Cause,
     bearers: Bearers,
     rulebook_version: int,
@@ -41,7 +43,7 @@ async def open_one(
     made = await tx.fetchval(
         OPEN, charge.msisdn, verification_id, charge.charge_id, charge.charged_at, charge.sp_id,
         source, cause, bearers.first, reason, claimed_fen, state, now, actor, object_until,
-        bearers.second, rulebook_version,
+        bearers.second, rulebook_version, code, code_version,
     )  # fmt: skip
     return made is not None
 
@@ -118,15 +120,23 @@ VERIFICATIONS = """
                        WHERE r.msisdn = v.msisdn AND r.charged_at = v.charged_at
                          AND r.id = v.charge_id) AS epoch,
            v.id, v.charge_id, v.charged_at, v.sp_id, v.source, v.cause, v.bearer,
+           COALESCE(v.code, v.cause) AS code, v.code_version,
            COALESCE(v.second_bearer, v.bearer) AS second_bearer, v.rulebook_version,
            v.reason, v.claimed_fen, v.state, v.opened_at, v.opened_by, v.object_until, v.objection,
            v.decided_at, v.decision,
-           CASE v.state WHEN 'awaiting_approval' THEN 0 WHEN 'declined' THEN 0
-           ELSE COALESCE((SELECT sum(r.amount_fen) FROM refund r
-                            JOIN claim k ON k.msisdn = r.msisdn AND k.id = r.claim_id
-                           WHERE r.msisdn = v.msisdn AND r.charge_id = v.charge_id
-                             AND k.cause IS NOT NULL AND k.source <> 'batch'), 0) END::bigint AS paid_fen
+           COALESCE(given.stands_fen, 0)::bigint AS paid_fen,
+           COALESCE(given.back_fen, 0)::bigint AS taken_back_fen
       FROM verification v
+      LEFT JOIN LATERAL (
+           SELECT sum(r.amount_fen) FILTER (WHERE b.id IS NULL) AS stands_fen,
+                  sum(r.amount_fen) FILTER (WHERE b.id IS NOT NULL) AS back_fen
+             FROM refund r
+             JOIN claim k ON k.msisdn = r.msisdn AND k.id = r.claim_id
+             LEFT JOIN clawback b ON b.msisdn = k.msisdn AND b.claim_id = k.id
+                                 AND b.state = 'agreed'
+            WHERE r.msisdn = v.msisdn AND r.charge_id = v.charge_id
+              AND k.cause IS NOT NULL AND k.source <> 'batch') given
+        ON v.state NOT IN ('awaiting_approval', 'declined')
      WHERE ($1::uuid IS NULL OR v.id = $1)
        AND ($2::uuid IS NULL OR v.sp_id = $2)
        AND ($3::text IS NULL OR (v.msisdn = $3 AND v.charged_at >= (
@@ -161,9 +171,10 @@ SILENT = """
                        WHERE r.msisdn = v.msisdn AND r.charged_at = v.charged_at
                          AND r.id = v.charge_id) AS epoch,
            v.id, v.charge_id, v.charged_at, v.sp_id, v.source, v.cause, v.bearer,
+           COALESCE(v.code, v.cause) AS code, v.code_version,
            COALESCE(v.second_bearer, v.bearer) AS second_bearer, v.rulebook_version,
            v.reason, v.claimed_fen, v.state, v.opened_at, v.opened_by, v.object_until, v.objection,
-           v.decided_at, v.decision, 0 AS paid_fen
+           v.decided_at, v.decision, 0 AS paid_fen, 0 AS taken_back_fen
       FROM verification v
      WHERE v.state = 'awaiting_sp' AND v.object_until <= $1
      ORDER BY v.msisdn, v.charge_id LIMIT $2 FOR UPDATE SKIP LOCKED

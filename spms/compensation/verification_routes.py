@@ -9,12 +9,15 @@ from litestar.datastructures import State
 
 from spms.compensation import verification as actions
 from spms.compensation import verification_queries as queries
+from spms.compensation import verification_shown as shown
 from spms.compensation.claimants import claimant
+from spms.compensation.reasons import ClaimReason
 from spms.compensation.refusals import (
     AuditDecides,
     Moved,
     NumberMissing,
     OverRemaining,
+    ReasonUnknown,
     SamePerson,
     VerifiedBefore,
 )
@@ -37,8 +40,8 @@ from spms.subscribers import looks
 from spms.subscribers.looks import LooksUsedUp
 
 OPENING = (
-    NotFound, ClaimTooOld, NumberMissing, AuditDecides, OverRemaining, VerifiedBefore, Moved,
-    LooksUsedUp,
+    NotFound, ReasonUnknown, ClaimTooOld, NumberMissing, AuditDecides, OverRemaining,
+    VerifiedBefore, Moved, LooksUsedUp,
 )  # fmt: skip
 DECIDING = (NotFound, NotAllowed, SamePerson, Moved)
 
@@ -49,8 +52,15 @@ class After(NamedTuple):
     msisdn: str
 
 
+@get("/claim-reasons", status_code=200,
+     guards=[only(Role.SUBSCRIBER, Role.AGENT, Role.SP, Role.COMPLIANCE)])  # fmt: skip
+async def claim_reasons(read: Connection, now: datetime) -> list[ClaimReason]:
+    """List the codes one may claim under now, in words, and who bears what of each."""
+    return await shown.reasons(read, now=now)
+
+
 @post("/claims/preview", status_code=200, guards=[only(Role.SUBSCRIBER, Role.AGENT)],
-      responses=refusals(NotFound, NumberMissing, LooksUsedUp))  # fmt: skip
+      responses=refusals(NotFound, ReasonUnknown, NumberMissing, LooksUsedUp))  # fmt: skip
 async def preview(data: VerificationRequest, state: State, actor: Actor, now: datetime) -> Preview:
     """Tell what a claim would bring and who would bear it, without making it.
 
@@ -79,7 +89,7 @@ async def open_claim(
         row = await actions.open_claim(
             tx, data, msisdn=msisdn, source=source, actor=actor, now=now
         )  # fmt: skip
-        return await actions.entry(tx, row, actor=actor)
+        return await shown.entry(tx, row, actor=actor)
 
 
 @get("/verifications", status_code=200,
@@ -91,7 +101,7 @@ async def verifications(
     """List claims that need proof, newest first: an SP its own, a subscriber hers, officers all."""
     sp_id = actor.sp_id if actor.kind is ActorKind.SP else None
     msisdn = actor.msisdn if actor.kind is ActorKind.SUBSCRIBER else None
-    return await actions.list_page(
+    return await shown.list_page(
         read, sp_id=sp_id, msisdn=msisdn, actor=actor, cursor=after, limit=limit
     )
 
@@ -105,7 +115,7 @@ async def approve(
     row = await actions.approve(
         tx, verification_id, accept=data.accept, reason=data.reason, actor=actor, now=now
     )
-    return await actions.entry(tx, row, actor=actor)
+    return await shown.entry(tx, row, actor=actor)
 
 
 @post("/verifications/{verification_id:uuid}/objection", status_code=200, guards=[only(Role.SP)],
@@ -115,7 +125,7 @@ async def object_to(
 ) -> VerificationEntry:
     """Object with evidence; after the SP's time is up, silence has accepted."""
     row = await actions.object_to(tx, verification_id, data.evidence, actor=actor, now=now)
-    return await actions.entry(tx, row, actor=actor)
+    return await shown.entry(tx, row, actor=actor)
 
 
 @post("/verifications/{verification_id:uuid}/decision", status_code=200,
@@ -127,7 +137,7 @@ async def decide(
     row = await actions.decide(
         tx, verification_id, accept=data.accept, reason=data.reason, actor=actor, now=now
     )
-    return await actions.entry(tx, row, actor=actor)
+    return await shown.entry(tx, row, actor=actor)
 
 
 @post("/disputed-fees/search", status_code=200, guards=[only(Role.GATEWAY)])
@@ -158,6 +168,6 @@ async def disputed_fees(
 
 
 HANDLERS: Final = (
-    preview, open_claim, verifications, approve, object_to, decide, search_disputed_fees,
-    disputed_fees,
+    claim_reasons, preview, open_claim, verifications, approve, object_to, decide,
+    search_disputed_fees, disputed_fees,
 )  # fmt: skip

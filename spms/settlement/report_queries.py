@@ -20,8 +20,9 @@ PAID = """(
      WHERE charged_at >= $1 AND charged_at < $2 AND received_at < $3{of}
      GROUP BY sp_id, msisdn) paid
 """
-# Who wrote to an SP or was written to. A pack that let nothing go is not taken apart: to hold each of
-# its places against all that were denied takes the square of its size.
+# Who wrote to an SP or was written to. A pack that let nothing go is not taken apart. Of the others, what
+# was denied is hashed once for each pack (OFFSET 0 keeps it where it can be): to hold each place against
+# all that were denied took the square of the pack's size.
 USED = """(
     SELECT n.sp_id, m.msisdn FROM message_in m JOIN access_number n ON n.number = m.called
      WHERE m.received_at >= $1 AND m.received_at < $2{of_access}
@@ -31,10 +32,12 @@ USED = """(
      UNION
     SELECT p.sp_id, asked.msisdn
       FROM decision_pack p
-     CROSS JOIN LATERAL unnest(string_to_array(p.numbers, ','))
-           WITH ORDINALITY AS asked (msisdn, place)
-     WHERE p.decided_at >= $1 AND p.decided_at < $2 AND p.decisions > cardinality(p.denied)
-       AND asked.place <> ALL (p.denied){of_pack}) used
+     CROSS JOIN LATERAL (
+           SELECT a.msisdn
+             FROM unnest(string_to_array(p.numbers, ',')) WITH ORDINALITY AS a (msisdn, place)
+            WHERE a.place NOT IN (SELECT unnest(p.denied)) OFFSET 0) asked
+     WHERE p.decided_at >= $1 AND p.decided_at < $2
+       AND p.decisions > cardinality(p.denied){of_pack}) used
 """
 _ALL = {"of": "", "of_access": "", "of_pack": ""}
 HEAVY = "(paid.fen >= $4::bigint OR paid.msisdn = s.responsible_mobile)"

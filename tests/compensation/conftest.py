@@ -15,6 +15,7 @@ from tests import make
 DAY = timedelta(days=1)
 PRICE = 800
 AGREED = 500
+ADD = "INSERT INTO rulebook VALUES ($1, $2, $3, 'test', $2, 'test')"
 MANY_LOOKS = """
     INSERT INTO rulebook
     SELECT 1 + max(version), $1, '{"looks": {"hour": 100000, "day": 100000}}', 'test', $1, 'test'
@@ -99,3 +100,13 @@ def audit(pool, clock) -> Callable[..., Awaitable[int]]:
             return await actions.refund_findings(tx, now=clock.now(), limit=limit)
 
     return audited
+
+
+@pytest.fixture
+def say(owner):
+    """Return a function that puts a version of the section in force from an instant on."""
+
+    async def said(version, since, **compensation):
+        await owner.execute(ADD, version, since, {"compensation": compensation})
+
+    return said

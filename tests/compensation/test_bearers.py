@@ -21,7 +21,6 @@ from tests import make
 from tests.compensation.conftest import DAY, PRICE
 
 MIXED = {"first": "operator", "second": "sp"}
-ADD = "INSERT INTO rulebook VALUES ($1, $2, $3, 'test', $2, 'test')"
 BORNE = """
     SELECT charge_id, kind, bearer FROM refund
      WHERE charge_id = ANY($1::uuid[]) ORDER BY charge_id, kind DESC
@@ -30,16 +29,6 @@ DEBITED = """
     SELECT debit, sum(amount_fen)::bigint FROM posting WHERE credit = 'subscriber_payable'
      GROUP BY debit ORDER BY debit
 """
-
-
-@pytest.fixture
-def say(owner):
-    """Return a function that puts a version of the section in force from an instant on."""
-
-    async def said(version, since, **compensation):
-        await owner.execute(ADD, version, since, {"compensation": compensation})
-
-    return said
 
 
 async def failing(tx):

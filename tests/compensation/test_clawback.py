@@ -307,6 +307,8 @@ async def test_no_second_multiple_follows_a_fraud(
         "reference": "case 13", "document_sha256": "cd" * 32, "reason": "signed",
     }  # fmt: skip
     made = await call(make.OFFICER, "/clawbacks", body, 201)
+    (before,) = await verification.statements.verifications(tx, verification_id=row.id)
+    assert (before.paid_fen, before.taken_back_fen) == (PRICE, 0), "proposed is not taken back"
     await call(make.OFFICER_2, f"/clawbacks/{made['id']}/decision", YES, 200)
     clock.move(timedelta(days=2))
     async with db.transaction(pool) as own:
@@ -314,10 +316,40 @@ async def test_no_second_multiple_follows_a_fraud(
     await call(make.OFFICER, f"/verifications/{row.id}/decision", YES, 409)
     (ended,) = await verification.statements.verifications(tx, verification_id=row.id)
     assert (ended.state, ended.decision) == ("single", "taken back for fraud")
+    assert (ended.paid_fen, ended.taken_back_fen) == (0, PRICE)
     assert await tx.fetchval("SELECT count(*) FROM claim") == 1
     assert await receivable_of(pool, world) == 0
     history = await tx.fetch("SELECT state, actor FROM verification_event ORDER BY at")
     assert tuple(history[-1]) == ("single", make.OFFICER_2.label)
+    assert await failing(tx) == []
+
+
+async def test_of_a_doubled_claim_what_was_not_taken_back_stands(
+    tx, pool, clock, world, deliver, call
+):
+    charge_id = await world.right(await world.agreed())
+    holder = make.subscriber_actor(world.msisdn)
+    async with db.transaction(pool) as own:
+        asked = VerificationRequest(
+            charge_id=charge_id, cause=Cause.NOT_OPENED, reason="never", claimed_fen=300
+        )
+        row = await verification.open_claim(
+            own, asked, msisdn=world.msisdn, source=Source.SUBSCRIBER, actor=holder,
+            now=clock.now(),
+        )  # fmt: skip
+    clock.move(DAY)
+    async with db.transaction(pool) as own:
+        assert await verification.settle_silent(own, now=clock.now()) == 1
+    await deliver()
+    body = {
+        "msisdn": world.msisdn, "proof": "confession", "reference": "case 14",
+        "document_sha256": "cd" * 32, "reason": "signed",
+        "claim_id": str(await tx.fetchval("SELECT id FROM claim WHERE round = 2")),
+    }  # fmt: skip
+    made = await call(make.OFFICER, "/clawbacks", body, 201)
+    await call(make.OFFICER_2, f"/clawbacks/{made['id']}/decision", YES, 200)
+    (row,) = await verification.statements.verifications(tx, verification_id=row.id)
+    assert (row.state, row.paid_fen, row.taken_back_fen) == ("doubled", 300, 300)
     assert await failing(tx) == []
 
 

@@ -169,6 +169,12 @@ BREAKING = {
         "UPDATE claim SET principal_fen = principal_fen - 1",
     "refunds_are_booked": "UPDATE posting SET amount_fen = amount_fen + 1 WHERE line_no = 1",
     "receivable_is_advances_less_recoveries": "UPDATE posting SET debit = 'goodwill'",
+    "codes_stand_for_their_causes":
+        "INSERT INTO mass_correction (id, service_id, sp_id, wrong_fen, due_fen, from_at, until_at, cause,"
+        " bearer, reason, apology, state, charges, numbers, owed_fen, receivable_before_fen,"
+        " proposed_at, proposed_by, code, code_version) SELECT gen_random_uuid(), id, sp_id, 2, 1,"
+        " now() - interval '1 day', now(), 'sp_fault', 'sp', 'x', 'x', 'proposed', 1, 1, 1, 0, now(),"
+        " 'x', 'metering', 1 FROM service LIMIT 1",
     "no_charge_without_decision":
         "ALTER TABLE charge_record DROP CONSTRAINT charge_record_right_has_consent; "
         "UPDATE charge_record SET findings = '{}'",
