@@ -12,13 +12,18 @@ import asyncpg
 from spms.core.embedded import Embedded
 
 DATABASE = "spms_city"
+MEMORY_MB = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
 ROOM = {
-    "shared_buffers": "6GB",
-    "effective_cache_size": "16GB",
-    "max_wal_size": "6GB",
+    "shared_buffers": f"{MEMORY_MB * 6 // 10}MB",
+    "effective_cache_size": f"{MEMORY_MB * 8 // 10}MB",
+    "max_wal_size": "14GB",
     "checkpoint_timeout": "15min",
 }
-"""What a server for a month of this size is given; nothing that makes it less durable."""
+"""What a server for a month of this size is given; nothing that makes it less durable.
+
+The month is larger than the memory and is read all over: what the system keeps is kept twice, and
+copied, and a page is written whole into the log once between two checkpoints.
+"""
 PARENT, USER, REAPED = 1, 11, 15
 """Places in /proc/PID/stat after the name: parent; user time up to that of children that ended."""
 
