@@ -45,8 +45,8 @@ FIGURES = (
 )  # fmt: skip
 FULL, SHORT, ALONE = 1_000_000, 1_000, 10_000
 """Numbers; `ALONE` when nothing else is measured."""
-SENDERS = 2
-"""SPs that deliver at the same time: as many as there are cores."""
+SENDERS = 4
+"""SPs that deliver at the same time: twice as many as there are cores, since some wait for the disk."""
 PIECE_BYTES = 65_536
 OBSERVED = ("no_decision", "delivered_not_charged")
 DAY = timedelta(days=1)
