@@ -172,6 +172,13 @@ def test_what_is_refused_after_the_look_was_one_all_the_same(world: LittleWorld)
     )
     assert nobodys.status_code == 404
     assert counted(world) == {"hour": 3, "day": 3}
+    another = "00000000-0000-0000-0000-000000000001"
+    body = of_person(world, charge_id=another, **WHY)
+    line = world._http.post("/bills/lines/search", json=body, headers=world.headers("agent"))
+    assert line.status_code == 404, "it says whose the charge is not"
+    assert counted(world) == {"hour": 4, "day": 4}
+    noted = "SELECT FROM audit_log WHERE actor = $1 AND act = 'bill.line_looked_up'"
+    assert len(fetch(world, noted)) == 1
 
 
 def test_neither_a_subscriber_nor_an_sp_nor_an_officer_is_counted(world: LittleWorld) -> None:

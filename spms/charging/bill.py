@@ -106,15 +106,19 @@ async def own_line(read: Connection, charge_id: UUID, *, actor: Actor) -> LineEx
 
 async def searched_line(
     tx: Connection, msisdn: str, charge_id: UUID, *, reason: str, actor: Actor, now: datetime
-) -> LineExplained:
+) -> LineExplained | None:
     """Explain one line of a number's bill to an agent; recorded first.
 
-    Raises `NotFound`, `LooksUsedUp`.
+    None when its holder has no such line. That is no refusal: it says something, too, so the look
+    must be committed. Raises `LooksUsedUp`.
     """
     await looks.count(tx, msisdn, reason=reason, actor=actor, now=now)
     about = str(charge_id)
     await _note(tx, "bill.line_looked_up", msisdn, about, reason=reason, actor=actor, now=now)
-    return await _explain(tx, await subscribers.get(tx, msisdn), charge_id)
+    try:
+        return await _explain(tx, await subscribers.get(tx, msisdn), charge_id)
+    except NotFound:
+        return None
 
 
 async def count_look(

@@ -107,7 +107,7 @@ class FindingShown(msgspec.Struct, frozen=True, kw_only=True):
     due_fen: int
     found_at: datetime
     found_by: str
-    """A job, an SP's file, or `staff`: which of the operator's people it was is theirs to know."""
+    """A job or an SP; a person is `staff` or `subscriber`: which of them is not told."""
 
 
 class DecisionShown(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,12 +6,14 @@ from uuid import UUID
 
 import msgspec
 from litestar import Router, get, post
+from litestar.datastructures import State
 from litestar.params import Parameter
 
 from spms.charging import bill, summaries
 from spms.charging.bill_model import Bill, BillFilter, LineExplained
 from spms.charging.model import Kind
 from spms.charging.summaries import SummaryWish
+from spms.core import db
 from spms.core.access import Actor, Role, only
 from spms.core.db import Connection
 from spms.core.errors import Forbidden, NotFound
@@ -150,13 +152,15 @@ async def search_bill(data: BillSearch, tx: Connection, actor: Actor, now: datet
     guards=[only(Role.AGENT)],
     responses=refusals(NotFound, LooksUsedUp),
 )
-async def search_line(
-    data: LineSearch, tx: Connection, actor: Actor, now: datetime
-) -> LineExplained:
+async def search_line(data: LineSearch, state: State, actor: Actor, now: datetime) -> LineExplained:
     """Explain one line of a number's bill to an agent; the look-up and its reason are recorded."""
-    return await bill.searched_line(
-        tx, data.msisdn, data.charge_id, reason=data.reason, actor=actor, now=now
-    )
+    async with db.transaction(state.pool) as tx:
+        found = await bill.searched_line(
+            tx, data.msisdn, data.charge_id, reason=data.reason, actor=actor, now=now
+        )
+    if found is None:  # refused only after the commit, so that the look stays counted and on record
+        raise NotFound
+    return found
 
 
 router = Router(

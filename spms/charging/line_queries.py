@@ -16,10 +16,12 @@ from spms.charging.bill_model import (
 )
 from spms.core.db import Connection, many, one
 
-# Neither a subscriber nor an SP is told which of the operator's people it was; the audit trail has it.
+# Neither a subscriber nor an SP is told which of the operator's people it was; the row has it. A
+# subscriber whose claim found it goes by her credential there, which would be the same for every SP.
 FINDINGS = """
     SELECT kind, due_fen, found_at,
-           CASE WHEN found_by LIKE 'staff:%' THEN 'staff' ELSE found_by END AS found_by
+           CASE WHEN found_by LIKE 'staff:%' OR found_by LIKE 'subscriber:%'
+                THEN split_part(found_by, ':', 1) ELSE found_by END AS found_by
       FROM charge_finding
      WHERE msisdn = $1 AND charge_id = $2 ORDER BY found_at, kind
 """

@@ -15,11 +15,11 @@ from spms.compensation import clawback_queries as queries
 from spms.compensation import journal, payout_queries, receivable_queries, verification_queries
 from spms.compensation import queries as claims
 from spms.compensation.accounts import Account, PostingReason
-from spms.compensation.clawback_model import Clawback, ClawbackRequest, ClawbackState
+from spms.compensation.clawback_model import Clawback, ClawbackRequest, ClawbackState, GivenBack
 from spms.compensation.clawback_queries import Refunded
-from spms.compensation.journal_model import Draft, Entry, EntryLine
+from spms.compensation.journal_model import Draft, EntryLine
 from spms.compensation.refusals import Moved, NotPaidOut, SamePerson
-from spms.compensation.rules import clawback_text, first_multiple, is_told
+from spms.compensation.rules import clawback_text, is_told, whose
 from spms.core import audit
 from spms.core.access import Actor
 from spms.core.db import Connection
@@ -106,11 +106,14 @@ async def _take_back(tx: Connection, row: Clawback, *, actor: Actor, now: dateti
     )  # fmt: skip
     chain = journal.sp_chain(about.sp_id)
     await journal.hold(tx, [row.number, chain], now=now)
+    before = await receivable_queries.firsts(tx, about.sp_id, row.number, row.claim_id)
     try:
         back = await journal.reverse(tx, row.number, row.claim_id, actor=actor, now=now)
     except journal.AlreadyReversed as error:
         raise Moved from error
-    await _give_back(tx, about.sp_id, back, derived_id("clawback", row.id), actor=actor, now=now)
+    given_up_fen = await receivable_queries.written_off(tx, about.sp_id)
+    parts = whose(before, back, given_up_fen)
+    await _give_back(tx, about.sp_id, parts, derived_id("clawback", row.id), actor=actor, now=now)
     await payout_queries.take_back(
         tx, row.number, about.payout_id, hashed_id("debit", row.id), now=now
     )
@@ -119,24 +122,13 @@ async def _take_back(tx: Connection, row: Clawback, *, actor: Actor, now: dateti
 
 
 async def _give_back(
-    tx: Connection, sp_id: UUID, back: Entry, entry_id: UUID, *, actor: Actor, now: datetime
+    tx: Connection, sp_id: UUID, back: GivenBack, entry_id: UUID, *, actor: Actor, now: datetime
 ) -> None:
-    """Book what was recovered of more than the SP owes now: to who bore it.
-
-    First what the operator had given up, which the SP never paid; the rest is owed to the SP. Of
-    that, what came off before the share goes back there: both sides bore it.
-    """
-    over_fen = -await receivable_queries.exact_balance(tx, sp_id, Account.SP_RECEIVABLE)
-    if over_fen <= 0:
-        return
-    given_up_fen = min(over_fen, await receivable_queries.written_off(tx, sp_id))
-    due_fen = over_fen - given_up_fen
-    chain = journal.sp_chain(sp_id)
-    first_fen = min(due_fen, first_multiple(back), await receivable_queries.first_taken(tx, chain))
+    """Book what had been recovered to who bore it."""
     parts = (
-        (Account.BAD_DEBT, PostingReason.WRITE_OFF_BACK, given_up_fen),
-        (Account.SP_PAYABLE, PostingReason.CLAWBACK_FIRST, first_fen),
-        (Account.SP_PAYABLE, PostingReason.CLAWBACK_DUE, due_fen - first_fen),
+        (Account.BAD_DEBT, PostingReason.WRITE_OFF_BACK, back.given_up_fen),
+        (Account.SP_PAYABLE, PostingReason.CLAWBACK_FIRST, back.first_fen),
+        (Account.SP_PAYABLE, PostingReason.CLAWBACK_DUE, back.due_fen),
     )
     lines = [
         EntryLine(
@@ -145,8 +137,10 @@ async def _give_back(
         )
         for credit, reason, amount_fen in parts if amount_fen > 0
     ]  # fmt: skip
-    draft = Draft(msisdn=chain, id=entry_id, kind="clawback", lines=lines)
-    await journal.post(tx, [draft], actor=actor, now=now)
+    if lines:
+        chain = journal.sp_chain(sp_id)
+        draft = Draft(msisdn=chain, id=entry_id, kind="clawback", lines=lines)
+        await journal.post(tx, [draft], actor=actor, now=now)
 
 
 async def _tell(tx: Connection, row: Clawback, about: Refunded, *, now: datetime) -> None:

@@ -85,3 +85,27 @@ class ClawbackDecision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     accept: bool
     reason: Words
+
+
+class Firsts(msgspec.Struct, frozen=True, kw_only=True):
+    """How an SP stands with its first multiples when one of its refunds is taken back, in fen."""
+
+    owed_fen: int
+    """All that it owes."""
+    waiting_fen: int
+    """First multiples that no settlement has taken before the share."""
+    younger_fen: int
+    """Those advanced after this refund: they are taken after it."""
+    taken_fen: int
+    """What settlements took of them, and kept."""
+
+
+class GivenBack(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose it is what had been recovered of a refund that was taken back, in fen."""
+
+    given_up_fen: int = 0
+    """The operator's, which had given as much up as bad debt."""
+    first_fen: int = 0
+    """The SP's and the operator's: it had come off before the share, and comes back there."""
+    due_fen: int = 0
+    """The SP's alone."""

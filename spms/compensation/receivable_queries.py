@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from spms.compensation.accounts import Account
+from spms.compensation.clawback_model import Firsts
 from spms.compensation.model import Ageing
 from spms.core.db import Connection, many
 
@@ -93,19 +94,36 @@ async def exact_balance(tx: Connection, sp_id: UUID, account: Account) -> int:
     return fen
 
 
-# Postings of an SP's own chain; what came back of them was booked there, too.
-FIRST_TAKEN = """
-    SELECT COALESCE(sum(CASE WHEN reason = 'clawback_first' THEN -amount_fen ELSE amount_fen END),
-                    0)::bigint
-      FROM posting
-     WHERE msisdn = $1 AND reason IN ('settlement_refunds', 'clawback_first')
+# A refund of the same instant counts as older. What was reversed waits for nobody.
+FIRSTS = """
+    WITH moved AS (
+        SELECT msisdn, id, at, reverses, reason,
+               CASE WHEN debit = 'sp_receivable' THEN amount_fen ELSE -amount_fen END AS fen
+          FROM posting WHERE sp_id = $1 AND 'sp_receivable' IN (debit, credit)
+    ), firsts AS (
+        SELECT * FROM moved
+         WHERE reason IN ('refund_principal', 'unwind_sp_share', 'unwind_operator_share')
+    ), taken AS (
+        SELECT COALESCE(-sum(fen), 0)::bigint AS fen FROM moved
+         WHERE reason IN ('settlement_refunds', 'clawback_first')
+    )
+    SELECT (SELECT COALESCE(sum(fen), 0) FROM moved)::bigint AS owed_fen,
+           (SELECT COALESCE(sum(fen), 0) FROM firsts)::bigint - t.fen AS waiting_fen,
+           (SELECT COALESCE(sum(f.fen), 0) FROM firsts f
+             WHERE f.reverses IS NULL
+               AND f.at > (SELECT at FROM journal_entry WHERE msisdn = $2 AND id = $3)
+               AND NOT EXISTS (SELECT FROM posting b
+                                WHERE b.msisdn = f.msisdn AND b.reverses = f.id))::bigint
+               AS younger_fen,
+           t.fen AS taken_fen
+      FROM taken t
 """
 
 
-async def first_taken(tx: Connection, chain: str) -> int:
-    """Return what settlements took before the share of an SP's first multiples, and kept, in fen."""
-    fen: int = await tx.fetchval(FIRST_TAKEN, chain)
-    return fen
+async def firsts(tx: Connection, sp_id: UUID, msisdn: str, entry_id: UUID) -> Firsts:
+    """Derive it from the postings alone, for a refund of a number that is in the book."""
+    (found,) = many(Firsts, await tx.fetch(FIRSTS, sp_id, msisdn, entry_id))
+    return found
 
 
 WRITTEN_OFF = """

@@ -19,6 +19,7 @@ from spms.compensation.accounts import (
     PostingReason,
     both,
 )
+from spms.compensation.clawback_model import Firsts, GivenBack
 from spms.compensation.journal_model import Entry, EntryLine
 from spms.compensation.model import (
     ClaimState,
@@ -179,14 +180,37 @@ def refund_text(disputed: Disputed, lines: list[Line]) -> str:
     )
 
 
-def first_multiple(back: Entry) -> int:
-    """Return what of a reversed refund was the SP's first multiple, less unwound shares, in fen."""
-    principal_fen = sum(
-        line.amount_fen for line in back.lines
-        if line.reason == PostingReason.REFUND_PRINCIPAL and line.credit is Account.SP_RECEIVABLE
+def whose(before: Firsts, back: Entry, written_off_fen: int) -> GivenBack:
+    """Decide by how the SP stood before, and by the entry that took the refund back.
+
+    Settlements take first multiples in the order in which they were advanced; one that waits is
+    just not taken. What the SP still owes is never less than the first multiples that wait: of
+    them, too, both sides bear their part.
+    """
+    first_fen, moved_fen = _of_receivable(back)
+    waiting_fen = max(0, min(before.waiting_fen, before.owed_fen))
+    own_fen = min(first_fen, max(0, waiting_fen - before.younger_fen))
+    taken_fen = min(first_fen - own_fen, before.taken_fen)
+    over_fen = max(taken_fen, (waiting_fen - own_fen) - (before.owed_fen - moved_fen))
+    given_up_fen = min(over_fen, written_off_fen)
+    taken_fen = min(taken_fen, over_fen - given_up_fen)
+    return GivenBack(
+        given_up_fen=given_up_fen, first_fen=taken_fen,
+        due_fen=over_fen - given_up_fen - taken_fen,
     )  # fmt: skip
+
+
+def _of_receivable(back: Entry) -> tuple[int, int]:
+    """Return what a reversed refund had made the SP owe: its first multiple, and in all, in fen.
+
+    A share that was unwound had lowered the first multiple.
+    """
+    owed = [line for line in back.lines if line.credit is Account.SP_RECEIVABLE]
     unwound_fen = sum(line.amount_fen for line in back.lines if line.debit is Account.SP_RECEIVABLE)
-    return max(0, principal_fen - unwound_fen)
+    first_fen = sum(
+        line.amount_fen for line in owed if line.reason == PostingReason.REFUND_PRINCIPAL
+    )
+    return max(0, first_fen - unwound_fen), sum(line.amount_fen for line in owed) - unwound_fen
 
 
 def clawback_text(disputed: Disputed, amount_fen: int) -> str:

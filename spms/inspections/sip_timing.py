@@ -14,10 +14,10 @@ LATE_TURNS = 3  # of the loop: what lies in the sockets by then has been read
 
 
 async def _heard_late(fact: Callable[[], bool]) -> bool:
-    """Whether it is true once what came in time has been read.
+    """Whether it is true once what lies in the sockets has been read.
 
-    A process that was held up learns of the deadline first: the answer that lies in its socket is
-    no less in time for that, and the line is not to be blamed.
+    A process that was held up learns of the deadline first. Nobody can tell any more when the answer
+    that waits for it came, so it is heard; whether the line let it ring too long is judged apart.
     """
     for _ in range(LATE_TURNS):
         if fact():

@@ -89,13 +89,15 @@ class SpRow(msgspec.Struct, frozen=True, kw_only=True):
     deposit_fen: int
 
 
+# What took a refund back counts whenever it was booked, and so what a clawback gave back for it.
 # A fine is booked whole in the month it arises; before migration 0055 a month booked what it took, and
 # what such a statement carried is booked by the next.
 _SP = """, booked AS (
         SELECT sp_id,
-               GREATEST(0, sum(CASE WHEN debit = 'sp_receivable' AND at < $2 THEN amount_fen
-                                    WHEN credit = 'sp_receivable' THEN -amount_fen
-                                    ELSE 0 END))::bigint AS owed_fen,
+               GREATEST(0, sum(CASE WHEN credit = 'sp_receivable' THEN -amount_fen
+                                    WHEN debit = 'sp_receivable' AND (at < $2 OR reason IN
+                                         ('clawback_first', 'clawback_due', 'write_off_back'))
+                                    THEN amount_fen ELSE 0 END))::bigint AS owed_fen,
                GREATEST(0, sum(CASE WHEN credit = 'deposits' THEN amount_fen
                                     WHEN debit = 'deposits' THEN -amount_fen
                                     ELSE 0 END))::bigint AS deposit_fen

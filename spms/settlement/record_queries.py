@@ -63,14 +63,17 @@ _LINES_AFTER = """($6::timestamptz IS NULL OR (c.at, c.id) > ($6, $7::uuid))
 REFUNDS = f"""
     {_LINE}
      WHERE c.sp_id = $1 AND c.at >= $4 AND c.at < $5 AND 'sp_receivable' IN (c.debit, c.credit)
-       AND c.reason IN ('refund_principal', 'unwind_sp_share', 'unwind_operator_share')
+       AND c.reason IN ('refund_principal', 'unwind_sp_share', 'unwind_operator_share', 'clawback_first')
        AND {_LINES_AFTER}
 """
-# Advances by the cut-off, and all that had lowered them when the statement was drawn.
+# Advances by the cut-off, and all that had lowered them, or was given back of it, when the statement
+# was drawn.
 OWED = f"""
     {_LINE}
      WHERE c.sp_id = $1 AND c.at <= $9 AND 'sp_receivable' IN (c.debit, c.credit)
-       AND (c.credit = 'sp_receivable' OR c.at < $5) AND $4::timestamptz < $5
+       AND (c.credit = 'sp_receivable' OR c.at < $5
+            OR c.reason IN ('clawback_first', 'clawback_due', 'write_off_back'))
+       AND $4::timestamptz < $5
        AND {_LINES_AFTER}
 """
 DEPOSIT = f"""

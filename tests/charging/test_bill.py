@@ -197,9 +197,14 @@ async def test_a_wrong_line_shows_the_relation_that_had_ended(http, person, tx, 
 
 
 @pytest.mark.parametrize(
-    ("found_by", "shown"), [("staff:wang.f", "staff"), ("job:reaudit", "job:reaudit")]
+    ("found_by", "shown"),
+    [
+        ("staff:wang.f", "staff"),
+        ("subscriber:0c9a7d", "subscriber"),
+        ("job:reaudit", "job:reaudit"),
+    ],
 )
-async def test_who_of_the_staff_found_it_is_not_told(http, person, tx, world, found_by, shown):
+async def test_which_person_found_it_is_not_told(http, person, tx, world, found_by, shown):
     await make.subscription(tx, world.now - DAY, world.msisdn, world.monthly_id)
     landing = await world.land(world.record())
     charge_id = landing.outcomes[0].charge_id

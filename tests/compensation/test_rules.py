@@ -19,6 +19,8 @@ from spms.compensation.accounts import (
     PostingReason,
     both,
 )
+from spms.compensation.clawback_model import Firsts, GivenBack
+from spms.compensation.journal_model import Entry, EntryLine
 from spms.compensation.model import ClaimState, CompensationRules, Disputed, Fault, RefundKind
 from spms.compensation.rules import (
     ClaimTooOld,
@@ -32,6 +34,7 @@ from spms.compensation.rules import (
     outstanding,
     refund_lines,
     refund_text,
+    whose,
 )
 from spms.subscribers.model import Language, NumberState
 
@@ -193,3 +196,74 @@ def test_the_sms_says_what_was_wrong_and_what_comes_back_in_the_subscribers_lang
     english = refund_text(a_charge(language=Language.EN), lines)
     assert "8.00 yuan on 2026-03-02" in english
     assert "Refund 3.00 + compensation 3.00 = 6.00 yuan" in english
+
+
+def taken_back(first_fen, second_fen, unwound_fen=0):
+    """The entry that takes a refund back which the SP bears."""
+    moved = (
+        (Account.SUBSCRIBER_PAYABLE, Account.SP_RECEIVABLE, "refund_principal", first_fen),
+        (Account.SUBSCRIBER_PAYABLE, Account.SP_RECEIVABLE, "refund_compensation", second_fen),
+        (Account.SP_RECEIVABLE, Account.SP_PAYABLE, "unwind_sp_share", unwound_fen),
+    )
+    lines = [
+        EntryLine(
+            id=uuid4(), debit=debit, credit=credit, sp_id=uuid4(), amount_fen=fen, reason=reason,
+            reverses=uuid4(),
+        )
+        for debit, credit, reason, fen in moved if fen
+    ]  # fmt: skip
+    return Entry(
+        msisdn="8613800138000", id=uuid4(), seq=2, kind="reversal", charge_id=uuid4(),
+        reverses=uuid4(), amount_fen=sum(line.amount_fen for line in lines), at=NOON, actor="a",
+        lines=lines,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("owed", "waiting", "younger", "taken", "written_off", "expected"),
+    [
+        (0, 0, 0, 800, 0, (0, 800, 800)),  # all of it recovered, the first before the share
+        (1600, 800, 0, 0, 0, (0, 0, 0)),  # nothing yet
+        (1600, 800, 0, 800, 0, (0, 0, 0)),  # of another refund, but not of this one
+        (800, 0, 0, 800, 0, (0, 800, 0)),  # the first only
+        (3000, 0, 0, 800, 0, (0, 800, 0)),  # and what is owed besides goes on being owed
+        (4600, 800, 800, 800, 0, (0, 800, 0)),  # a younger first waits: it is no matter of this one
+        (1000, 500, 500, 800, 0, (0, 800, 300)),  # of which not less stays owed than waits: 500
+        (300, 300, 0, 500, 0, (0, 500, 800)),  # half of it waits
+        (0, 800, 0, 0, 0, (0, 0, 1600)),  # the deposit paid all
+        (0, 800, 0, 0, 1100, (1100, 0, 500)),  # most was given up
+        (0, 0, 0, 800, 1000, (1000, 600, 0)),  # another debt was given up: before the SP has any
+        (-400, 0, 0, 800, 0, (0, 800, 1200)),  # what was recovered too much before
+    ],
+)
+def test_what_was_recovered_of_a_fraud_goes_back_to_who_bore_it(
+    owed, waiting, younger, taken, written_off, expected
+):
+    before = Firsts(owed_fen=owed, waiting_fen=waiting, younger_fen=younger, taken_fen=taken)
+    back = whose(before, taken_back(800, 800), written_off)
+    assert back == GivenBack(**dict(zip(GivenBack.__struct_fields__, expected, strict=True)))
+
+
+def test_what_was_unwound_had_not_come_off_before_the_share():
+    before = Firsts(owed_fen=0, waiting_fen=0, younger_fen=0, taken_fen=5000)
+    assert whose(before, taken_back(800, 800, 501), 0) == GivenBack(first_fen=299, due_fen=800)
+
+
+amounts = st.integers(0, 5000)
+
+
+@given(
+    owed=st.integers(-5000, 5000), waiting=amounts, younger=amounts, taken=amounts,
+    written_off=amounts, first=amounts, second=amounts,
+)  # fmt: skip
+def test_after_a_fraud_an_sp_never_has_too_much_recovered_from_it_nor_too_little(
+    owed, waiting, younger, taken, written_off, first, second
+):
+    before = Firsts(owed_fen=owed, waiting_fen=waiting, younger_fen=younger, taken_fen=taken)
+    back = whose(before, taken_back(first, second), written_off)
+    given = back.given_up_fen + back.first_fen + back.due_fen
+    assert min(back.given_up_fen, back.first_fen, back.due_fen) >= 0
+    assert back.given_up_fen <= written_off
+    assert back.first_fen <= min(first, taken)
+    assert owed - first - second + given >= 0
+    assert given <= first + second + max(0, -owed)

@@ -156,6 +156,12 @@ async def test_first_multiples_of_a_fraud_come_back_where_they_came_off_before_t
             sp_id=world.sp_id, amount_fen=amount_fen, reason=reason,
         )
         for reason, amount_fen in (("clawback_first", 600), ("clawback_due", 100))
+    ] + [  # of the refund that it takes back, which is long past
+        EntryLine(
+            id=uuid4(), debit=Account.SUBSCRIBER_PAYABLE, credit=Account.SP_RECEIVABLE,
+            sp_id=world.sp_id, amount_fen=amount_fen, reason=reason, reverses=uuid4(),
+        )
+        for reason, amount_fen in (("refund_principal", 600), ("refund_compensation", 100))
     ]  # fmt: skip
     draft = Draft(msisdn=sp_chain(world.sp_id), id=uuid4(), kind="clawback", lines=lines)
     async with db.transaction(world.pool) as own:

@@ -1,0 +1,162 @@
+"""A refund that was a fraud leaves an SP, months later, where it would be had there been none.
+
+Beside it lives a twin with the same charges and refunds but that one. To the fen: it says nothing of
+which month brings what.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import pytest
+
+from spms.compensation import clawback, payout
+from spms.compensation.clawback_model import ClawbackRequest, Proof
+from spms.compensation.gateways import Answer
+from spms.compensation.invariant_queries import INVARIANTS as MONEY
+from spms.core import db, invariants
+from spms.settlement.draw_queries import of_month
+from spms.settlement.invariant_queries import INVARIANTS as SETTLED
+from spms.settlement.model import Kind
+from spms.settlement.record_queries import Asked, owed, refunds
+from tests import make
+from tests.settlement.conftest import DAY, JANUARY, PRICE
+
+SETTLING = [(month, day) for month in (2, 3, 4, 5) for day in (10, 15, 22, 24)]
+MONTHS = [JANUARY, JANUARY + 31 * DAY, JANUARY + 59 * DAY]
+
+
+class Prompt:
+    """Billing that does what it is told at once."""
+
+    async def pay(self, _):
+        return Answer.DONE
+
+
+class Wrong(NamedTuple):
+    """On a day, some charges of the day before are refunded double."""
+
+    on: tuple[int, int]
+    many: int = 1
+    due_fen: int = 0
+
+
+class Taken(NamedTuple):
+    """On a day, the SP's first refund turns out to have been a fraud."""
+
+    on: tuple[int, int]
+
+
+def noon(month, day):
+    return datetime(2026, month, day, 4, tzinfo=UTC)
+
+
+async def twins(world, tx):
+    """Return two SPs with the same twenty charges a month; one refunds another in January."""
+    twin_id, twin_service = await world.another_sp()
+    for service_id in (world.service_id, twin_service):
+        for n in range(60):
+            await world.charge(1 + n * 1.4, service_id=service_id)
+    wrong = await world.charge(4, findings=["no_consent"], due_fen=0)
+    await world.charge(4.1, service_id=twin_service)
+    await refund(world, noon(1, 6))
+    return twin_id, twin_service, wrong
+
+
+async def refund(world, at):
+    world.clock.at = at
+    assert await world.audit() > 0
+    await payout.pump(world.pool, Prompt(), world.clock)
+
+
+async def take_back(world, charge_id, at):
+    world.clock.at = at
+    claim_id = await world.tx.fetchval("SELECT id FROM claim WHERE charge_id = $1", charge_id)
+    asked = ClawbackRequest(
+        msisdn=world.msisdn, claim_id=claim_id, proof=Proof.CONFESSION, reference="case 7",
+        document_sha256="ab" * 32, reason="she signed",
+    )  # fmt: skip
+    async with db.transaction(world.pool) as tx:
+        made = await clawback.propose(tx, asked, actor=make.OFFICER, now=at)
+    async with db.transaction(world.pool) as tx:
+        await clawback.decide(tx, made.id, accept=True, reason="seen", actor=make.OFFICER_2, now=at)
+    await payout.pump(world.pool, Prompt(), world.clock)
+
+
+LIVES = {
+    "nothing else": [Taken((3, 1))],
+    "another refund after it": [Taken((3, 1)), Wrong((3, 3))],
+    "another refund before it": [Wrong((2, 27)), Taken((3, 1))],
+    "a smaller one before it": [Wrong((2, 27), due_fen=PRICE - 500), Taken((3, 1))],
+    "a smaller one after it": [Taken((3, 1)), Wrong((3, 3), due_fen=PRICE - 500)],
+    "before anything was settled": [Taken((1, 20))],
+    "between cut-off and lock of its own month": [Taken((2, 12))],
+    "between cut-off and lock of the next": [Wrong((2, 27)), Taken((3, 12)), Wrong((3, 14))],
+    "the same, and it is drawn again": [Wrong((2, 27)), Taken((3, 12))],
+    "the same, with a smaller one before": [
+        Wrong((2, 27), due_fen=PRICE - 500), Taken((3, 12)), Wrong((3, 14)),
+    ],
+    "while second multiples are owed": [Wrong((2, 5), many=8), Taken((3, 1))],
+    "while more is owed, and more comes": [
+        Wrong((2, 5), many=8), Taken((2, 27)), Wrong((3, 3), many=2),
+    ],
+    "of two SPs' own months at once": [Wrong((2, 5)), Taken((2, 12)), Wrong((2, 13))],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("life", LIVES.values(), ids=LIVES)
+async def test_a_fraud_taken_back_leaves_the_sp_as_if_it_had_not_been(life, world, tx):
+    twin_id, twin_service, fraud = await twins(world, tx)
+    for on in sorted({*SETTLING, *(deed.on for deed in life)}):
+        for deed in (each for each in life if each.on == on):
+            if isinstance(deed, Taken):
+                await take_back(world, fraud, noon(*on) + timedelta(hours=1))
+                continue
+            day = (noon(*on) - JANUARY) / DAY - 1
+            for n in range(deed.many):
+                for service_id in (world.service_id, twin_service):
+                    await world.charge(
+                        day + n / 100, service_id=service_id, findings=["no_consent"],
+                        due_fen=deed.due_fen,
+                    )  # fmt: skip
+            await refund(world, noon(*on))
+        if on in SETTLING:
+            await world.on(*on)
+    came, due = [
+        [await world.state(sp_id, month=month) for month in MONTHS]
+        for sp_id in (world.sp_id, twin_id)
+    ]  # fmt: skip
+    assert {each["state"] for each in (*came, *due)} == {"locked"}
+    assert sum(each["payable_fen"] for each in came) == sum(each["payable_fen"] for each in due)
+    assert await world.balances(world.sp_id) == await world.balances(twin_id)
+    assert "sp_receivable" not in await world.balances(twin_id), "all of it was recovered"
+    checked = await invariants.check(tx, [*MONEY, *SETTLED])
+    assert [one.name for one in checked if not one.holds] == []
+
+
+async def test_the_records_under_a_month_that_gives_back_come_to_its_figures(world, tx):
+    _, _, fraud = await twins(world, tx)
+    await world.through(2)
+    await world.charge(52, findings=["no_consent"], due_fen=0)
+    await refund(world, noon(2, 27))
+    await world.on(3, 10)
+    drawn = await world.state(month=MONTHS[1])
+    await take_back(world, fraud, noon(3, 12))
+    for day in (15, 22, 24):
+        await world.on(3, day)
+    await world.on(4, 10)
+    for month in MONTHS[1:]:
+        found = await world.state(month=month)
+        steps = await world.steps(found["id"])
+        window = await of_month(tx, month.date())
+        drawn_at = await tx.fetchval(
+            "SELECT drawn_at FROM settlement_statement WHERE settlement_id = $1 AND revision = $2",
+            found["id"], found["revision"],
+        )  # fmt: skip
+        asked = Asked(sp_id=world.sp_id, window=window, drawn_at=drawn_at, after=None, limit=100)
+        for kind, reading, figure in (
+            (Kind.REFUNDS, refunds, "advanced_fen"), (Kind.COMPENSATION, owed, "owed_fen"),
+        ):  # fmt: skip
+            rows = await reading(tx, asked)
+            assert sum(row.amount_fen for row in rows) == steps[kind]["inputs"][figure], kind
+    assert (await world.steps(found["id"]))["returned"]["arising_fen"] == PRICE
+    assert (await world.state(month=MONTHS[1]))["revision"] > drawn["revision"], "drawn again"
