@@ -10,7 +10,7 @@ import pytest
 from spms.charging import bill_queries, own_charge_queries
 from spms.charging.bill_model import BillFilter
 from spms.charging.own_charge_model import OwnFilter
-from spms.compensation import journal, payout, receivable, verification
+from spms.compensation import clawback, journal, payout, receivable, verification
 from spms.compensation.accounts import Account, Cause, PostingReason
 from spms.compensation.invariant_queries import INVARIANTS
 from spms.compensation.journal_model import Draft, EntryLine
@@ -211,6 +211,51 @@ async def test_what_came_off_before_the_share_goes_back_there_and_no_more(
     booked = await tx.fetch("SELECT reason, amount_fen FROM posting WHERE reason LIKE 'clawback_%'")
     expected = {"clawback_first": first, "clawback_due": rest}
     assert dict(map(tuple, booked)) == {reason: fen for reason, fen in expected.items() if fen}
+    assert await receivable_of(pool, world) == 0
+    assert await failing(tx) == []
+
+
+async def test_two_frauds_of_one_sp_taken_back_at_once_give_back_each_what_was_taken(
+    fraud, call, tx, pool, now, world, claim, deliver
+):
+    other = await make.number(tx, now)
+    second = await claim(other, await world.wrong(other))
+    await deliver()
+    taken = ((PostingReason.FIRST_RECOVERED, 2 * PRICE), (PostingReason.RECOVERY, 2 * PRICE - 500))
+    lines = [
+        EntryLine(id=uuid4(), debit=Account.SP_PAYABLE, credit=Account.SP_RECEIVABLE,
+                  sp_id=world.sp_id, amount_fen=amount_fen, reason=reason)
+        for reason, amount_fen in taken
+    ]  # fmt: skip
+    locked = Draft(msisdn=journal.sp_chain(world.sp_id), id=uuid4(), kind="settlement", lines=lines)
+    async with db.transaction(pool) as own:
+        await journal.post(own, [locked], actor=make.OFFICER, now=now)
+        about = {"cause_id": uuid4(), "actor": make.OFFICER, "now": now}
+        assert await receivable.write_off(own, world.sp_id, 9999, **about) == 500
+    bodies = [fraud, fraud | {"msisdn": other, "claim_id": str(second.id)}]
+    made = [await call(make.OFFICER, "/clawbacks", body, 201) for body in bodies]
+
+    async def agree(own, one):
+        about = {"accept": True, "reason": "seen", "actor": make.OFFICER_2, "now": now}
+        await clawback.decide(own, UUID(one["id"]), **about)
+
+    async def later():
+        async with db.transaction(pool) as own:
+            await agree(own, made[1])
+
+    async with db.transaction(pool) as own:
+        await agree(own, made[0])
+        other_one = asyncio.create_task(later())
+        await asyncio.sleep(0.2)  # it waits for the first, or has read what is not so any more
+    await other_one
+    booked = await tx.fetch(
+        "SELECT reason, amount_fen FROM posting WHERE reason LIKE 'clawback_%'"
+        " OR reason = 'write_off_back' ORDER BY 1, 2"
+    )
+    assert [tuple(row) for row in booked] == [
+        ("clawback_due", PRICE - 500), ("clawback_due", PRICE),
+        ("clawback_first", PRICE), ("clawback_first", PRICE), ("write_off_back", 500),
+    ]  # fmt: skip
     assert await receivable_of(pool, world) == 0
     assert await failing(tx) == []
 
