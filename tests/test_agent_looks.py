@@ -53,7 +53,7 @@ NEVER_HELD_UP: dict[str, Body] = {
 SHOWS_NO_NUMBER = {
     "POST /proxy-lookups/{lookup_id}/leave",  # goes with a look that was counted
     "GET /leave-wishes", "GET /leaving-duties",  # lists of work: no number is asked about
-    "GET /breach-catalogue", "GET /breaches", "GET /breaches/{breach_id}",
+    "GET /breach-catalogue", "GET /breaches", "GET /breaches/{breach_id}", "GET /claim-reasons",
     "GET /breaches/{breach_id}/history", "GET /promoted-services", "GET /services",
     "GET /services/{service_id}", "GET /services/{service_id}/tariffs",
     "GET /services/{service_id}/templates", "POST /sign-out", "GET /sps", "GET /sps/{sp_id}",

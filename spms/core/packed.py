@@ -81,12 +81,14 @@ def _value(packed: bytes, at: int) -> int:
 
 
 def _map(packed: bytes, at: int, pairs: int) -> int:
-    keys = set()
+    keys: set[bytes | tuple[bytes]] = set()
     for _ in range(pairs):
         lead = packed[at]
         span = _SPANS[lead]
         end = at + span if span else _value(packed, at)
-        keys.add(packed[at + _BEGINS[lead] : end])
+        text = _BEGINS[lead]
+        key = packed[at + text : end]
+        keys.add(key if text else (key,))  # the number 97 is not the text "a"
         span = _SPANS[packed[end]]
         at = end + span if span else _value(packed, end)
     if len(keys) < pairs:

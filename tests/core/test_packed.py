@@ -72,6 +72,12 @@ def test_a_map_is_refused_if_and_only_if_it_has_a_key_twice(value: Any, wide: in
         refuse_repeats(packed)
 
 
+def test_a_number_is_not_the_text_that_is_written_with_the_same_byte():
+    refuse_repeats(b"\x82\xa1a\x01" + bytes([ord("a")]) + b"\x02")
+    with pytest.raises(Malformed, match="duplicate_key"):
+        refuse_repeats(b"\x82" + bytes([ord("a")]) + b"\x01" + bytes([ord("a")]) + b"\x02")
+
+
 @pytest.mark.parametrize(
     "again", [b"\xa1a", b"\xd9\x01a", b"\xda\x00\x01a", b"\xdb\x00\x00\x00\x01a"]
 )
