@@ -28,6 +28,7 @@ from spms.core.access import Actor
 from spms.core.clock import FixedClock
 from spms.core.edge import Edge
 from spms.core.settings import Settings
+from tests import make
 
 START = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)  # Monday noon in Shanghai
 TEMPLATE = f"spms_template_{os.getpid()}"
@@ -181,7 +182,8 @@ def template(server_url: str) -> Iterator[str]:
 async def owner_url(server_url: str, template: str) -> AsyncIterator[str]:
     """Clone the template for one test; the URL is the owner's."""
     url = await clone(server_url, template)
-    yield url
+    with make.counting_anew():
+        yield url
     await drop(server_url, urlsplit(url).path[1:])
 
 
