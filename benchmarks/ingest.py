@@ -96,6 +96,22 @@ KEYS = """
       FROM pg_constraint
      WHERE conrelid::regclass::text = ANY($1::text[]) AND contype = 'f' AND conparentid = 0
 """
+# What looks at a charge in place of foreign keys. Not only disabled: rows would be set aside for it.
+CITES = """
+    SELECT tgname AS name, pg_get_triggerdef(oid) AS definition FROM pg_trigger
+     WHERE tgrelid = 'charge_record'::regclass AND NOT tgisinternal
+"""
+
+
+@asynccontextmanager
+async def cites_aside(owner: Any) -> AsyncIterator[None]:
+    """Let charges be written that nobody holds to what they cite."""
+    triggers = await owner.fetch(CITES)
+    for trigger in triggers:
+        await owner.execute(f"DROP TRIGGER {trigger['name']} ON charge_record")
+    yield
+    for trigger in triggers:
+        await owner.execute(trigger["definition"])
 
 
 @asynccontextmanager
@@ -113,9 +129,9 @@ async def keys_aside(owner: Any, *tables: str) -> AsyncIterator[None]:
 
 
 async def fill(owner: Any, now: datetime, each: int) -> None:
-    """Give every number charges in the month; the foreign keys are checked once, at the end."""
+    """Give every number charges in the month, of its relations."""
     month = business_month(now - timedelta(hours=40))
-    async with keys_aside(owner, "charge_record"):
+    async with cites_aside(owner):
         await owner.execute(FILL, month_range(month)[0], each, timeout=7200)
     await owner.execute("INSERT INTO raw_copy SELECT * FROM charge_record", timeout=7200)
     await owner.execute("VACUUM ANALYZE", timeout=7200)

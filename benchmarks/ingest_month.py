@@ -3,9 +3,9 @@
     python -m benchmarks.ingest_month --on NAME [--pairs 5] [--rows 100000]
 
 The COPY goes into the very table that the ingest goes into, with the very rows that just landed,
-under other ids, in the same order and the same portions, without foreign keys. Each pair is about
-numbers of its own, spread over all numbers; what a run brought is taken away at its end. The rows
-that were there have no foreign keys (they name no relation): the keys hold what comes.
+under other ids, in the same order and the same portions, not held to what they cite. Each pair is
+about numbers of its own, spread over all numbers; what a run brought is taken away at its end. The
+rows that were there name no relation.
 """
 
 import argparse
@@ -21,9 +21,9 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from benchmarks.bill_month import END, HOURS, LEAVES, MONTH, START
+from benchmarks.bill_month import END, HOURS, MONTH, START
 from benchmarks.decision_ground import CLONES
-from benchmarks.ingest import ASKABLE, LANDED, chunked, csv_of, ingest
+from benchmarks.ingest import ASKABLE, LANDED, chunked, cites_aside, csv_of, ingest
 from benchmarks.settlement import named
 from spms.charging.queries import _CHARGE_COLUMNS
 from spms.core import db, roles
@@ -63,26 +63,6 @@ NO_CAPS = """
            "total_month_fen": 9000000}}', 'a month of any amount', $1, 'bench'
       FROM rulebook ORDER BY version DESC LIMIT 1
 """
-KEYS = {
-    "bench_service": "(service_id, sp_id) REFERENCES service (id, sp_id)",
-    "bench_consent": "(msisdn, consent_id) REFERENCES consent (msisdn, subscription_id)",
-}
-
-
-async def leaves(owner: asyncpg.Connection) -> list[str]:
-    """Return the parts of the month."""
-    return [row["leaf"] for row in await owner.fetch(LEAVES, f"charge_record_{MONTH:%Y%m}")]
-
-
-async def set_keys(owner: asyncpg.Connection, *, there: bool) -> None:
-    """Give the month's parts the foreign keys of charges, for new rows, or take them away."""
-    for leaf in await leaves(owner):
-        for name, key in KEYS.items():
-            await owner.execute(f"ALTER TABLE {leaf} DROP CONSTRAINT IF EXISTS {name}")
-            if there:
-                await owner.execute(
-                    f"ALTER TABLE {leaf} ADD CONSTRAINT {name} FOREIGN KEY {key} NOT VALID"
-                )
 
 
 async def arrange(owner: asyncpg.Connection, numbers: int) -> UUID:
@@ -154,11 +134,11 @@ async def run(url: str, told: argparse.Namespace) -> None:
         try:
             for n in range(told.pairs):
                 times.append(NOW + timedelta(seconds=n))
-                await set_keys(owner, there=True)
                 content = csv_of(relations[n * told.rows : (n + 1) * told.rows], times[n], dice)
                 seconds = await ingest(pool, sp_id, content, times[n], Path(directory))
-                await set_keys(owner, there=False)
-                beside = await copied(owner, [tuple(row) for row in await owner.fetch(LANDED)])
+                landed = [tuple(row) for row in await owner.fetch(LANDED)]
+                async with cites_aside(owner):
+                    beside = await copied(owner, landed)
                 ratios.append(beside / seconds)
                 print(  # noqa: T201 - what it is for
                     f"B1m  {ratios[n]:.3f} of {told.rows / seconds:,.0f} to {told.rows / beside:,.0f}"

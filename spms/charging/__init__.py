@@ -12,7 +12,8 @@ Invariants:
 - one record id of an SP is one charge for ever (`charge_key`), however often, in whatever file and
   by however many loaders at once it is sent; the same id with other content is quarantined;
 - of a file, landed + quarantined + duplicates = lines, after every chunk and at the end;
-- a charge without findings cites the consent that licenses it (CHECK and foreign key);
+- a charge without findings cites the consent that licenses it (CHECK), and what is cited is there
+  (`charge_record_cites`);
 - what is due for one number in one business month never exceeds the caps, and of one monthly
   service is due at most once a month, whatever the order in which the records arrive;
 - records and findings are only added; a later finding lowers what is due, never raises it.
