@@ -110,6 +110,19 @@ async def test_what_stands_of_a_month_is_read_from_the_index_alone(pool, world):
     assert "Index Scan using charge_record_" not in plan
 
 
+async def test_relations_and_decisions_are_judged_from_their_indexes_alone(pool):
+    """A page of either table for each charge is more than the memory of a month's server holds."""
+    async with transaction(pool) as tx:
+        await tx.execute(staging_queries.STAGE)
+        await tx.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        nothing = [[]] * 5
+        rows = await tx.fetch(f"EXPLAIN {plain_queries.JUDGE}", *nothing)
+    plan = "\n".join(row[0] for row in rows)
+    assert "Index Only Scan using subscription_history on subscription s " in plan
+    assert "Index Only Scan Backward using authorisation_2" in plan
+    assert "Index Scan Backward using authorisation_2" not in plan
+
+
 async def test_a_part_that_was_analysed_while_empty_is_not_read_from_end_to_end(owner, pool, world):
     await owner.execute("ANALYZE charge_record")
     async with transaction(pool) as tx:
