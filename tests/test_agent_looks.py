@@ -177,6 +177,13 @@ def test_what_is_refused_after_the_look_was_one_all_the_same(world: LittleWorld)
     line = world._http.post("/bills/lines/search", json=body, headers=world.headers("agent"))
     assert line.status_code == 404, "it says whose the charge is not"
     assert counted(world) == {"hour": 4, "day": 4}
+    wish = world._http.post(
+        f"/leave-wishes/{PARAMETERS['wish_id'](world)}/settlement",
+        json={"subscription_ids": [another], "ticket": "GD-1", **WHY},
+        headers=world.headers("agent"),
+    )
+    assert wish.status_code == 404, "it says what she had not"
+    assert counted(world) == {"hour": 5, "day": 5}
     noted = "SELECT FROM audit_log WHERE actor = $1 AND act = 'bill.line_looked_up'"
     assert len(fetch(world, noted)) == 1
 

@@ -76,18 +76,25 @@ async def count(
 
 @asynccontextmanager
 async def counted_first(
-    pool: Pool, msisdn: str, *, reason: str, actor: Actor, now: datetime, key: str | None = None
+    pool: Pool,
+    msisdn: str,
+    *,
+    reason: str,
+    actor: Actor,
+    now: datetime,
+    key: str | None = None,
+    refuse: bool = True,
 ) -> AsyncIterator[Connection]:
     """Count an agent's look and commit that; then open the transaction of what she does with it.
 
     For whatever may be refused: a refusal says something about a number as well ("has it already",
     "is barred"), and undoes the second transaction only. What came before with the same
-    idempotency `key` is no further look. Raises `LooksUsedUp`.
+    idempotency `key` is no further look. Raises `LooksUsedUp`, unless told not to `refuse`.
     """
     if actor.has(Role.AGENT):
         async with db.transaction(pool) as tx:
             if not await came_before(tx, key, actor=actor):
-                await count(tx, msisdn, reason=reason, actor=actor, now=now)
+                await count(tx, msisdn, reason=reason, actor=actor, now=now, refuse=refuse)
     async with db.transaction(pool) as tx:
         yield tx
 

@@ -6,14 +6,17 @@ from uuid import UUID
 
 import msgspec
 from litestar import Router, get, post
+from litestar.datastructures import State
 from litestar.params import Parameter
 
+from spms.core import db
 from spms.core.access import Actor, ActorKind, Role, only
 from spms.core.db import Connection
 from spms.core.errors import NotFound, Unprocessable
 from spms.core.http import refusals
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page
 from spms.core.phone import Msisdn
+from spms.subscribers import looks
 from spms.subscribers.looks import LooksUsedUp
 from spms.subscriptions import actions, duties, proxy, queries, wishes
 from spms.subscriptions.evidence import show
@@ -243,16 +246,22 @@ async def list_wishes(
     responses=refusals(NotFound),
 )
 async def settle_wish(
-    wish_id: UUID, data: SettleWish, tx: Connection, actor: Actor, now: datetime
+    wish_id: UUID, data: SettleWish, state: State, actor: Actor, now: datetime
 ) -> WishSettled:
     """Settle a wish to leave for the person: what is named, or everything, ended when it came in.
 
-    An empty list says that it was no wish to leave.
+    An empty list says that it was no wish to leave. It counts to the agent's looks, refused or not,
+    and is not held up by them.
     """
-    return await wishes.settle(
-        tx, wish_id, subscription_ids=data.subscription_ids, reason=data.reason,
-        ticket=data.ticket, actor=actor, now=now,
-    )  # fmt: skip
+    async with db.acquired(state.pool) as read:
+        msisdn = await wishes.number_of(read, wish_id)
+    async with looks.counted_first(
+        state.pool, msisdn, reason=data.reason, actor=actor, now=now, refuse=False
+    ) as tx:
+        return await wishes.settle(
+            tx, wish_id, subscription_ids=data.subscription_ids, reason=data.reason,
+            ticket=data.ticket, actor=actor, now=now,
+        )  # fmt: skip
 
 
 router = Router(

@@ -15,7 +15,6 @@ from spms.core.paging import Page, read_cursor, write_cursor
 from spms.core.phone import mask
 from spms.messaging import wish_queries
 from spms.subscribers import actions as subscribers
-from spms.subscribers import looks
 from spms.subscriptions import leaving, queries
 from spms.subscriptions.evidence import show
 from spms.subscriptions.leaving_model import WishSettled, WishShown
@@ -43,6 +42,14 @@ async def page(
     return Page(items=items, next=following)
 
 
+async def number_of(read: Connection, wish_id: UUID) -> str:
+    """Return whose wish it is. Raises `NotFound`: none such waits."""
+    wish = await wish_queries.find(read, wish_id)
+    if wish is None:
+        raise NotFound("no such wish to leave waits to be settled")
+    return wish.msisdn
+
+
 async def settle(
     tx: Connection,
     wish_id: UUID,
@@ -56,13 +63,12 @@ async def settle(
     """End what the wish meant (everything, unless said), and let it stop charging no longer.
 
     What ended meanwhile by another cause has ended when the wish came in, too. It is the wish of
-    whoever held the number then. It counts to the agent's looks and is not held up by them. Raises
-    `NotFound`: no such wish waits, or a relation is not among what she had then.
+    whoever held the number then. Raises `NotFound`: no such wish waits, or a relation is not among
+    what she had then.
     """
     wish = await wish_queries.find(tx, wish_id)
     if wish is None:
         raise NotFound("no such wish to leave waits to be settled")
-    await looks.count(tx, wish.msisdn, reason=reason, actor=actor, now=now, refuse=False)
     number = await queries.hold_number(tx, wish.msisdn)
     held = await subscribers.state_at(tx, wish.msisdn, wish.received_at)
     had = [
