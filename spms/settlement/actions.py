@@ -1,6 +1,6 @@
 """The verbs of a settlement's life between both sides: confirm, object, decide, hold, clear."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from spms.core import audit
@@ -9,8 +9,8 @@ from spms.core.db import Connection
 from spms.core.errors import NotFound
 from spms.core.ids import new_id
 from spms.core.machine import advance
-from spms.core.rulebook import section
-from spms.settlement import queries
+from spms.core.rulebook import section_of
+from spms.settlement import draw_queries, queries
 from spms.settlement.life_model import (
     Action,
     Hold,
@@ -30,7 +30,7 @@ from spms.settlement.refusals import (
     ObjectionTooLate,
     SamePerson,
 )
-from spms.settlement.rules import TRANSITIONS
+from spms.settlement.rules import TRANSITIONS, object_until
 
 
 async def get(read: Connection, settlement_id: UUID, *, actor: Actor, now: datetime) -> Settlement:
@@ -88,8 +88,8 @@ async def decide_objection(
 ) -> Settlement:
     """Draw the statement again with the corrections approved meanwhile, or leave it as it is.
 
-    Either way the SP sees it once more, with at least its days to object or to be silent; one
-    revision is objected to once.
+    Either way the SP sees it once more, with at least its days (those of the rulebook that the month
+    was opened with) to object or to be silent; one revision is objected to once.
     """
     row = await _held(tx, settlement_id, actor)
     action = Action.REDRAW if data.redraw else Action.REJECT
@@ -102,8 +102,10 @@ async def decide_objection(
     if data.redraw:
         await redraw(tx, settlement_id, reason=data.reason, actor=actor, now=now)
     else:
-        rules = await section(tx, SettlementRules, at=now)
-        until = max(row.object_until or now, now + timedelta(days=rules.object_days))
+        window = await draw_queries.of_month(tx, row.month)
+        assert window is not None  # noqa: S101 - it has a statement
+        rules = await section_of(tx, SettlementRules, window.rulebook_version)
+        until = max(row.object_until or now, object_until(row.month, rules, sent_at=now))
         await queries.move(
             tx, row, action, after, now=now, actor=actor.label, reason=data.reason, until=until
         )

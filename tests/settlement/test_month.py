@@ -151,8 +151,9 @@ async def test_the_locked_cannot_be_changed_and_the_unlocked_only_follow(world, 
     assert await world.state() == locked
 
 
+@pytest.mark.parametrize("redraw", [True, False])
 async def test_a_rulebook_that_is_dated_back_changes_no_month_that_was_opened_before(
-    world, pool, owner, clock
+    world, pool, owner, clock, redraw
 ):
     await world.charges(10)
     await world.on(2, 15)
@@ -160,18 +161,21 @@ async def test_a_rulebook_that_is_dated_back_changes_no_month_that_was_opened_be
     drawn = await world.steps(sent["id"])
     await owner.execute(
         "INSERT INTO rulebook VALUES (2, '2020-01-01', $1, 'x', $2, 'test')",
-        {"settlement": {"service_fee_bp": 5000}}, clock.now(),
+        {"settlement": {"service_fee_bp": 5000, "object_days": 9}}, clock.now(),
     )  # fmt: skip
+    clock.move(timedelta(days=5))
     async with db.transaction(pool) as own:
         data = NewObjection(statement="count it again", lines=[])
         await actions.object_to(
             own, sent["id"], data, actor=make.sp_actor(world.sp_id), now=clock.now()
         )
         await actions.decide_objection(
-            own, sent["id"], ObjectionDecision(redraw=True, reason="counted again"),
+            own, sent["id"], ObjectionDecision(redraw=redraw, reason="looked at again"),
             actor=make.OFFICER, now=clock.now(),
         )  # fmt: skip
-    assert (await world.state())["revision"] == 2
+    after = await world.state()
+    assert after["revision"] == 1 + redraw
+    assert after["object_until"] == clock.now() + timedelta(days=5)
     again = await world.steps(sent["id"])
     assert again["service_fee"]["taken_fen"] == drawn["service_fee"]["taken_fen"] > 0
 
