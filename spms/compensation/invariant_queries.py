@@ -77,7 +77,10 @@ UNLICENSED = """
     SELECT c.id::text AS id
       FROM charge_record c
       LEFT JOIN consent v ON v.msisdn = c.msisdn AND v.subscription_id = c.consent_id
-     WHERE cardinality(c.findings) = 0 AND v.subscription_id IS NULL
+      LEFT JOIN service s ON s.id = c.service_id AND s.sp_id = c.sp_id
+     WHERE s.id IS NULL
+        OR (v.subscription_id IS NULL
+            AND (c.consent_id IS NOT NULL OR cardinality(c.findings) = 0))
 """
 DRIFTED = """
     SELECT s.sp_id || ' ' || s.account AS id
@@ -168,7 +171,7 @@ INVARIANTS: Final[Sequence[Invariant]] = (
     ),
     Invariant(
         name="no_charge_without_decision",
-        promise="a charge found right cites a consent that exists",
+        promise="a charge found right cites a consent, and what a charge cites is there",
         statement=UNLICENSED,
     ),
     Invariant(

@@ -20,9 +20,10 @@ KEYS = """
     SELECT pg_get_constraintdef(oid), contype, convalidated, conislocal
       FROM pg_constraint WHERE conrelid = $1::text::regclass AND contype <> 'n'
 """
+# Those of whole statements a part has for itself: they are not handed down (tests/charging/test_cited.py).
 TRIGGERS = """
     SELECT tgname, tgtype, tgenabled, tgfoid FROM pg_trigger
-     WHERE tgrelid = $1::text::regclass AND NOT tgisinternal
+     WHERE tgrelid = $1::text::regclass AND NOT tgisinternal AND tgtype & 1 = 1
 """
 PART = "SELECT pg_get_partkeydef($1::text::regclass)"
 
