@@ -98,8 +98,11 @@ KEYS = """
 """
 # What looks at a charge in place of foreign keys. Not only disabled: rows would be set aside for it.
 CITES = """
-    SELECT tgname AS name, pg_get_triggerdef(oid) AS definition FROM pg_trigger
-     WHERE tgrelid = 'charge_record'::regclass AND NOT tgisinternal
+    SELECT tgrelid::regclass::text AS of_table, tgname AS name,
+           pg_get_triggerdef(oid) AS definition
+      FROM pg_trigger
+     WHERE tgrelid IN (SELECT relid FROM pg_partition_tree('charge_record'))
+       AND NOT tgisinternal AND tgparentid = 0
 """
 
 
@@ -108,7 +111,7 @@ async def cites_aside(owner: Any) -> AsyncIterator[None]:
     """Let charges be written that nobody holds to what they cite."""
     triggers = await owner.fetch(CITES)
     for trigger in triggers:
-        await owner.execute(f"DROP TRIGGER {trigger['name']} ON charge_record")
+        await owner.execute(f"DROP TRIGGER {trigger['name']} ON {trigger['of_table']}")
     yield
     for trigger in triggers:
         await owner.execute(trigger["definition"])
