@@ -184,6 +184,11 @@ def test_what_is_refused_after_the_look_was_one_all_the_same(world: LittleWorld)
     )
     assert wish.status_code == 404, "it says what she had not"
     assert counted(world) == {"hour": 5, "day": 5}
+    passed_on = "UPDATE number SET epoch = epoch + 1 WHERE msisdn = $2 AND $1 <> '' RETURNING epoch"
+    assert len(fetch(world, passed_on, world.names["msisdn"])) == 1
+    left = ask(world, "POST /subscriptions/{subscription_id}/leave")
+    assert left.status_code == 404, "it says that the number has another holder"
+    assert counted(world) == {"hour": 6, "day": 6}
     noted = "SELECT FROM audit_log WHERE actor = $1 AND act = 'bill.line_looked_up'"
     assert len(fetch(world, noted)) == 1
 

@@ -1,5 +1,6 @@
 """HTTP about leaving, oneself and through an agent, and about the clocks of what must follow."""
 
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -167,27 +168,29 @@ async def acknowledge(duty_id: UUID, tx: Connection, actor: Actor, now: datetime
     responses=refusals(NotFound, ReasonMissing, TicketMissing),
 )
 async def leave_one(
-    subscription_id: UUID, data: Leave, tx: Connection, actor: Actor, now: datetime
+    subscription_id: UUID, data: Leave, state: State, actor: Actor, now: datetime
 ) -> SubscriptionShown:
     """End a relation at once; leaving what is over already changes nothing.
 
     An agent's way is `POST /proxy-lookups` and its `leave`; here both are one step.
     """
-    current = await visible(tx, subscription_id, actor)
-    if actor.kind is ActorKind.STAFF:
-        await _leave_for(tx, current.msisdn, data, [subscription_id], actor=actor, now=now)
-        left = await queries.find(tx, current.msisdn, subscription_id) or current
-    else:
-        left = await actions.leave(
-            tx,
-            msisdn=current.msisdn,
-            subscription_id=subscription_id,
-            reason=None,
-            actor=actor,
-            now=now,
-        )
-    (shown,) = await show(tx, [left], actor=actor)
-    return shown
+    async with db.acquired(state.pool) as read:
+        current = await visible(read, subscription_id, actor)
+    async with _looked_first(state, current.msisdn, data, actor=actor, now=now) as tx:
+        if actor.kind is ActorKind.STAFF:
+            await _leave_for(tx, current.msisdn, data, [subscription_id], actor=actor, now=now)
+            left = await queries.find(tx, current.msisdn, subscription_id) or current
+        else:
+            left = await actions.leave(
+                tx,
+                msisdn=current.msisdn,
+                subscription_id=subscription_id,
+                reason=None,
+                actor=actor,
+                now=now,
+            )
+        (shown,) = await show(tx, [left], actor=actor)
+        return shown
 
 
 @post(
@@ -196,15 +199,34 @@ async def leave_one(
     guards=[only(Role.SUBSCRIBER, Role.AGENT)],
     responses=refusals(NotFound, ReasonMissing, TicketMissing, NumberMissing),
 )
-async def leave_all(data: LeaveAll, tx: Connection, actor: Actor, now: datetime) -> Left:
+async def leave_all(data: LeaveAll, state: State, actor: Actor, now: datetime) -> Left:
     """End everything a number has, at once.
 
     An agent's way is `POST /proxy-lookups` and its `leave`; here both are one step.
     """
     msisdn = number_of(data.msisdn, actor)
+    async with _looked_first(state, msisdn, data, actor=actor, now=now) as tx:
+        if actor.kind is ActorKind.STAFF:
+            return Left(left=await _leave_for(tx, msisdn, data, None, actor=actor, now=now))
+        left = await actions.leave_all(tx, msisdn=msisdn, reason=None, actor=actor, now=now)
+        return Left(left=left)
+
+
+def _looked_first(
+    state: State, msisdn: str, data: Leave | LeaveAll, *, actor: Actor, now: datetime
+) -> AbstractAsyncContextManager[Connection]:
+    """Open the transaction of a leaving, after an agent's look has been counted and committed.
+
+    The look is counted whatever becomes of the leaving, and never holds it up. Raises
+    `ReasonMissing` and `TicketMissing`, before there was a look.
+    """
     if actor.kind is ActorKind.STAFF:
-        return Left(left=await _leave_for(tx, msisdn, data, None, actor=actor, now=now))
-    return Left(left=await actions.leave_all(tx, msisdn=msisdn, reason=None, actor=actor, now=now))
+        require_reason(data.reason, actor)
+        if data.ticket is None:
+            raise TicketMissing
+    return looks.counted_first(
+        state.pool, msisdn, reason=data.reason or "", actor=actor, now=now, refuse=False
+    )
 
 
 async def _leave_for(
@@ -212,17 +234,14 @@ async def _leave_for(
     now: datetime,
 ) -> int:  # fmt: skip
     """Leave for a number's holder, bound to a look-up on record; return how much ended."""
-    require_reason(data.reason, actor)
-    if data.ticket is None:
-        raise TicketMissing
     found = await proxy.look_up(
         tx,
         msisdn,
         reason=data.reason or "",
-        ticket=data.ticket,
+        ticket=data.ticket or "",
         actor=actor,
         now=now,
-        to_leave=True,
+        counted=True,
     )
     left = await proxy.leave(tx, found.lookup_id, subscription_ids=ids, actor=actor, now=now)
     return len(left.left)

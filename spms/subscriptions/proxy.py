@@ -39,15 +39,16 @@ async def look_up(
     ticket: str,
     actor: Actor,
     now: datetime,
-    to_leave: bool = False,
+    counted: bool = False,
 ) -> ProxyView:
     """Put an agent's look at a number on record, and show what the number has.
 
     A number that nobody holds has nothing: that somebody looked is on record all the same. What a
     former holder had is not shown, also while its end is still to follow the transfer. It counts to
-    the agent's looks. Raises `LooksUsedUp`, unless it is made only to leave at once (`to_leave`).
+    the agent's looks, unless the caller has `counted` it. Raises `LooksUsedUp`.
     """
-    await looks.count(tx, msisdn, reason=reason, actor=actor, now=now, refuse=not to_leave)
+    if not counted:
+        await looks.count(tx, msisdn, reason=reason, actor=actor, now=now)
     rules = await rulebook.section(tx, LeavingRules, at=now)
     number = await subscribers.get(tx, msisdn)
     new = ProxyLookup(
