@@ -16,5 +16,8 @@ Invariants:
   (`charge_record_cites`);
 - what is due for one number in one business month never exceeds the caps, and of one monthly
   service is due at most once a month, whatever the order in which the records arrive;
+- whoever lands records holds their numbers before it claims their ids, whichever way they came
+  (`landing`, `actions.land`, `at_once`): so of two who use one id at once the later waits for the
+  earlier and is answered as if it had come afterwards, and neither waits for the other crosswise;
 - records and findings are only added; a later finding lowers what is due, never raises it.
 """

@@ -68,8 +68,11 @@ async def land(
     outcomes: dict[int, LineOutcome] = {}
     bad: list[Line] = []
     fresh = await _admit(tx, lines, bad, sp_id=sp_id, at=first_seen_at or now)
+    # Numbers before ids, as files and charges in one step take them: so nobody waits crosswise.
+    punctual = [f for f in fresh if f.late is None]
+    await queries.hold_numbers(tx, list({f.item.msisdn for f in punctual}))
     won = await queries.claim_keys(
-        tx, sp_id, [(f.item.record_id, f.sha256, f.item.charge_id) for f in fresh if f.late is None]
+        tx, sp_id, [(f.item.record_id, f.sha256, f.item.charge_id) for f in punctual]
     )
     lost = [f for f in fresh if f.item.charge_id not in won]
     for outcome in await _compare(tx, lost, bad, sp_id=sp_id):

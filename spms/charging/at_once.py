@@ -55,7 +55,8 @@ async def charge(
     where the audit finds something wrong with it, and `RecordIdTaken`; then nothing of it happened.
     """
     # The number before its money, which the engine's rounds wait for: a file may keep the number for
-    # long. So nobody can leave, either, between the decision and the record.
+    # long. So nobody can leave, either, between the decision and the record. And before its id, as
+    # whoever lands records takes them.
     await queries.hold_numbers(tx, [asked.msisdn])
     ask = Ask(
         request=asked.question(), sp_id=actor.sp_id, actor=actor.label, reference=asked.reference

@@ -1,7 +1,7 @@
 """Charges judged by the rules: what is known of them and what stands is read, the rules decide.
 
-Charges of one number are judged by one transaction at a time, so neither a cap nor a month can be
-passed by two loaders at once.
+Charges of one number are judged by one transaction at a time, which holds it, so neither a cap nor a
+month can be passed by two loaders at once.
 """
 
 from bisect import bisect_right
@@ -23,11 +23,10 @@ from spms.subscriptions.model import ConsentRules
 
 
 async def judged(tx: Connection, items: Sequence[Item]) -> list[tuple[Item, Verdict, int]]:
-    """Judge new charges in the order in which they were made; hold their numbers meanwhile."""
+    """Judge new charges in the order in which they were made; their numbers are held."""
     if not items:
         return []
     items = sorted(items, key=lambda item: (item.charged_at, item.charge_id))
-    await queries.hold_numbers(tx, list({item.msisdn for item in items}))
     pick = await rules_over(tx, items[0].charged_at, items[-1].charged_at)
     lifetime = max(pick(item.charged_at).order_lifetime for item in items)
     known = await queries.facts(tx, items, lifetime)

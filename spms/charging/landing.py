@@ -60,12 +60,13 @@ async def land_chunk(
         if spans:
             await plain_queries.judge(tx, spans)
         await lane.may_hold()
+        # Numbers before ids, as batches and charges in one step take them: so nobody waits crosswise.
+        await staging_queries.hold(tx)
         seen, refused = await _claim(tx, len(chunk.rows), sp_id=sp_id)
         bad += [chunk.spoiled(line_no, reason) for line_no, reason in refused]
+        lane.holds()
         landed = len(chunk.rows) - seen - len(refused)
     if landed:
-        await staging_queries.hold(tx)
-        lane.holds()
         await plain_queries.crowd(tx, sp_id, spans)
         await _store(tx, sp_id=sp_id, file_id=file_id, actor=actor, now=now)
         ids = [staging_queries.id_after(first_id, place) for place in (1, len(chunk.rows))]

@@ -1,6 +1,6 @@
 """Chunks of one file on their way at once, each on a connection of its own, landed in their order.
 
-A chunk claims its ids and holds its numbers only when the one before has done so: so nobody who holds
+A chunk holds its numbers and claims its ids only when the one before has done so: so nobody who holds
 waits for somebody who still takes, and what comes first in the file stands first. It is counted only
 when the one before is committed, and only if the file stands where the chunk begins: so whatever dies,
 the file is through up to some chunk and not beyond.

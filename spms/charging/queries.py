@@ -21,13 +21,14 @@ async def services(read: Connection, sp_id: UUID, codes: list[str]) -> dict[str,
     return {row["code"]: (row["id"], Kind(row["kind"])) for row in rows}
 
 
-# Ordered, so that two loaders with the same records wait for one another instead of deadlocking.
+# Ordered, so that two loaders with the same records wait for one another instead of deadlocking;
+# by bytes, as `staging_queries.CLAIM` does whatever the database sorts by.
 CLAIM_KEYS = """
     INSERT INTO charge_key (sp_id, record_id, content_sha256, charge_id)
     SELECT $1, record_id, content_sha256, charge_id
       FROM unnest($2::text[], $3::bytea[], $4::uuid[])
            AS line (record_id, content_sha256, charge_id)
-     ORDER BY record_id, charge_id
+     ORDER BY record_id COLLATE "C", charge_id
     ON CONFLICT DO NOTHING
     RETURNING charge_id
 """

@@ -1,4 +1,4 @@
-"""Statements that let a chunk of a file in: staged by COPY, given ids, claimed, held.
+"""Statements that let a chunk of a file in: staged by COPY, given ids, held, claimed.
 
 What is staged lies in temporary tables of the connection and is gone when its transaction ends.
 `plain_queries` judges what is in.
@@ -165,14 +165,15 @@ async def lost(tx: Connection, sp_id: UUID) -> tuple[int, list[tuple[int, Reason
 # would be read from end to end for each of them, by a plan that is kept until it is analysed again.
 HOLD = """
     SELECT count(*), set_config('enable_seqscan', 'off', true) FROM (
-        SELECT FROM (SELECT DISTINCT msisdn FROM staged_charge) s
+        SELECT FROM (SELECT DISTINCT msisdn FROM staged_charge
+                      WHERE refused IS NULL AND late IS NULL) s
           JOIN number n ON n.msisdn = s.msisdn
          ORDER BY n.msisdn FOR NO KEY UPDATE OF n) held
 """
 
 
 async def hold(tx: Connection) -> None:
-    """Make what is about to be read of these numbers stay true until the transaction ends."""
+    """Make what is about to be read of the numbers of what may land stay true to the end."""
     await tx.fetchval(HOLD)
 
 

@@ -14,16 +14,12 @@ from spms.core.clock import FixedClock
 from spms.core.db import snapshot, transaction
 from spms.core.invariants import check
 from tests import make
-from tests.charging.world import DAY, csv_of
+from tests.charging.world import DAY, csv_of, waiters
 from tests.conftest import START
 
 NUMBERS, ORDERS = 4, 6
 HOUR = timedelta(hours=1)
 JOB = job_actor("test")
-WAITING = """
-    SELECT count(DISTINCT l.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-     WHERE NOT l.granted AND a.datname = current_database()
-"""
 CHARGED = """
     SELECT c.record_id, c.findings, r.state = 'captured' AS own
       FROM charge_record c
@@ -58,12 +54,6 @@ def clock():
 @pytest.fixture
 async def sp(sign_in, world):
     return await sign_in(make.sp_actor(world.sp_id))
-
-
-async def waiters(owner, least):
-    """Return once so many sessions wait for a lock."""
-    while await owner.fetchval(WAITING) < least:  # noqa: ASYNC110 - the database tells nobody
-        await asyncio.sleep(0.01)
 
 
 async def test_nobody_else_waits_while_a_charge_waits_for_a_file_that_has_its_number(

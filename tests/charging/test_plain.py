@@ -166,8 +166,8 @@ async def compared(tx, born, made, rules_turn):
     staged_lines = await staging_queries.admit(
         tx, sp_id, new_id(), latest=NOW, oldest=NOW - 80 * HOUR, closed=[]
     )
-    assert staged_lines == len(rows) == await staging_queries.claim(tx, sp_id)
     await staging_queries.hold(tx)
+    assert staged_lines == len(rows) == await staging_queries.claim(tx, sp_id)
     within = await staging_queries.span(tx)
     assert within is not None
     spans = await judging.spans_over(tx, *within)

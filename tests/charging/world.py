@@ -1,5 +1,6 @@
 """A small world for charges: one SP, a monthly and an on-demand service, one number."""
 
+import asyncio
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
@@ -14,6 +15,10 @@ from tests import make
 
 _serial = count(1)
 DAY = timedelta(days=1)
+WAITING = """
+    SELECT count(DISTINCT l.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+     WHERE NOT l.granted AND a.datname = current_database()
+"""
 
 
 class World(msgspec.Struct, kw_only=True):
@@ -70,6 +75,12 @@ def csv_of(*records: ChargeRecordIn) -> bytes:
         for r in records
     ]
     return "\n".join([",".join(COLUMNS), *rows, ""]).encode()
+
+
+async def waiters(owner: Connection, least: int) -> None:
+    """Return once so many sessions wait for a lock."""
+    while await owner.fetchval(WAITING) < least:  # noqa: ASYNC110 - the database tells nobody
+        await asyncio.sleep(0.01)
 
 
 async def code_of(tx: Connection, service_id: UUID) -> str:
