@@ -18,22 +18,25 @@ async def sp(sign_in, world):
     return await sign_in(make.sp_actor(world.sp_id))
 
 
+@pytest.fixture
+def ways(http, sp):
+    """Return both ways to deliver records; each tells how many landed, came before, were refused."""
+
+    async def file(*records):
+        headers = sp | {"Content-Type": "text/csv"}
+        return tally(await http.post("/charge-files", content=csv_of(*records), headers=headers))
+
+    async def batch(*records):
+        body = {"records": [as_body(record) for record in records]}
+        return tally(await http.post("/charge-records", json=body, headers=sp))
+
+    return {"file": file, "batch": batch}
+
+
 @pytest.fixture(params=["file", "batch"])
-def deliver(request, http, sp):
-    """Deliver records, one way or the other; return how many landed, came before, were refused."""
-
-    async def deliver(*records):
-        if request.param == "file":
-            headers = sp | {"Content-Type": "text/csv"}
-            answer = await http.post("/charge-files", content=csv_of(*records), headers=headers)
-        else:
-            body = {"records": [as_body(record) for record in records]}
-            answer = await http.post("/charge-records", json=body, headers=sp)
-        assert answer.status_code in {200, 201}, answer.text
-        told = answer.json()
-        return told["landed"], told["duplicates"], told["quarantined"]
-
-    return deliver
+def deliver(request, ways):
+    """Deliver records, one way or the other."""
+    return ways[request.param]
 
 
 @pytest.fixture
@@ -63,6 +66,12 @@ async def numbers(tx, world):
     for msisdn in found:
         await make.subscription(tx, world.now - DAY, msisdn, world.monthly_id)
     return found
+
+
+def tally(answer):
+    assert answer.status_code in {200, 201}, answer.text
+    told = answer.json()
+    return told["landed"], told["duplicates"], told["quarantined"]
 
 
 def as_body(record):
@@ -176,8 +185,8 @@ async def test_one_reference_of_two_numbers_at_once_is_the_charge_of_one(tx, num
 
 
 @pytest.mark.parametrize("held", ["number", "id"])
-async def test_files_and_charges_crosswise_give_each_id_to_one(
-    tx, owner, pool, world, numbers, deliver, charge, held
+async def test_files_batches_and_charges_crosswise_give_each_id_to_one(
+    tx, owner, pool, world, numbers, ways, charge, held
 ):
     ids = [f"id-{n}" for n in range(len(numbers))]
     straight = [world.record(record_id=one, msisdn=n) for one, n in zip(ids, numbers, strict=True)]
@@ -192,14 +201,15 @@ async def test_files_and_charges_crosswise_give_each_id_to_one(
         delivered = [
             asyncio.create_task(deliver(*records))
             for records in (straight, crosswise, straight[::-1], crosswise[::-1])
+            for deliver in ways.values()
         ]
         await waiters(owner, 1)
         charged = [
             asyncio.create_task(charge(*one))
             for one in [*zip(ids, numbers, strict=True), *zip(ids, reversed(numbers), strict=True)]
         ]
-        await waiters(owner, 8)
-    landed = sum(tally[0] for tally in await asyncio.gather(*delivered))
+        await waiters(owner, 12)
+    landed = sum(told[0] for told in await asyncio.gather(*delivered))
     told = await asyncio.gather(*charged)
     assert {result for result, _ in told} <= {"landed", "record_id_taken", "not_due", "denied"}
     assert landed + sum(result == "landed" for result, _ in told) == len(ids)
