@@ -55,15 +55,16 @@ CONTROLLED = f"""
      GROUP BY c.sp_id
 """
 
-# First multiples at the SP's cost, as the book has them; what was reversed or unwound is not owed. One
-# that had been taken, and is given back for its reversal, comes in a step of its own: not here, too.
+# First multiples at the SP's cost, as the book has them: whose there are any has a statement. What of them
+# was taken back, it reads there when it is drawn.
 ADVANCED = """
     SELECT c.sp_id, 'advanced' AS kind, count(*) FILTER (WHERE c.debit = 'sp_receivable') AS records,
            GREATEST(0, sum(CASE WHEN c.debit = 'sp_receivable' THEN c.amount_fen
                                 ELSE -c.amount_fen END))::bigint AS amount_fen
       FROM posting c
      WHERE c.at >= $3 AND c.at < $4 AND 'sp_receivable' IN (c.debit, c.credit)
-       AND c.reason IN ('refund_principal', 'unwind_sp_share', 'unwind_operator_share', 'clawback_first')
+       AND c.reason IN ('refund_principal', 'unwind_sp_share', 'unwind_operator_share')
+       AND c.reverses IS NULL
        AND c.sp_id IS NOT NULL AND ($5::uuid IS NULL OR c.sp_id = $5)
        AND $1::timestamptz < $2::timestamptz
      GROUP BY c.sp_id

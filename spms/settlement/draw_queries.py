@@ -12,6 +12,7 @@ import msgspec
 
 from spms.core.db import Connection, changed, many, one
 from spms.core.ids import new_id
+from spms.settlement import advances
 from spms.settlement.life_model import Drawn, Stored
 from spms.settlement.model import Figure, Stage, Window
 
@@ -86,39 +87,45 @@ class SpRow(msgspec.Struct, frozen=True, kw_only=True):
     settlement_id: UUID | None
     revision: int
     owed_fen: int
+    advanced_fen: int
+    """First multiples of the month; negative: more was taken back than was advanced."""
     deposit_fen: int
 
 
-# What took a refund back counts whenever it was booked, and so what a clawback gave back for it.
 # A fine is booked whole in the month it arises; before migration 0055 a month booked what it took, and
 # what such a statement carried is booked by the next.
-_SP = """, booked AS (
-        SELECT sp_id,
-               GREATEST(0, sum(CASE WHEN credit = 'sp_receivable' THEN -amount_fen
-                                    WHEN debit = 'sp_receivable' AND (at < $2 OR reason IN
-                                         ('clawback_first', 'clawback_due', 'write_off_back'))
-                                    THEN amount_fen ELSE 0 END))::bigint AS owed_fen,
-               GREATEST(0, sum(CASE WHEN credit = 'deposits' THEN amount_fen
-                                    WHEN debit = 'deposits' THEN -amount_fen
+_SP = f""", before AS (
+        SELECT s.id, k.*
+          FROM chosen s CROSS JOIN LATERAL (
+               SELECT k.sha256, k.carried, t.drawn_at,
+                      (SELECT f.carried_fen FROM settlement_step f
+                        WHERE f.settlement_id = k.settlement_id AND f.revision = k.revision
+                          AND f.kind = 'fines' AND NOT f.inputs ? 'to_book_fen') AS unbooked_fen
+                 FROM settlement_lock k
+                 JOIN settlement_statement t
+                   ON t.settlement_id = k.settlement_id AND t.revision = k.revision
+                WHERE k.sp_id = s.id ORDER BY k.month DESC LIMIT 1) k
+    ), booked AS (
+        SELECT c.sp_id,
+               GREATEST(0, sum(c.fen) FILTER (WHERE {advances.owed("$2")}))::bigint AS owed_fen,
+               sum(c.fen) FILTER (WHERE {advances.first_multiple("$3", "$2", "b.drawn_at")})::bigint
+                   AS advanced_fen,
+               GREATEST(0, sum(CASE WHEN c.credit = 'deposits' THEN c.amount_fen
+                                    WHEN c.debit = 'deposits' THEN -c.amount_fen
                                     ELSE 0 END))::bigint AS deposit_fen
-          FROM posting
-         WHERE sp_id = ANY((SELECT array_agg(id) FROM chosen)::uuid[])
-           AND ('sp_receivable' IN (debit, credit) OR 'deposits' IN (debit, credit))
-         GROUP BY sp_id
+          FROM {advances.LINES} c LEFT JOIN before b ON b.id = c.sp_id
+         WHERE c.sp_id = ANY((SELECT array_agg(id) FROM chosen)::uuid[])
+           AND ('sp_receivable' IN (c.debit, c.credit) OR 'deposits' IN (c.debit, c.credit))
+         GROUP BY c.sp_id
     )
-    SELECT s.id, s.code, s.name, s.activated_at, COALESCE(l.sha256, ''::bytea) AS follows,
-           COALESCE(l.carried, '{}') AS carried, COALESCE(l.unbooked_fen, 0) AS unbooked_fen, t.id AS settlement_id,
-           COALESCE(t.revision, 0) AS revision, COALESCE(p.owed_fen, 0) AS owed_fen,
+    SELECT s.id, s.code, s.name, s.activated_at, COALESCE(b.sha256, ''::bytea) AS follows,
+           COALESCE(b.carried, '{{}}') AS carried, COALESCE(b.unbooked_fen, 0) AS unbooked_fen,
+           t.id AS settlement_id, COALESCE(t.revision, 0) AS revision,
+           COALESCE(p.owed_fen, 0) AS owed_fen, COALESCE(p.advanced_fen, 0) AS advanced_fen,
            COALESCE(p.deposit_fen, 0) AS deposit_fen
       FROM chosen s
       LEFT JOIN settlement t ON t.sp_id = s.id AND t.month = $1
-      LEFT JOIN LATERAL (
-           SELECT k.sha256, k.carried,
-                  (SELECT f.carried_fen FROM settlement_step f
-                    WHERE f.settlement_id = k.settlement_id AND f.revision = k.revision
-                      AND f.kind = 'fines' AND NOT f.inputs ? 'to_book_fen') AS unbooked_fen
-             FROM settlement_lock k
-            WHERE k.sp_id = s.id ORDER BY k.month DESC LIMIT 1) l ON true
+      LEFT JOIN before b ON b.id = s.id
       LEFT JOIN booked p ON p.sp_id = s.id
      ORDER BY s.id
 """
@@ -126,8 +133,8 @@ _SP = """, booked AS (
 NEXT_SPS = f"""
     WITH chosen AS (
         SELECT s.id, s.code, s.name, s.activated_at FROM sp s
-         WHERE ($4::uuid IS NULL OR s.id > $4)
-           AND ((s.status = 'active' AND s.activated_at < $3)
+         WHERE ($5::uuid IS NULL OR s.id > $5)
+           AND ((s.status = 'active' AND s.activated_at < $4)
                 OR EXISTS (SELECT FROM settlement_figure f WHERE f.month = $1 AND f.sp_id = s.id)
                 OR EXISTS (SELECT FROM settlement_adjustment a
                             WHERE a.sp_id = s.id AND a.state = 'approved'
@@ -149,12 +156,12 @@ NEXT_SPS = f"""
                             WHERE k.sp_id = s.id AND k.carried <> '{{}}'
                               AND NOT EXISTS (SELECT FROM settlement_lock later
                                                WHERE later.sp_id = s.id AND later.month > k.month)))
-         ORDER BY s.id LIMIT $5
+         ORDER BY s.id LIMIT $6
     ){_SP}
 """
 THESE_SPS = f"""
     WITH chosen AS (
-        SELECT s.id, s.code, s.name, s.activated_at FROM sp s WHERE s.id = ANY($3::uuid[])
+        SELECT s.id, s.code, s.name, s.activated_at FROM sp s WHERE s.id = ANY($4::uuid[])
     ){_SP}
 """
 
@@ -162,14 +169,22 @@ THESE_SPS = f"""
 async def next_sps(read: Connection, window: Window, after: UUID | None, limit: int) -> list[SpRow]:
     """Load the SPs that follow one in the order of their ids."""
     rows = await read.fetch(
-        NEXT_SPS, window.month, window.cut_off_at, window.until_at, after, limit
+        NEXT_SPS,
+        window.month,
+        window.cut_off_at,
+        window.cut_off_before,
+        window.until_at,
+        after,
+        limit,
     )
     return many(SpRow, rows)
 
 
 async def these_sps(read: Connection, window: Window, sp_ids: Sequence[UUID]) -> list[SpRow]:
     """Load some SPs."""
-    rows = await read.fetch(THESE_SPS, window.month, window.cut_off_at, list(sp_ids))
+    rows = await read.fetch(
+        THESE_SPS, window.month, window.cut_off_at, window.cut_off_before, list(sp_ids)
+    )
     return many(SpRow, rows)
 
 

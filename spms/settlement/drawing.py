@@ -51,7 +51,7 @@ def facts_of(
 
     return Facts(
         gross_fen=fen("charged") + fen("late"), charges=records("charged") + records("late"),
-        late_fen=fen("late"), late_charges=records("late"), principal_fen=fen("advanced"),
+        late_fen=fen("late"), late_charges=records("late"), principal_fen=row.advanced_fen,
         controlled_fen=fen("controlled"), controlled_charges=records("controlled"),
         mt=records("mt"), mo=records("mo"),
         mt_is_free=mt_is_free(row.activated_at, window.month, rules),

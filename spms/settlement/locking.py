@@ -29,8 +29,8 @@ from spms.settlement.life_model import (
     State,
     Statement,
 )
-from spms.settlement.lock_queries import Standing, ToLock
-from spms.settlement.model import Kind, SettlementRules
+from spms.settlement.lock_queries import Advanced, Standing, ToLock
+from spms.settlement.model import Kind, SettlementRules, Step
 from spms.settlement.refusals import AlreadyDecided, NotPayable
 from spms.settlement.rules import entry, object_until, payment
 from spms.settlement.statement import worked
@@ -89,7 +89,8 @@ async def _lock(
     if not rows:
         return
     stated = {row.id: msgspec.json.decode(row.body, type=Statement) for row in rows}
-    drafts = {row.id: entry(row.id, row.sp_id, worked(stated[row.id])) for row in rows}
+    steps = {row.id: worked(stated[row.id]) for row in rows}
+    drafts = {row.id: entry(row.id, row.sp_id, steps[row.id]) for row in rows}
     booked = [draft for draft in drafts.values() if draft is not None]
     await journal.post(tx, booked, actor=actor, now=now)
     # The chains are held from here on, so what is read now stays true until the lock is there.
@@ -97,6 +98,10 @@ async def _lock(
         each.sp_id
         for each in await lock_queries.balances(tx, [row.sp_id for row in rows])
         if each.receivable_fen < 0 or each.deposit_fen < 0
+    } | {
+        stated[each.id].sp.id
+        for each in await lock_queries.advanced(tx, list(stated))
+        if takes_too_much(steps[each.id].step(Kind.REFUNDS), each)
     }
     if moved:
         raise FiguresMovedError(moved)
@@ -106,6 +111,13 @@ async def _lock(
         [use for row in rows for use in uses(stated[row.id])],
         pay_month=pay_month, now=now, actor=actor.label,
     )  # fmt: skip
+
+
+def takes_too_much(refunds: Step, now: Advanced) -> bool:
+    """Whether the next statement could not make up for first multiples that were taken back since."""
+    return (
+        now.counted_fen != refunds.inputs["advanced_fen"] or refunds.carried_fen + now.after_fen < 0
+    )
 
 
 def uses(stated: Statement) -> list[tuple[str, UUID, UUID]]:

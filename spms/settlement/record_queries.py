@@ -1,11 +1,12 @@
 """The records under a figure: what a step was counted from, one page at a time. Writes nothing."""
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 import msgspec
 
 from spms.core.db import Connection, many
+from spms.settlement import advances
 from spms.settlement.model import Window
 
 
@@ -48,38 +49,37 @@ CONTROLLED = f"""
      WHERE c.sp_id = $1 AND c.charged_at < $3 AND {_IN} AND {_AFTER} AND e.state_after <> 'active'
      ORDER BY c.charged_at, c.id LIMIT $8
 """
-# A line of the book that changes what an SP owes or has left as security, with its sign.
-_LINE = """
+# A line of the book that changes what an SP owes or has left as security, with its sign, if it was there
+# when the statement was drawn.
+_LINE = f"""
     SELECT CASE WHEN c.msisdn LIKE 'sp:%' THEN NULL ELSE c.msisdn END AS msisdn, c.id,
            (SELECT holder_epoch(r.msisdn, r.charged_at, r.received_at) FROM charge_record r
              WHERE r.msisdn = c.msisdn AND r.id = c.charge_id) AS epoch,
            c.at, CASE WHEN c.debit = 'sp_receivable' OR c.credit = 'deposits' THEN c.amount_fen
                       ELSE -c.amount_fen END AS amount_fen, c.charge_id
-      FROM posting c
+      FROM {advances.LINES} c
+     WHERE c.sp_id = $1 AND c.at <= $9
 """
 _LINES_AFTER = """($6::timestamptz IS NULL OR (c.at, c.id) > ($6, $7::uuid))
-       AND $2::timestamptz < $3::timestamptz
+       AND $2::timestamptz < $3::timestamptz AND $4::timestamptz < $5::timestamptz
      ORDER BY c.at, c.id LIMIT $8"""
+_LOCKED_BEFORE = """(
+           SELECT t.drawn_at FROM settlement_lock k
+             JOIN settlement_statement t
+               ON t.settlement_id = k.settlement_id AND t.revision = k.revision
+            WHERE k.sp_id = $1 AND k.month < $10 AND k.locked_at <= $9
+            ORDER BY k.month DESC LIMIT 1)"""
 REFUNDS = f"""
-    {_LINE}
-     WHERE c.sp_id = $1 AND c.at >= $4 AND c.at < $5 AND 'sp_receivable' IN (c.debit, c.credit)
-       AND c.reason IN ('refund_principal', 'unwind_sp_share', 'unwind_operator_share', 'clawback_first')
+    {_LINE} AND 'sp_receivable' IN (c.debit, c.credit)
+       AND {advances.first_multiple("$4", "$5", _LOCKED_BEFORE)}
        AND {_LINES_AFTER}
 """
-# Advances by the cut-off, and all that had lowered them, or was given back of it, when the statement
-# was drawn.
 OWED = f"""
-    {_LINE}
-     WHERE c.sp_id = $1 AND c.at <= $9 AND 'sp_receivable' IN (c.debit, c.credit)
-       AND (c.credit = 'sp_receivable' OR c.at < $5
-            OR c.reason IN ('clawback_first', 'clawback_due', 'write_off_back'))
-       AND $4::timestamptz < $5
+    {_LINE} AND 'sp_receivable' IN (c.debit, c.credit) AND {advances.owed("$5")}
        AND {_LINES_AFTER}
 """
 DEPOSIT = f"""
-    {_LINE}
-     WHERE c.sp_id = $1 AND c.at <= $9 AND 'deposits' IN (c.debit, c.credit)
-       AND $4::timestamptz < $5::timestamptz AND {_LINES_AFTER}
+    {_LINE} AND 'deposits' IN (c.debit, c.credit) AND {_LINES_AFTER}
 """
 
 
@@ -93,7 +93,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
 
 
-async def _page(read: Connection, statement: str, asked: Asked, *more: datetime) -> list[RecordRow]:
+async def _page(read: Connection, statement: str, asked: Asked, *more: date) -> list[RecordRow]:
     at, last = asked.after or (None, None)
     window = asked.window
     rows = await read.fetch(
@@ -114,8 +114,8 @@ async def controlled(read: Connection, asked: Asked) -> list[RecordRow]:
 
 
 async def refunds(read: Connection, asked: Asked) -> list[RecordRow]:
-    """Load first multiples advanced since the last cut-off, and what took some of them back."""
-    return await _page(read, REFUNDS, asked)
+    """Load the first multiples of a month, and what took some of them back."""
+    return await _page(read, REFUNDS, asked, asked.drawn_at, asked.window.month)
 
 
 async def owed(read: Connection, asked: Asked) -> list[RecordRow]:

@@ -45,5 +45,9 @@ def _items(step: Step) -> tuple[Item, ...]:
 
 def _carried(steps: tuple[Step, ...]) -> dict[Kind, int]:
     brought = {step.kind: step.brought_fen for step in steps if step.brought_fen}
+    refunds = next(step for step in steps if step.kind is Kind.REFUNDS)
+    if (advanced_fen := refunds.inputs["advanced_fen"]) < 0:
+        # What was taken back of them came off what was brought.
+        brought[Kind.REFUNDS] = refunds.brought_fen - advanced_fen
     of = next(step for step in steps if step.kind is Kind.BROUGHT)
     return brought | ({Kind.BROUGHT: of.arising_fen} if of.arising_fen else {})

@@ -99,10 +99,18 @@ class Pool:
 def brought(facts: Facts, kind: Kind) -> int:
     """Return what the month before could not take of a step, in fen.
 
-    A first multiple that the deposit has paid since, or that was given up, is owed no more.
+    A first multiple that the deposit has paid since, or that was given up or taken back, is owed no
+    more.
     """
     carried_fen = facts.carried.get(kind, 0)
-    return min(carried_fen, facts.owed_fen) if kind is Kind.REFUNDS else carried_fen
+    if kind is not Kind.REFUNDS:
+        return carried_fen
+    return max(0, min(carried_fen + min(0, facts.principal_fen), facts.owed_fen))
+
+
+def advanced(facts: Facts) -> int:
+    """Return the first multiples that this month brings, as far as they are owed, in fen."""
+    return max(0, min(facts.principal_fen, facts.owed_fen - brought(facts, Kind.REFUNDS)))
 
 
 def settle(facts: Facts, rules: SettlementRules) -> Waterfall:
@@ -134,8 +142,7 @@ def _refunds(pool: Pool) -> None:
     facts = pool.facts
     if facts.returned:
         pool.add(Kind.RETURNED, total(facts.returned), items(facts.returned))
-    arising_fen = min(facts.principal_fen, facts.owed_fen - brought(facts, Kind.REFUNDS))
-    pool.take(Kind.REFUNDS, arising_fen, {"advanced_fen": facts.principal_fen})
+    pool.take(Kind.REFUNDS, advanced(facts), {"advanced_fen": facts.principal_fen})
 
 
 def _rate(pool: Pool, kind: Kind, basis_points: int) -> None:
@@ -212,9 +219,7 @@ def _debits(pool: Pool) -> None:
 def _compensation(pool: Pool) -> None:
     """Recover what is owed beyond the first multiples, which come off the gross."""
     facts = pool.facts
-    before_fen = brought(facts, Kind.REFUNDS)
-    off_gross_fen = before_fen + min(facts.principal_fen, facts.owed_fen - before_fen)
-    wanted_fen = facts.owed_fen - off_gross_fen
+    wanted_fen = facts.owed_fen - brought(facts, Kind.REFUNDS) - advanced(facts)
     taken_fen = min(wanted_fen, pool.left_fen)
     pool.left_fen -= taken_fen
     pool.steps.append(

@@ -99,6 +99,9 @@ LIVES = {
     "while more is owed, and more comes": [
         Wrong((2, 5), many=8), Taken((2, 27)), Wrong((3, 3), many=2),
     ],
+    "between cut-off and lock of its own month, with a refund after": [
+        Taken((2, 12)), Wrong((3, 1)),
+    ],
     "of two SPs' own months at once": [Wrong((2, 5)), Taken((2, 12)), Wrong((2, 13))],
 }  # fmt: skip
 

@@ -189,7 +189,7 @@ def test_rules_that_take_a_step_twice_or_never_are_refused(wrong):
 fen = st.integers(0, 10**11)
 facts = st.builds(
     Facts,
-    gross_fen=fen, principal_fen=fen, controlled_fen=fen, mt=st.integers(0, 10**7),
+    gross_fen=fen, principal_fen=st.integers(-(10**11), 10**11), controlled_fen=fen, mt=st.integers(0, 10**7),
     mo=st.integers(0, 10**7), owed_fen=fen, deposit_fen=fen, mt_is_free=st.booleans(),
     cuts=st.lists(st.builds(cut, st.sampled_from(Grade)), max_size=3).map(tuple),
     fines=st.lists(st.builds(item, fen), max_size=2).map(tuple),
