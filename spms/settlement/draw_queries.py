@@ -12,7 +12,7 @@ import msgspec
 
 from spms.core.db import Connection, changed, many, one
 from spms.core.ids import new_id
-from spms.settlement import advances
+from spms.settlement import advance_queries as advances
 from spms.settlement.life_model import Drawn, Stored
 from spms.settlement.model import Figure, Stage, Window
 

@@ -11,7 +11,6 @@ from uuid import UUID
 import msgspec
 
 from spms.core.db import Connection, changed, many, one
-from spms.settlement import advances
 from spms.settlement.life_model import Settlement, State, Stored
 from spms.settlement.queries import COLUMNS, HELD
 
@@ -118,47 +117,6 @@ BALANCES = """
 async def balances(tx: Connection, sp_ids: Sequence[UUID]) -> list[Balances]:
     """Derive what some SPs owe and have left as security."""
     return many(Balances, await tx.fetch(BALANCES, list(sp_ids)))
-
-
-class Advanced(msgspec.Struct, frozen=True, kw_only=True):
-    """First multiples of a settlement that is to be locked, in fen."""
-
-    id: UUID
-    counted_fen: int
-    """What its statement had to count, with all that is known by now of the time before it was drawn."""
-    after_fen: int
-    """What the next one would have to, less what was taken back since of what this one has."""
-
-
-# The next cut-off, where it has passed: what was advanced after that is not the next one's.
-ADVANCED = f"""
-    SELECT s.id,
-           COALESCE(sum(c.fen) FILTER (
-               WHERE c.at <= t.drawn_at
-                 AND {advances.first_multiple("m.cut_off_before", "m.cut_off_at", "b.drawn_at")}), 0)::bigint
-               AS counted_fen,
-           COALESCE(sum(c.fen) FILTER (
-               WHERE {advances.first_multiple("m.cut_off_at", "n.cut_off_at", "t.drawn_at")}), 0)::bigint
-               AS after_fen
-      FROM settlement s
-      JOIN settlement_statement t ON t.settlement_id = s.id AND t.revision = s.revision
-      JOIN settlement_month m ON m.month = s.month
-      CROSS JOIN LATERAL (
-           SELECT COALESCE(min(cut_off_at), 'infinity') AS cut_off_at
-             FROM settlement_month WHERE month > s.month) n
-      LEFT JOIN LATERAL (
-           SELECT o.drawn_at FROM settlement_lock k
-             JOIN settlement_statement o
-               ON o.settlement_id = k.settlement_id AND o.revision = k.revision
-            WHERE k.sp_id = s.sp_id ORDER BY k.month DESC LIMIT 1) b ON true
-      LEFT JOIN {advances.LINES} c ON c.sp_id = s.sp_id AND 'sp_receivable' IN (c.debit, c.credit)
-     WHERE s.id = ANY($1::uuid[]) GROUP BY s.id
-"""
-
-
-async def advanced(tx: Connection, ids: Sequence[UUID]) -> list[Advanced]:
-    """Derive the first multiples of settlements that no lock has yet, and of what comes after them."""
-    return many(Advanced, await tx.fetch(ADVANCED, list(ids)))
 
 
 class Payout(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,8 @@ from spms.core.clock import business_day, business_month, start_of_day
 from spms.core.db import Connection
 from spms.core.errors import FieldError, NotFound
 from spms.core.rulebook import section, section_of
-from spms.settlement import draw_queries, lock_queries, queries
+from spms.settlement import advance_queries, draw_queries, lock_queries, queries
+from spms.settlement.advance_queries import Advanced
 from spms.settlement.drawing import draw, gather
 from spms.settlement.life_model import (
     Paid,
@@ -29,7 +30,7 @@ from spms.settlement.life_model import (
     State,
     Statement,
 )
-from spms.settlement.lock_queries import Advanced, Standing, ToLock
+from spms.settlement.lock_queries import Standing, ToLock
 from spms.settlement.model import Kind, SettlementRules, Step
 from spms.settlement.refusals import AlreadyDecided, NotPayable
 from spms.settlement.rules import entry, object_until, payment
@@ -100,7 +101,7 @@ async def _lock(
         if each.receivable_fen < 0 or each.deposit_fen < 0
     } | {
         stated[each.id].sp.id
-        for each in await lock_queries.advanced(tx, list(stated))
+        for each in await advance_queries.advanced(tx, list(stated))
         if takes_too_much(steps[each.id].step(Kind.REFUNDS), each)
     }
     if moved:
@@ -114,10 +115,14 @@ async def _lock(
 
 
 def takes_too_much(refunds: Step, now: Advanced) -> bool:
-    """Whether the next statement could not make up for first multiples that were taken back since."""
-    return (
-        now.counted_fen != refunds.inputs["advanced_fen"] or refunds.carried_fen + now.after_fen < 0
-    )
+    """Whether first multiples were taken back since, and the next statement could not make up for it.
+
+    What is owed after this one is never less than the first multiples that the next one is to take.
+    """
+    if now.counted_fen != refunds.inputs["advanced_fen"]:
+        return True
+    left_fen = refunds.carried_fen + now.after_fen
+    return now.taken_back and not 0 <= left_fen <= now.owed_fen
 
 
 def uses(stated: Statement) -> list[tuple[str, UUID, UUID]]:

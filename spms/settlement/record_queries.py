@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from spms.core.db import Connection, many
-from spms.settlement import advances
+from spms.settlement import advance_queries as advances
 from spms.settlement.model import Window
 
 

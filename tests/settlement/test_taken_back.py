@@ -14,14 +14,16 @@ from spms.compensation.clawback_model import ClawbackRequest, Proof
 from spms.compensation.gateways import Answer
 from spms.compensation.invariant_queries import INVARIANTS as MONEY
 from spms.core import db, invariants
+from spms.settlement import actions
 from spms.settlement.draw_queries import of_month
 from spms.settlement.invariant_queries import INVARIANTS as SETTLED
+from spms.settlement.life_model import NewObjection, ObjectionDecision
 from spms.settlement.model import Kind
 from spms.settlement.record_queries import Asked, owed, refunds
 from tests import make
 from tests.settlement.conftest import DAY, JANUARY, PRICE
 
-SETTLING = [(month, day) for month in (2, 3, 4, 5) for day in (10, 15, 22, 24)]
+SETTLING = [(month, day) for month in (2, 3, 4, 5, 6) for day in (10, 15, 22, 24)]
 MONTHS = [JANUARY, JANUARY + 31 * DAY, JANUARY + 59 * DAY]
 
 
@@ -40,8 +42,21 @@ class Wrong(NamedTuple):
     due_fen: int = 0
 
 
+class Fraud(NamedTuple):
+    """On a day, a charge of the SP, and not of its twin, is refunded double."""
+
+    on: tuple[int, int]
+
+
 class Taken(NamedTuple):
-    """On a day, the SP's first refund turns out to have been a fraud."""
+    """On a day, a refund of the SP alone turns out to have been a fraud: the first, or a later one."""
+
+    on: tuple[int, int]
+    which: int = 0
+
+
+class Redrawn(NamedTuple):
+    """On a day, the SP objects to its January, and it is drawn again."""
 
     on: tuple[int, int]
 
@@ -68,6 +83,23 @@ async def refund(world, at):
     await payout.pump(world.pool, Prompt(), world.clock)
 
 
+async def records_come_to_their_figures(world, tx):
+    for month in MONTHS:
+        found = await world.state(month=month)
+        steps = await world.steps(found["id"])
+        window = await of_month(tx, month.date())
+        drawn_at = await tx.fetchval(
+            "SELECT drawn_at FROM settlement_statement WHERE settlement_id = $1 AND revision = $2",
+            found["id"], found["revision"],
+        )  # fmt: skip
+        asked = Asked(sp_id=world.sp_id, window=window, drawn_at=drawn_at, after=None, limit=200)
+        for kind, reading, figure in (
+            (Kind.REFUNDS, refunds, "advanced_fen"), (Kind.COMPENSATION, owed, "owed_fen"),
+        ):  # fmt: skip
+            rows = await reading(tx, asked)
+            assert sum(row.amount_fen for row in rows) == steps[kind]["inputs"][figure], kind
+
+
 async def take_back(world, charge_id, at):
     world.clock.at = at
     claim_id = await world.tx.fetchval("SELECT id FROM claim WHERE charge_id = $1", charge_id)
@@ -80,6 +112,16 @@ async def take_back(world, charge_id, at):
     async with db.transaction(world.pool) as tx:
         await clawback.decide(tx, made.id, accept=True, reason="seen", actor=make.OFFICER_2, now=at)
     await payout.pump(world.pool, Prompt(), world.clock)
+
+
+async def draw_again(world, at):
+    world.clock.at = at
+    january = (await world.state())["id"]
+    async with db.transaction(world.pool) as tx:
+        said = NewObjection(statement="count it again", lines=[])
+        await actions.object_to(tx, january, said, actor=make.sp_actor(world.sp_id), now=at)
+        again = ObjectionDecision(redraw=True, reason="counted again")
+        await actions.decide_objection(tx, january, again, actor=make.OFFICER, now=at)
 
 
 LIVES = {
@@ -102,6 +144,31 @@ LIVES = {
     "between cut-off and lock of its own month, with a refund after": [
         Taken((2, 12)), Wrong((3, 1)),
     ],
+    "entered while its own month was drawn": [Taken((2, 10)), Wrong((3, 1))],
+    "after its own month was confirmed": [Taken((2, 23)), Wrong((3, 1), due_fen=PRICE - 500)],
+    "the same, beside a smaller one": [
+        Wrong((2, 23), due_fen=PRICE - 500), Taken((2, 23)), Wrong((3, 1), due_fen=PRICE - 500),
+    ],
+    "the same, and its own month was drawn again": [Taken((2, 16)), Redrawn((2, 17)), Wrong((3, 1))],
+    "two of one month, before and after it was drawn again": [
+        Fraud((2, 4)), Taken((2, 12)), Taken((3, 1), which=1),
+        Wrong((3, 2), due_fen=PRICE - 500),
+    ],
+    "of its own month, of which more is owed than it can pay": [
+        Wrong((2, 5), many=8), Taken((2, 12)),
+    ],
+    "of its own month, which carries some": [
+        Wrong((2, 5), many=24), Taken((2, 12)), Wrong((3, 3), due_fen=PRICE - 500),
+    ],
+    "of a locked month, which carried some": [
+        Wrong((2, 5), many=24), Taken((2, 27)), Fraud((2, 6)), Taken((2, 28), which=1),
+    ],
+    "refunded and taken back after a cut-off, and drawn again": [
+        Wrong((2, 5)), Fraud((2, 12)), Taken((2, 16), which=1), Taken((2, 16)), Redrawn((2, 17)),
+    ],
+    "between cut-off and lock of the next, with a smaller one after": [
+        Wrong((2, 27)), Taken((3, 12)), Wrong((3, 14), due_fen=PRICE - 500),
+    ],
     "of two SPs' own months at once": [Wrong((2, 5)), Taken((2, 12)), Wrong((2, 13))],
 }  # fmt: skip
 
@@ -109,12 +176,21 @@ LIVES = {
 @pytest.mark.parametrize("life", LIVES.values(), ids=LIVES)
 async def test_a_fraud_taken_back_leaves_the_sp_as_if_it_had_not_been(life, world, tx):
     twin_id, twin_service, fraud = await twins(world, tx)
+    frauds = [fraud]
     for on in sorted({*SETTLING, *(deed.on for deed in life)}):
         for deed in (each for each in life if each.on == on):
-            if isinstance(deed, Taken):
-                await take_back(world, fraud, noon(*on) + timedelta(hours=1))
-                continue
             day = (noon(*on) - JANUARY) / DAY - 1
+            if isinstance(deed, Taken):
+                await take_back(world, frauds[deed.which], noon(*on) + timedelta(hours=1))
+                continue
+            if isinstance(deed, Redrawn):
+                await draw_again(world, noon(*on))
+                continue
+            if isinstance(deed, Fraud):
+                frauds.append(await world.charge(day, findings=["no_consent"], due_fen=0))
+                await world.charge(day, service_id=twin_service)
+                await refund(world, noon(*on))
+                continue
             for n in range(deed.many):
                 for service_id in (world.service_id, twin_service):
                     await world.charge(
@@ -134,6 +210,7 @@ async def test_a_fraud_taken_back_leaves_the_sp_as_if_it_had_not_been(life, worl
     assert "sp_receivable" not in await world.balances(twin_id), "all of it was recovered"
     checked = await invariants.check(tx, [*MONEY, *SETTLED])
     assert [one.name for one in checked if not one.holds] == []
+    await records_come_to_their_figures(world, tx)
 
 
 async def test_the_records_under_a_month_that_gives_back_come_to_its_figures(world, tx):
@@ -147,19 +224,7 @@ async def test_the_records_under_a_month_that_gives_back_come_to_its_figures(wor
     for day in (15, 22, 24):
         await world.on(3, day)
     await world.on(4, 10)
-    for month in MONTHS[1:]:
-        found = await world.state(month=month)
-        steps = await world.steps(found["id"])
-        window = await of_month(tx, month.date())
-        drawn_at = await tx.fetchval(
-            "SELECT drawn_at FROM settlement_statement WHERE settlement_id = $1 AND revision = $2",
-            found["id"], found["revision"],
-        )  # fmt: skip
-        asked = Asked(sp_id=world.sp_id, window=window, drawn_at=drawn_at, after=None, limit=100)
-        for kind, reading, figure in (
-            (Kind.REFUNDS, refunds, "advanced_fen"), (Kind.COMPENSATION, owed, "owed_fen"),
-        ):  # fmt: skip
-            rows = await reading(tx, asked)
-            assert sum(row.amount_fen for row in rows) == steps[kind]["inputs"][figure], kind
+    await records_come_to_their_figures(world, tx)
+    found = await world.state(month=MONTHS[2])
     assert (await world.steps(found["id"]))["returned"]["arising_fen"] == PRICE
     assert (await world.state(month=MONTHS[1]))["revision"] > drawn["revision"], "drawn again"
