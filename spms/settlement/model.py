@@ -187,8 +187,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Of the gross: charges of earlier months that came after their month's cut-off."""
     late_charges: Count = 0
     principal_fen: int = 0
-    """First multiples advanced for the SP between the last cut-off and this one, less what was taken back
-    of them, or of what locked statements had; negative: that was more."""
+    """First multiples advanced between the last cut-off and this one, less what was taken back; or negative."""
     controlled_fen: Count = 0
     """Charges of numbers suspended or terminated by the cut-off, less what went back of them."""
     controlled_charges: Count = 0

@@ -49,8 +49,7 @@ CONTROLLED = f"""
      WHERE c.sp_id = $1 AND c.charged_at < $3 AND {_IN} AND {_AFTER} AND e.state_after <> 'active'
      ORDER BY c.charged_at, c.id LIMIT $8
 """
-# A line of the book that changes what an SP owes or has left as security, with its sign, if it was there
-# when the statement was drawn.
+# A line of the book that changes what an SP owes or has left as security, with its sign.
 _LINE = f"""
     SELECT CASE WHEN c.msisdn LIKE 'sp:%' THEN NULL ELSE c.msisdn END AS msisdn, c.id,
            (SELECT holder_epoch(r.msisdn, r.charged_at, r.received_at) FROM charge_record r
@@ -58,8 +57,9 @@ _LINE = f"""
            c.at, CASE WHEN c.debit = 'sp_receivable' OR c.credit = 'deposits' THEN c.amount_fen
                       ELSE -c.amount_fen END AS amount_fen, c.charge_id
       FROM {advances.LINES} c
-     WHERE c.sp_id = $1 AND c.at <= $9
 """
+# It was there when the statement was drawn.
+_DRAWN = "c.sp_id = $1 AND c.at <= $9"
 _LINES_AFTER = """($6::timestamptz IS NULL OR (c.at, c.id) > ($6, $7::uuid))
        AND $2::timestamptz < $3::timestamptz AND $4::timestamptz < $5::timestamptz
      ORDER BY c.at, c.id LIMIT $8"""
@@ -70,16 +70,19 @@ _LOCKED_BEFORE = """(
             WHERE k.sp_id = $1 AND k.month < $10 AND k.locked_at <= $9
             ORDER BY k.month DESC LIMIT 1)"""
 REFUNDS = f"""
-    {_LINE} AND 'sp_receivable' IN (c.debit, c.credit)
+    {_LINE}
+     WHERE {_DRAWN} AND 'sp_receivable' IN (c.debit, c.credit)
        AND {advances.first_multiple("$4", "$5", _LOCKED_BEFORE)}
        AND {_LINES_AFTER}
 """
 OWED = f"""
-    {_LINE} AND 'sp_receivable' IN (c.debit, c.credit) AND {advances.owed("$5")}
+    {_LINE}
+     WHERE {_DRAWN} AND 'sp_receivable' IN (c.debit, c.credit) AND {advances.owed("$5")}
        AND {_LINES_AFTER}
 """
 DEPOSIT = f"""
-    {_LINE} AND 'deposits' IN (c.debit, c.credit) AND {_LINES_AFTER}
+    {_LINE}
+     WHERE {_DRAWN} AND 'deposits' IN (c.debit, c.credit) AND {_LINES_AFTER}
 """
 
 
