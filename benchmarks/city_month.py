@@ -1,6 +1,6 @@
 """S1: a city's month of charges, with errors planted, ingested, audited and refunded.
 
-Every SP delivers a file a day, two of them at a time; after each day the jobs run that follow the
+Every SP delivers a file a day, four of them at a time; after each day the jobs run that follow the
 records, and at the end the month audit. Then what was found is compared with what was planted, rule
 by rule. `python -m benchmarks.city_month --numbers 10000` prints the table; `--place DIR --prepare`
 makes the ground and keeps it, `--place DIR` plays it (docs/benchmarks.md).
