@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.figures import Figure, Ground
 from benchmarks.ingest import NUMBERS_SHORT, arranged, fill
+from spms.authorisation.model import CapRules
 from spms.charging import month_audit_queries
 from spms.core import db
 from spms.core.clock import business_month, month_range
@@ -24,7 +25,7 @@ FIGURES = (
     ),
 )  # fmt: skip
 NUMBERS, EACH, EACH_SHORT = 400_000, 25, 6
-CAPS = (3_000, 10_000)
+CAPS = CapRules(category_month_fen={"information": 9_000})
 NEEDS = (
     "it needs DuckDB, which is no part of SPMS: .venv/bin/python -m pip install duckdb, then "
     "spms bench --only D1"
@@ -35,6 +36,7 @@ COLUMNS = {
     "subscription": "msisdn, id, service_id, epoch, active_from, ended_at, end_reason, charge_from,"
     " price_fen",
     "number_event": "msisdn, effective_at, state_after, epoch_after",
+    "service": "id, category",
 }
 TYPES = {
     "msisdn": "VARCHAR", "charged_at": "TIMESTAMPTZ", "id": "UUID", "service_id": "UUID",
@@ -42,6 +44,7 @@ TYPES = {
     "epoch": "INTEGER", "active_from": "TIMESTAMPTZ", "ended_at": "TIMESTAMPTZ",
     "end_reason": "VARCHAR", "charge_from": "TIMESTAMPTZ", "price_fen": "BIGINT",
     "effective_at": "TIMESTAMPTZ", "state_after": "VARCHAR", "epoch_after": "INTEGER",
+    "category": "VARCHAR",
 }  # fmt: skip
 # Something to find, so that both sides can be seen to find the same.
 SPOIL = """
@@ -102,14 +105,13 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
 async def _ours(owner: Any, month: tuple[datetime, datetime]) -> tuple[float, list[Any]]:
     begun = time.perf_counter()
     async with owner.transaction(readonly=True):
-        found = await month_audit_queries.contradictions(
-            owner, month, service_fen=CAPS[0], total_fen=CAPS[1]
-        )
+        found = await month_audit_queries.contradictions(owner, month, CAPS)
     return time.perf_counter() - begun, list(found)
 
 
 def _beside(lake: Any, month: tuple[datetime, datetime]) -> tuple[float, list[Any]]:
     begun = time.perf_counter()
     rows = lake.execute(month_audit_queries.POINT, list(month)).fetchall()
-    rows += lake.execute(month_audit_queries.TOTALS, [*month, *CAPS]).fetchall()
+    of_caps = month_audit_queries.limits(CAPS)
+    rows += lake.execute(month_audit_queries.TOTALS, [*month, *of_caps]).fetchall()
     return time.perf_counter() - begun, rows

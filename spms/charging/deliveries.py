@@ -12,7 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from spms.charging import delivery_queries, judging, queries, suspicion_queries, suspicions
-from spms.charging.doubts import sort_out, undelivered
+from spms.charging.doubts import reserved_not_delivered, sort_out
 from spms.charging.facts import Item, Verdict
 from spms.charging.model import AuditRules, ChargingRules, Finding
 from spms.charging.suspicion_model import Observation
@@ -38,7 +38,7 @@ async def reaudit_reserved(
     for item, state in ended:
         rules = pick(item.charged_at)
         bare = Verdict([], item.price_fen, None, None, None)
-        verdict = sort_out(bare, undelivered(item, state), rules.audit)
+        verdict = sort_out(bare, reserved_not_delivered(item, state), rules.audit)
         by_sp[item.sp_id].append((item, verdict, rules.version))
     count = 0
     for sp_id, judged in by_sp.items():

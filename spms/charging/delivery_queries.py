@@ -8,7 +8,8 @@ from spms.charging.facts import Item
 from spms.charging.model import Delivery, Finding, Kind
 from spms.core.db import Connection
 
-# The charge cites the latest decision before it. What ended before it landed was seen then.
+# The charge cites the latest decision before it about its relation. What ended before it landed was
+# seen then.
 ENDED_UNUSED = """
     SELECT c.id, c.record_id, c.msisdn, c.service_id, c.kind, c.charged_at, c.price_fen, c.delivery,
            c.sp_id, r.state

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from spms.charging.facts import Facts, Fault, Item, Stray, Verdict
+from spms.charging.facts import Fault, Item, Relation, Stray, Verdict
 from spms.charging.model import AuditRules, Delivery, Finding, Kind, Mode
 
 UNUSED = frozenset({"released", "expired"})
@@ -24,16 +24,30 @@ def sort_out(verdict: Verdict, suspect: Sequence[Fault], rules: AuditRules) -> V
 
 
 def doubts(
-    item: Item, facts: Facts, rules: AuditRules, row: Sequence[tuple[datetime, int]]
+    item: Item, asked: Relation | None, rules: AuditRules, row: Sequence[tuple[datetime, int]]
 ) -> list[Fault]:
-    """Return what looks wrong with a charge although it may be right."""
+    """Return what looks wrong with a charge although it may be right.
+
+    `asked` is the relation about which the SP should have asked; `row` as in `split`.
+    """
     suspect = split(item, row, rules) if item.kind is Kind.ON_DEMAND else []
-    if facts.authorisation_id is None:
-        suspect.append(Fault(Finding.NO_DECISION, item.price_fen, {}))
-    return suspect + undelivered(item, facts.reservation)
+    suspect += no_decision(item, asked)
+    return suspect + reserved_not_delivered(item, asked.reservation if asked is not None else None)
 
 
-def undelivered(item: Item, reservation: str | None) -> list[Fault]:
+def no_decision(item: Item, asked: Relation | None) -> list[Fault]:
+    """Return whether nobody asked if this may be charged, or was told no.
+
+    A yes is about one relation, and about one month of it or one order: it says nothing of the next
+    month, of another order or of the number's next holder. An attempt that is not due (it failed)
+    does not use it up, and as a month and an order are due once, no yes covers two that stand.
+    """
+    if asked is not None and asked.authorisation_id is not None:
+        return []
+    return [Fault(Finding.NO_DECISION, item.price_fen, {})]
+
+
+def reserved_not_delivered(item: Item, reservation: str | None) -> list[Fault]:
     """Return whether a charge is for what was held and then let go, or ran out, unused.
 
     Unless the network saw it delivered: then somebody forgot to capture. What it saw fail is a

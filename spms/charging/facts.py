@@ -25,6 +25,11 @@ class Relation(NamedTuple):
     """Nothing is due before."""
     free_until: datetime | None
     """An SP's own free trial: it ends then, whenever the job says so."""
+    authorisation_id: UUID | None = None
+    """The latest decision by then that allowed a charge of this very relation: of a monthly service
+    in the same business month, as it is for one month; of an order at any time."""
+    reservation: str | None = None
+    """Of that decision, its state when it was read; null: it held nothing."""
 
 
 class OwnLimits(NamedTuple):
@@ -58,10 +63,8 @@ class Facts(NamedTuple):
     """Of that holder only, latest first."""
     tariff_id: UUID | None
     """In force at that instant."""
-    authorisation_id: UUID | None
-    """The latest allowed decision before it."""
-    reservation: str | None = None
-    """Of that decision, its state when it was read; null: it held nothing."""
+    category: str | None = None
+    """The service's: a month may have a cap over all services of one."""
     own: OwnLimits = OwnLimits()
     stray: Stray = Stray()
     """Filled in when there are no relations."""

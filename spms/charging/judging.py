@@ -55,9 +55,9 @@ async def _standing(
             orders.update((r.subscription_id, r.active_from) for r in fact.relations)
     for month, msisdns in numbers.items():
         stored = await queries.month(tx, list(msisdns), month_range(month))
-        for msisdn, epoch, service_id, due_fen, monthly in stored:
+        for msisdn, epoch, service_id, category, due_fen, monthly in stored:
             holder = Holder(msisdn, epoch, month)
-            standing.add(holder, service_id, due_fen)
+            standing.add(holder, service_id, category, due_fen)
             if monthly is not None:
                 standing.monthly[holder, service_id] = monthly
     if orders:

@@ -245,7 +245,7 @@ class AuditRules(msgspec.Struct, frozen=True, kw_only=True):
     split_charges: Annotated[int, msgspec.Meta(ge=2, le=100)] = 3
     """From this many charges of one SP to one number within the minutes on …"""
     split_fen: Annotated[int, msgspec.Meta(ge=1)] = 1_000
-    """… which together come to more than this, each is suspect."""
+    """… which together come to more than this, the one that takes them over it is suspect."""
     no_decision_mode: Mode = Mode.OBSERVE
     reserved_mode: Mode = Mode.REVIEW
     """Of `reserved_not_delivered`: a gateway that fails to capture is no proof against the SP."""

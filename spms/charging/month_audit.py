@@ -15,6 +15,4 @@ async def contradictions(read: Connection, month: date) -> Sequence[Contradictio
     """Return what stands and should not; caps are the rulebook's at the end of the month."""
     over = month_range(month)
     caps = await rulebook.section(read, CapRules, at=over[1])
-    return await month_audit_queries.contradictions(
-        read, over, service_fen=caps.service_month_fen, total_fen=caps.total_month_fen
-    )
+    return await month_audit_queries.contradictions(read, over, caps)

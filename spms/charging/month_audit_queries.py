@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from spms.authorisation.model import CapRules
 from spms.core.db import Connection
 
 # Whole tables are joined by hash, on as many cores as there are.
@@ -50,7 +51,8 @@ POINT = f"""
     SELECT kind, count(*) AS charges, min(CAST(id AS text)) AS example FROM judged
      WHERE kind IS NOT NULL GROUP BY kind ORDER BY kind
 """
-# A month is due once for each service, an order once; and nothing passes the operator's caps.
+# A month is due once for each service, an order once; and nothing passes the operator's caps. The
+# casts and the two lists are written so that another engine reads them as well.
 TOTALS = f"""
     WITH summed AS (
         SELECT s.msisdn, r.epoch, s.service_id, sum(s.due_fen) AS due_fen,
@@ -65,9 +67,23 @@ TOTALS = f"""
         SELECT 'over_service_cap', example FROM summed WHERE due_fen > $3
          UNION ALL
         SELECT 'over_cap', min(example) FROM summed GROUP BY msisdn, epoch HAVING sum(due_fen) > $4
+         UNION ALL
+        SELECT 'over_category_cap', min(s.example)
+          FROM summed s JOIN service v ON v.id = s.service_id
+          JOIN (SELECT unnest(CAST($5 AS text[])) AS category,
+                       unnest(CAST($6 AS bigint[])) AS cap_fen) k ON k.category = v.category
+         GROUP BY s.msisdn, s.epoch, k.category, k.cap_fen HAVING sum(s.due_fen) > k.cap_fen
     )
     SELECT kind, count(*) AS charges, min(example) AS example FROM found GROUP BY kind ORDER BY kind
 """
+
+
+def limits(caps: CapRules) -> tuple[int, int, list[str], list[int]]:
+    """Return the caps as `TOTALS` takes them, in fen."""
+    by_category = caps.category_month_fen
+    return (
+        caps.service_month_fen, caps.total_month_fen, list(by_category), list(by_category.values()),
+    )  # fmt: skip
 
 
 class Contradiction(NamedTuple):
@@ -80,10 +96,10 @@ class Contradiction(NamedTuple):
 
 
 async def contradictions(
-    read: Connection, month: tuple[datetime, datetime], *, service_fen: int, total_fen: int
+    read: Connection, month: tuple[datetime, datetime], caps: CapRules
 ) -> Sequence[Contradiction]:
-    """Return what of a month stands against the facts as they are known now."""
+    """Return what of a month stands against the facts as they are known now, and the given caps."""
     await read.execute(ROOM)
     rows = await read.fetch(POINT, *month, timeout=3600)
-    rows += await read.fetch(TOTALS, *month, service_fen, total_fen, timeout=3600)
+    rows += await read.fetch(TOTALS, *month, *limits(caps), timeout=3600)
     return [Contradiction(row["kind"], row["charges"], UUID(row["example"])) for row in rows]

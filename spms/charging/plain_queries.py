@@ -44,8 +44,9 @@ JUDGE = """
                                 WHERE h.msisdn = c.msisdn AND h.id = a.id
                                   AND h.state IN ('released', 'expired') OFFSET 0), false)
       FROM (SELECT * FROM staged_charge WHERE refused IS NULL AND late IS NULL OFFSET 0) c
-      JOIN unnest($1::timestamptz[], $2::timestamptz[], $3::int[], $4::interval[], $5::boolean[])
-           AS v (since, until, version, lifetime, observes)
+      JOIN unnest($1::timestamptz[], $2::timestamptz[], $3::int[], $4::interval[], $5::boolean[],
+                  $6::timestamptz[])
+           AS v (since, until, version, lifetime, observes, month_since)
         ON c.charged_at >= v.since AND c.charged_at < v.until
       LEFT JOIN LATERAL (
            SELECT state_after, epoch_after FROM number_event
@@ -66,8 +67,9 @@ JUDGE = """
       LEFT JOIN LATERAL (
            SELECT id FROM authorisation
             WHERE msisdn = c.msisdn AND decided_at <= c.charged_at
-              AND decided_at > c.charged_at - interval '31 days'
-              AND service_id = c.service_id AND purpose = 'charge' AND allowed
+              AND decided_at >= CASE c.kind WHEN 'monthly' THEN GREATEST(v.month_since, r.active_from)
+                                ELSE r.active_from END
+              AND subscription_id = r.id AND purpose = 'charge' AND allowed
             ORDER BY decided_at DESC LIMIT 1) a ON true
 """
 
@@ -92,6 +94,7 @@ async def judge(tx: Connection, spans: Sequence[Span]) -> None:
         JUDGE, [span.since for span in spans], [span.until for span in spans],
         [one.version for one in rules], [one.order_lifetime for one in rules],
         [one.audit.no_decision_mode is Mode.OBSERVE for one in rules],
+        [span.month[0] for span in spans],
     )  # fmt: skip
 
 
@@ -99,6 +102,14 @@ async def judge(tx: Connection, spans: Sequence[Span]) -> None:
 # asks for these again, so they are read of numbers that are held. Of other charges only what stands
 # in the primary key's index is read: a number's month lies scattered over the table.
 CROWD = """
+    WITH capped AS MATERIALIZED (
+        SELECT v.since, own.id AS service_id, (v.category_fen ->> own.category)::bigint AS cap_fen,
+               array_agg(mate.id) AS mates
+          FROM unnest($2::timestamptz[], $11::jsonb[]) AS v (since, category_fen)
+          JOIN service own ON own.sp_id = $1 AND v.category_fen ? own.category
+          JOIN service mate ON mate.category = own.category
+         GROUP BY v.since, v.category_fen, own.id
+    )
     UPDATE staged_verdict c SET plain = false
       FROM unnest($2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[],
                   $6::bigint[], $7::bigint[], $8::interval[], $9::interval[], $10::int[])
@@ -126,7 +137,14 @@ CROWD = """
               FROM charge_record
              WHERE msisdn = c.msisdn AND charged_at < v.month_until AND due_fen > 0
                AND charged_at >= CASE c.kind WHEN 'monthly' THEN v.month_since ELSE
-                       LEAST(v.month_since, c.charged_at - GREATEST(v.lifetime, v.split)) END))
+                       LEAST(v.month_since, c.charged_at - GREATEST(v.lifetime, v.split)) END)
+            OR EXISTS (SELECT FROM capped k
+                        WHERE k.since = v.since AND k.service_id = c.service_id
+                          AND k.cap_fen < c.number_fen + (
+                              SELECT COALESCE(sum(due_fen), 0) FROM charge_record
+                               WHERE msisdn = c.msisdn AND due_fen > 0
+                                 AND charged_at >= v.month_since AND charged_at < v.month_until
+                                 AND service_id = ANY(k.mates))))
 """
 
 
@@ -140,6 +158,7 @@ async def crowd(tx: Connection, sp_id: UUID, spans: Sequence[Span]) -> None:
         [one.order_lifetime for one in rules],
         [timedelta(minutes=one.audit.split_minutes) for one in rules],
         [one.audit.split_charges for one in rules],
+        [one.caps.category_month_fen for one in rules],
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from spms.charging.facts import Facts, Item, Relation, Verdict
 from spms.charging.model import Charge, Kind
+from spms.core.clock import business_month, month_range
 from spms.core.db import Connection, one
 
 SERVICES = "SELECT code, id, kind FROM service WHERE sp_id = $1 AND code = ANY($2::text[])"
@@ -72,14 +73,18 @@ async def hold_numbers(tx: Connection, msisdns: list[str]) -> None:
 
 
 # Relations of the holder at that instant, begun by then and consented to: the latest of a monthly
-# service, all within the lifetime of an order ($6) and the one before them of an on-demand one.
+# service, all within the lifetime of an order ($7) and the one before them of an on-demand one. Beside
+# each the latest decision that allowed a charge of it: one about a month ($6) is no yes to the next.
 FACTS = """
     SELECT i.n, e.state_after AS state, e.epoch_after AS epoch, t.id AS tariff_id,
-           a.id AS authorisation_id, h.state AS reservation, r.id AS subscription_id, r.price_fen,
+           v.category, a.id AS authorisation_id, h.state AS reservation,
+           r.id AS subscription_id, r.price_fen,
            r.tariff_id AS agreed_tariff_id, r.active_from, r.ended_at, r.end_reason,
            r.charge_from, r.free_until
-      FROM unnest($1::int[], $2::text[], $3::uuid[], $4::text[], $5::timestamptz[])
-           AS i (n, msisdn, service_id, kind, charged_at)
+      FROM unnest($1::int[], $2::text[], $3::uuid[], $4::text[], $5::timestamptz[],
+                  $6::timestamptz[])
+           AS i (n, msisdn, service_id, kind, charged_at, since)
+      JOIN service v ON v.id = i.service_id
       LEFT JOIN LATERAL (
            SELECT state_after, epoch_after FROM number_event
             WHERE msisdn = i.msisdn AND effective_at <= i.charged_at
@@ -88,13 +93,6 @@ FACTS = """
            SELECT id FROM tariff
             WHERE service_id = i.service_id AND effective_from <= i.charged_at
             ORDER BY effective_from DESC LIMIT 1) t ON true
-      LEFT JOIN LATERAL (
-           SELECT id FROM authorisation
-            WHERE msisdn = i.msisdn AND decided_at <= i.charged_at
-              AND decided_at > i.charged_at - interval '31 days'
-              AND service_id = i.service_id AND purpose = 'charge' AND allowed
-            ORDER BY decided_at DESC LIMIT 1) a ON true
-      LEFT JOIN reservation h ON h.msisdn = i.msisdn AND h.id = a.id
       LEFT JOIN LATERAL (
            SELECT s.id, s.price_fen, s.tariff_id, s.active_from, s.ended_at, s.end_reason,
                   s.charge_from, s.free_until
@@ -107,8 +105,15 @@ FACTS = """
             LIMIT CASE i.kind WHEN 'monthly' THEN 1 ELSE 1 + (
                   SELECT count(*) FROM subscription o
                    WHERE o.msisdn = i.msisdn AND o.service_id = i.service_id
-                     AND o.active_from > i.charged_at - $6::interval
+                     AND o.active_from > i.charged_at - $7::interval
                      AND o.active_from <= i.charged_at) END) r ON true
+      LEFT JOIN LATERAL (
+           SELECT id FROM authorisation
+            WHERE msisdn = i.msisdn AND decided_at <= i.charged_at
+              AND decided_at >= GREATEST(i.since, r.active_from)
+              AND subscription_id = r.id AND purpose = 'charge' AND allowed
+            ORDER BY decided_at DESC LIMIT 1) a ON true
+      LEFT JOIN reservation h ON h.msisdn = i.msisdn AND h.id = a.id
      ORDER BY i.n, r.active_from DESC
 """
 
@@ -118,36 +123,34 @@ async def facts(read: Connection, items: Sequence[Item], order_lifetime: timedel
     rows = await read.fetch(
         FACTS, list(range(len(items))), [item.msisdn for item in items],
         [item.service_id for item in items], [item.kind for item in items],
-        [item.charged_at for item in items], order_lifetime,
+        [item.charged_at for item in items], [_asked_since(item) for item in items], order_lifetime,
     )  # fmt: skip
     found: list[Facts] = []
     for row in rows:
         if row["n"] == len(found):
-            found.append(
-                Facts(
-                    row["state"],
-                    row["epoch"],
-                    [],
-                    row["tariff_id"],
-                    row["authorisation_id"],
-                    row["reservation"],
-                )
-            )
+            found.append(Facts(row["state"], row["epoch"], [], row["tariff_id"], row["category"]))
         if row["subscription_id"] is not None:
             found[-1].relations.append(
                 Relation(
                     row["subscription_id"], row["price_fen"], row["agreed_tariff_id"],
                     row["active_from"], row["ended_at"], row["end_reason"], row["charge_from"],
-                    row["free_until"],
+                    row["free_until"], row["authorisation_id"], row["reservation"],
                 )
             )  # fmt: skip
     return found
 
 
+def _asked_since(item: Item) -> datetime | None:
+    """Return from when on a decision may be about a charge; None: from the relation's beginning."""
+    if item.kind is not Kind.MONTHLY:
+        return None
+    return month_range(business_month(item.charged_at))[0]
+
+
 # A finding added later lowers what stands, so it counts here too. Number by number, so that the
 # plan is the same whatever share of all numbers a batch is about.
 MONTH = """
-    SELECT m.msisdn, d.epoch, d.service_id, d.due_fen, d.monthly
+    SELECT m.msisdn, d.epoch, d.service_id, v.category, d.due_fen, d.monthly
       FROM unnest($1::text[]) AS m (msisdn)
       CROSS JOIN LATERAL (
            SELECT s.epoch, c.service_id,
@@ -161,13 +164,14 @@ MONTH = """
             WHERE c.msisdn = m.msisdn AND c.charged_at >= $2 AND c.charged_at < $3
               AND c.due_fen > 0 AND COALESCE(f.due_fen, 1) > 0
             GROUP BY s.epoch, c.service_id) d
+      JOIN service v ON v.id = d.service_id
 """
 
 
 async def month(
     read: Connection, msisdns: list[str], month_range: tuple[datetime, datetime]
-) -> list[tuple[str, int, UUID, int, UUID | None]]:
-    """Return what stands in a month: number, epoch, service, due (fen), charge of the month."""
+) -> list[tuple[str, int, UUID, str, int, UUID | None]]:
+    """Return what stands in a month: number, epoch, service, its category, due (fen), charge of it."""
     rows = await read.fetch(MONTH, msisdns, *month_range)
     return [tuple(row) for row in rows]
 

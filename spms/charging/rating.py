@@ -6,11 +6,12 @@ and a month is never due twice, whatever the order of arrival.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from spms.authorisation.model import CapRules
-from spms.charging.doubts import doubts, sort_out, unlicensed
+from spms.charging.doubts import UNUSED, doubts, sort_out, unlicensed
 from spms.charging.facts import Facts, Fault, Holder, Item, OwnLimits, Relation, Rules, Verdict
 from spms.charging.model import Delivery, Finding, Kind
 from spms.core.clock import business_month
@@ -32,6 +33,7 @@ class Standing:
         """Start with nothing charged."""
         self.total_fen: defaultdict[Holder, int] = defaultdict(int)
         self.service_fen: defaultdict[tuple[Holder, UUID], int] = defaultdict(int)
+        self.category_fen: defaultdict[tuple[Holder, str | None], int] = defaultdict(int)
         self.monthly: dict[tuple[Holder, UUID], UUID] = {}
         """The charge that paid for the month."""
         self.orders: dict[UUID, UUID] = {}
@@ -39,40 +41,38 @@ class Standing:
         self.row: defaultdict[tuple[Holder, UUID], list[tuple[datetime, int]]] = defaultdict(list)
         """Of each holder and SP the latest uses that stand: when, and how much is due."""
 
-    def add(self, holder: Holder, service_id: UUID, due_fen: int) -> None:
+    def add(self, holder: Holder, service_id: UUID, category: str | None, due_fen: int) -> None:
         """Count a due."""
         self.total_fen[holder] += due_fen
         self.service_fen[holder, service_id] += due_fen
+        self.category_fen[holder, category] += due_fen
 
 
 def judge(item: Item, facts: Facts, standing: Standing, rules: Rules) -> Verdict:
     """Find what is wrong with a charge and what of it was due, and let it stand for the next."""
     relation, faults = review(item, facts, standing, rules.order_lifetime)
+    asked = relation or next(iter(facts.relations), None)
+    authorisation_id = None if asked is None else asked.authorisation_id
     if relation is None or facts.epoch is None:
-        bare = Verdict(faults, 0, None, facts.tariff_id, facts.authorisation_id)
-        return sort_out(bare, doubts(item, facts, rules.audit, ()), rules.audit)
+        bare = Verdict(faults, 0, None, facts.tariff_id, authorisation_id)
+        return sort_out(bare, doubts(item, asked, rules.audit, ()), rules.audit)
     holder = Holder(item.msisdn, facts.epoch, business_month(item.charged_at))
-    earlier = _charged_before(item, relation, holder, standing)
-    if earlier is not None:
-        faults.append(Fault(Finding.DUPLICATE, 0, {"earlier_charge_id": str(earlier)}))
+    faults += duplicate(item, relation, holder, standing)
     due_fen = min([item.price_fen, *(fault.due_fen for fault in faults)])
-    fits_fen = _fits(holder, item.service_id, standing, rules.caps, facts.own)
-    if due_fen > fits_fen:
-        detail = {"fits_fen": fits_fen, "rulebook_version": rules.version}
-        faults.append(Fault(Finding.OVER_CAP, fits_fen, detail))
-        due_fen = fits_fen
+    faults += over_cap(due_fen, room_fen(item, facts, holder, standing, rules.caps), rules.version)
+    due_fen = min([due_fen, *(fault.due_fen for fault in faults)])
     if due_fen > 0:
-        standing.add(holder, item.service_id, due_fen)
+        standing.add(holder, item.service_id, facts.category, due_fen)
         if item.kind is Kind.MONTHLY:
             standing.monthly[holder, item.service_id] = item.charge_id
         else:
             standing.orders[relation.subscription_id] = item.charge_id
     row = standing.row[holder, item.sp_id]
-    suspect = doubts(item, facts, rules.audit, row)
+    suspect = doubts(item, relation, rules.audit, row)
     if due_fen > 0 and item.kind is Kind.ON_DEMAND:
         row.append((item.charged_at, due_fen))
     verdict = Verdict(
-        faults, due_fen, relation.subscription_id, relation.tariff_id, facts.authorisation_id
+        faults, due_fen, relation.subscription_id, relation.tariff_id, authorisation_id
     )
     return sort_out(verdict, suspect, rules.audit)
 
@@ -83,16 +83,11 @@ def review(
     """Return the relation that licenses a charge, and what is wrong with the charge by itself."""
     relation, faults = consent(item, facts, standing, order_lifetime)
     of_number = number(facts)
-    if relation is not None and item.charged_at < relation.charge_from and not of_number:
-        faults.append(Fault(Finding.IN_TRIAL, 0, {"charge_from": relation.charge_from}))
-    faults += of_number
-    if facts.own.barred_by is not None:
-        faults.append(Fault(Finding.BARRED, 0, {"scope": facts.own.barred_by}))
-    if item.delivery is Delivery.FAILED:
-        faults.append(Fault(Finding.UNDELIVERED, 0, {}))
-    if relation is not None and item.price_fen > relation.price_fen:
-        detail = {"agreed_fen": relation.price_fen, "charged_fen": item.price_fen}
-        faults.append(Fault(Finding.PRICE_MISMATCH, relation.price_fen, detail))
+    if relation is not None and not of_number:
+        faults += in_trial(item, relation)
+    faults += of_number + barred(facts.own) + undelivered(item)
+    if relation is not None:
+        faults += price_mismatch(item, relation)
     return relation, faults
 
 
@@ -105,9 +100,7 @@ def consent(
         live = [r for r in facts.relations[:1] if _runs(r, at)]
     else:
         live = [r for r in facts.relations if _order_holds(r, at, order_lifetime)]
-        # The oldest order that nothing was charged on: it is the one that runs out first.
-        unused = [r for r in live if r.subscription_id not in standing.orders]
-        live = unused[-1:] or live
+        live = _order_meant(live, standing) or live
     if live:
         return live[0], []
     latest = facts.relations[0] if facts.relations else None
@@ -131,6 +124,65 @@ def number(facts: Facts) -> list[Fault]:
     return []
 
 
+def in_trial(item: Item, relation: Relation) -> list[Fault]:
+    """Return the finding that nothing was due yet."""
+    if item.charged_at >= relation.charge_from:
+        return []
+    return [Fault(Finding.IN_TRIAL, 0, {"charge_from": relation.charge_from})]
+
+
+def barred(own: OwnLimits) -> list[Fault]:
+    """Return the finding that a bar of the holder's kept the service away."""
+    return [] if own.barred_by is None else [Fault(Finding.BARRED, 0, {"scope": own.barred_by})]
+
+
+def undelivered(item: Item) -> list[Fault]:
+    """Return the finding that the network saw it fail to arrive."""
+    return [Fault(Finding.UNDELIVERED, 0, {})] if item.delivery is Delivery.FAILED else []
+
+
+def price_mismatch(item: Item, relation: Relation) -> list[Fault]:
+    """Return the finding that more was charged than was agreed; less is no error."""
+    if item.price_fen <= relation.price_fen:
+        return []
+    detail = {"agreed_fen": relation.price_fen, "charged_fen": item.price_fen}
+    return [Fault(Finding.PRICE_MISMATCH, relation.price_fen, detail)]
+
+
+def duplicate(item: Item, relation: Relation, holder: Holder, standing: Standing) -> list[Fault]:
+    """Return the finding that another charge stands for the month, or on the order."""
+    if item.kind is Kind.MONTHLY:
+        earlier = standing.monthly.get((holder, item.service_id))
+    else:
+        earlier = standing.orders.get(relation.subscription_id)
+    if earlier is None:
+        return []
+    return [Fault(Finding.DUPLICATE, 0, {"earlier_charge_id": str(earlier)})]
+
+
+def over_cap(due_fen: int, fits_fen: int, version: int) -> list[Fault]:
+    """Return the finding that only a part of what would be due, or nothing, still fits the caps."""
+    if due_fen <= fits_fen:
+        return []
+    detail = {"fits_fen": fits_fen, "rulebook_version": version}
+    return [Fault(Finding.OVER_CAP, fits_fen, detail)]
+
+
+def room_fen(item: Item, facts: Facts, holder: Holder, standing: Standing, caps: CapRules) -> int:
+    """Return what all caps still leave, in fen: due_i = min(cap, R_i) − min(cap, R_{i−1})."""
+    of_service, of_all = facts.own.service_month_fen, facts.own.total_month_fen
+    of_service = caps.service_month_fen if of_service is None else of_service
+    of_all = caps.total_month_fen if of_all is None else of_all
+    left = [
+        of_service - standing.service_fen[holder, item.service_id],
+        of_all - standing.total_fen[holder],
+    ]
+    of_category = caps.category_month_fen.get(facts.category or "")
+    if of_category is not None:
+        left.append(of_category - standing.category_fen[holder, facts.category])
+    return max(0, min(left))
+
+
 def _runs(relation: Relation, at: datetime) -> bool:
     if relation.free_until is not None and relation.free_until <= at:
         return False
@@ -144,25 +196,12 @@ def _order_holds(relation: Relation, at: datetime, lifetime: timedelta) -> bool:
     return not over or relation.end_reason in LAPSED
 
 
-def _charged_before(
-    item: Item, relation: Relation, holder: Holder, standing: Standing
-) -> UUID | None:
-    if item.kind is Kind.MONTHLY:
-        return standing.monthly.get((holder, item.service_id))
-    return standing.orders.get(relation.subscription_id)
+def _order_meant(live: Sequence[Relation], standing: Standing) -> list[Relation]:
+    """Return the order that a use is charged on, of those that nothing was charged on yet; or none.
 
-
-def _fits(
-    holder: Holder, service_id: UUID, standing: Standing, caps: CapRules, own: OwnLimits
-) -> int:
-    """Return what both caps still leave, in fen: due_i = min(cap, R_i) − min(cap, R_{i−1})."""
-    of_service = own.service_month_fen
-    of_service = caps.service_month_fen if of_service is None else of_service
-    of_all = caps.total_month_fen if own.total_month_fen is None else own.total_month_fen
-    return max(
-        0,
-        min(
-            of_service - standing.service_fen[holder, service_id],
-            of_all - standing.total_fen[holder],
-        ),
-    )
+    The oldest, as it is the one that runs out first; but one that the SP was told it may charge and
+    did not let go before one that it never asked about.
+    """
+    unused = [r for r in live if r.subscription_id not in standing.orders]
+    asked = [r for r in unused if r.authorisation_id and r.reservation not in UNUSED]
+    return (asked or unused)[-1:]

@@ -13,14 +13,12 @@ from functools import cached_property
 from spms.city.api import CONFLICT
 from spms.city.founding import gather
 from spms.city.lives import DAY, MAY_I
-from spms.city.model import Fault, Json
+from spms.city.model import Fault, Json, Sold
 from spms.city.records import Row
 from spms.city.stage import Stage, require
-from spms.core.clock import business_month
+from spms.core.clock import business_month, start_of_day
 
 QUESTIONS_PER_REQUEST = 1000
-YES_HOLDS = timedelta(days=31)
-"""A charge may rest on a yes about the same number and service that is as old as this."""
 COUNTED_AFTER = timedelta(hours=72 + 24 + 1)
 """A record may be 72 hours late, a missing one is missed a day after that, by an hourly job."""
 ENDS = {
@@ -28,6 +26,8 @@ ENDS = {
     Fault.DELIVERED_NOT_CHARGED: "capture",
 }
 """What is held before it is charged, and how that ends."""
+OF_A_USED_ORDER = frozenset({Fault.DUPLICATE, Fault.NO_CONSENT})
+"""On demand, charges on an order that was charged before."""
 
 ENDS_TODAY = "trial"
 """A company that asks in the morning is told so where the trial ends before the day's charge."""
@@ -45,6 +45,8 @@ class Asking:
         self._rows = rows
         self._yes: defaultdict[tuple[int, int], list[timedelta]] = defaultdict(list)
         """(Person, offer) → when a charge was allowed."""
+        self._allowed: set[int] = set()
+        """The records that got a yes of their own, by serial."""
         self._days: defaultdict[timedelta, defaultdict[int, list[Row]]] = defaultdict(
             lambda: defaultdict(list)
         )
@@ -77,7 +79,7 @@ class Asking:
             answers = (await stage.api.post(party, path, {"items": items}, key=key)).body["items"]
             for row, answer in zip(part, answers, strict=True):
                 if answer["allowed"]:
-                    self._yes[row.person, row.offer].append(at)
+                    self._say_yes(row, at)
                 elif row.fault is None and answer["reasons"] != [ENDS_TODAY]:
                     words = f"a right charge was refused: {', '.join(answer['reasons'])}"
                     stage.remarks.append(words)
@@ -90,7 +92,27 @@ class Asking:
         require(answer["decision"]["allowed"], "a right charge was not held")
         path = f"/reservations/{answer['reservation']['id']}/{end}"
         await stage.api.post(party, path)
+        self._say_yes(row, at)
+
+    def _say_yes(self, row: Row, at: timedelta) -> None:
         self._yes[row.person, row.offer].append(at)
+        self._allowed.add(row.serial)
+
+    def _has_yes(self, row: Row) -> bool:
+        """Whether a record may rest on a yes: its own, or another's to the same month or order."""
+        began = self._stage.began
+        earlier = [
+            began + at
+            for at in self._yes[row.person, row.offer]
+            if at <= asked_at(row, began)
+        ]  # fmt: skip
+        if row.fault is Fault.AFTER_TRANSFER:
+            return False  # whoever held the number before was asked about, if anybody
+        if self._stage.city.offers[row.offer].sold is Sold.MONTHLY:
+            return business_month(row.at) in map(business_month, earlier)
+        if row.fault in OF_A_USED_ORDER:
+            return bool(earlier)
+        return row.serial in self._allowed
 
     @cached_property
     def due(self) -> Seen:
@@ -99,14 +121,10 @@ class Asking:
         end = stage.began + DAY * stage.city.days
         due: Seen = Counter()
         for row in self._rows:
-            at = asked_at(row, stage.began)
             if not row.reported:
-                if stage.began + at + COUNTED_AFTER <= end:
+                if stage.began + asked_at(row, stage.began) + COUNTED_AFTER <= end:
                     due[row.company, Fault.DELIVERED_NOT_CHARGED.value] += 1
-            elif not any(
-                when <= at and row.at - stage.began - when < YES_HOLDS
-                for when in self._yes[row.person, row.offer]
-            ):
+            elif not self._has_yes(row):
                 due[row.company, Fault.NO_DECISION.value] += 1
         return due
 
@@ -128,8 +146,9 @@ class Asking:
 
 
 def asked_at(row: Row, began: datetime) -> timedelta:
-    """Return when the company asks whether it may make a charge."""
-    return (row.at - began) // DAY * DAY + MAY_I
+    """Return when the company asks whether it may make a charge: in the charge's own month."""
+    morning = (row.at - began) // DAY * DAY + MAY_I
+    return max(morning, start_of_day(business_month(row.at)) - began)
 
 
 def question(stage: Stage, row: Row) -> Json:

@@ -5,8 +5,15 @@ from uuid import UUID
 
 import pytest
 
-from spms.charging.doubts import doubts, sort_out, split, undelivered, unlicensed
-from spms.charging.facts import Facts, Fault, Item, Stray, Verdict
+from spms.charging.doubts import (
+    doubts,
+    no_decision,
+    reserved_not_delivered,
+    sort_out,
+    split,
+    unlicensed,
+)
+from spms.charging.facts import Fault, Item, Relation, Stray, Verdict
 from spms.charging.model import AuditRules, Delivery, Finding, Kind, Mode
 
 NOON = datetime(2026, 3, 2, 4, tzinfo=UTC)
@@ -22,6 +29,10 @@ def item(kind=Kind.ON_DEMAND, price_fen=400):
 
 def ago(minutes, fen=400):
     return (NOON - timedelta(minutes=minutes), fen)
+
+
+def related(authorisation_id):
+    return Relation(A, 400, B, NOON, None, None, NOON, None, authorisation_id)
 
 
 @pytest.mark.parametrize(
@@ -75,9 +86,19 @@ def test_a_quick_succession_is_a_rolling_sum(row, strikes):
     ],
 )
 def test_what_was_held_and_let_go_was_not_delivered(reservation, delivery, strikes):
-    found = undelivered(item()._replace(delivery=delivery), reservation)
+    found = reserved_not_delivered(item()._replace(delivery=delivery), reservation)
     assert [(fault.kind, fault.due_fen) for fault in found] == (
         [(Finding.RESERVED_NOT_DELIVERED, 0)] if strikes else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "strikes"), [(None, True), (related(None), True), (related(CHARGE), False)]
+)
+def test_a_charge_that_nobody_said_yes_to_is_counted_with_its_price(asked, strikes):
+    found = no_decision(item(), asked)
+    assert [(fault.kind, fault.due_fen) for fault in found] == (
+        [(Finding.NO_DECISION, 400)] if strikes else []
     )
 
 
@@ -93,8 +114,8 @@ def test_what_was_held_and_let_go_was_not_delivered(reservation, delivery, strik
 def test_doubts_are_about_uses_in_succession_and_decisions_never_asked(
     kind, authorisation_id, expected
 ):
-    known = Facts("active", 1, [], None, authorisation_id)
-    found = doubts(item(kind), known, RULES, [ago(1), ago(2)])
+    asked = related(authorisation_id)
+    found = doubts(item(kind), asked, RULES, [ago(1), ago(2)])
     assert [fault.kind for fault in found] == expected
 
 

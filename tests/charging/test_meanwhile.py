@@ -103,7 +103,7 @@ async def test_what_stands_of_a_month_is_read_from_the_index_alone(pool, world):
     async with transaction(pool) as tx:
         await tx.execute(staging_queries.STAGE)
         await tx.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
-        nothing = [[]] * 9
+        nothing = [[]] * 10
         rows = await tx.fetch(f"EXPLAIN {plain_queries.CROWD}", world.sp_id, *nothing)
     plan = "\n".join(row[0] for row in rows)
     assert "Index Only Scan using charge_record_" in plan
@@ -115,7 +115,7 @@ async def test_relations_and_decisions_are_judged_from_their_indexes_alone(pool)
     async with transaction(pool) as tx:
         await tx.execute(staging_queries.STAGE)
         await tx.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
-        nothing = [[]] * 5
+        nothing = [[]] * 6
         rows = await tx.fetch(f"EXPLAIN {plain_queries.JUDGE}", *nothing)
     plan = "\n".join(row[0] for row in rows)
     assert "Index Only Scan using subscription_history on subscription s " in plan
@@ -128,7 +128,7 @@ async def test_a_part_that_was_analysed_while_empty_is_not_read_from_end_to_end(
     async with transaction(pool) as tx:
         await tx.execute(staging_queries.STAGE)
         await staging_queries.hold(tx)
-        nothing = [[]] * 9
+        nothing = [[]] * 10
         rows = await tx.fetch(f"EXPLAIN {plain_queries.CROWD}", world.sp_id, *nothing)
     plan = "\n".join(row[0] for row in rows)
     assert "charge_record_2" in plan

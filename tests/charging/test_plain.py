@@ -27,6 +27,7 @@ NUMBERS, SERVICES = 3, 3
 FAULTS = ["left", "lapsed", "operator", "trial", "free", "dear"]
 TURNS = [
     {"cap": {"service_month_fen": 500}}, {"cap": {"total_month_fen": 900}},
+    {"cap": {"category_month_fen": {"information": 900, "chat": 1}}},
     {"audit": {"no_decision_mode": "refund"}}, {"consent": {"on_demand_hours": 5}},
     {"audit": {"split_charges": 2, "split_fen": 1, "split_minutes": 1440}},
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spms.authorisation.model import CapRules
-from spms.charging.facts import Facts, Item, Relation, Rules
+from spms.charging.facts import Facts, Item, OwnLimits, Relation, Rules
 from spms.charging.model import Delivery, Finding, Kind
 from spms.charging.rating import Standing, judge
 from spms.core.ids import new_id
@@ -38,14 +38,16 @@ def relation(
     price_fen=800,
     charge_from=None,
     free_until=None,
+    **asked,
 ):
     return Relation(
-        uuid4(), price_fen, uuid4(), start, ended_at, end_reason, charge_from or start, free_until
-    )
+        uuid4(), price_fen, uuid4(), start, ended_at, end_reason, charge_from or start, free_until,
+        **asked,
+    )  # fmt: skip
 
 
-def facts(*relations, state="active", epoch=1):
-    return Facts(state, epoch, list(relations), uuid4(), None)
+def facts(*relations, state="active", epoch=1, **values):
+    return Facts(state, epoch, list(relations), uuid4(), **values)
 
 
 def found(verdict):
@@ -191,6 +193,73 @@ def test_over_the_cap_only_what_still_fits_is_due():
     ]  # fmt: skip
     assert [v.due_fen for v in verdicts] == [1400, 1400, 200, 0]
     assert [found(v) for v in verdicts] == [[], [], [Finding.OVER_CAP], [Finding.OVER_CAP]]
+
+
+@pytest.mark.parametrize("barred_by", ["all", "sp", "category", None])
+def test_what_the_holder_barred_is_not_due(barred_by):
+    known = facts(relation(), own=OwnLimits(barred_by=barred_by))
+    verdict = judge(item(), known, Standing(), RULES)
+    assert found(verdict) == ([Finding.BARRED] if barred_by else [])
+    assert verdict.due_fen == (0 if barred_by else 800)
+
+
+@pytest.mark.parametrize(
+    ("own", "caps", "expected"),
+    [
+        (OwnLimits(), {}, [800, 800]),
+        (OwnLimits(), {"game": 1000}, [800, 200]),  # over both services of the category
+        (OwnLimits(), {"chat": 1000}, [800, 800]),  # another's
+        (OwnLimits(), {"game": 0}, [0, 0]),
+        (OwnLimits(total_month_fen=900), {"game": 1000}, [800, 100]),
+        (OwnLimits(service_month_fen=700), {"game": 1000}, [700, 300]),
+    ],
+)
+def test_a_category_has_a_cap_over_all_its_services(own, caps, expected):
+    rules = Rules(version=1, caps=CapRules(category_month_fen=caps), order_lifetime=DAY)
+    standing = Standing()
+    verdicts = [
+        judge(
+            item(service_id=UUID(int=n)), facts(relation(), category="game", own=own), standing,
+            rules,
+        )
+        for n in (1, 2)
+    ]  # fmt: skip
+    assert [v.due_fen for v in verdicts] == expected
+    assert [Finding.OVER_CAP in found(v) for v in verdicts] == [due < 800 for due in expected]
+
+
+YES, NO = UUID(int=70), UUID(int=71)
+UNUSED = {"authorisation_id": NO, "reservation": "released"}
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "meant", "cited", "observed"),
+    [
+        ({}, {}, 0, None, True),
+        ({"authorisation_id": YES}, {"authorisation_id": NO}, 0, YES, False),
+        ({}, {"authorisation_id": YES}, 1, YES, False),
+        (UNUSED, {"authorisation_id": YES, "reservation": "captured"}, 1, YES, False),
+        (UNUSED, {}, 0, NO, False),
+    ],
+)
+def test_a_use_is_charged_on_the_order_that_the_sp_asked_about(
+    older, newer, meant, cited, observed
+):
+    orders = [relation(NOON - 2 * HOUR, **older), relation(NOON - HOUR, **newer)]
+    verdict = judge(item(kind=Kind.ON_DEMAND), facts(*reversed(orders)), Standing(), RULES)
+    assert verdict.consent_id == orders[meant].subscription_id
+    assert verdict.authorisation_id == cited
+    assert list(verdict.observed) == ([Finding.NO_DECISION] if observed else [])
+
+
+def test_a_yes_to_one_order_is_none_to_the_next():
+    known = facts(relation(NOON - HOUR), relation(NOON - 2 * HOUR, authorisation_id=YES))
+    standing = Standing()
+    first, second = (
+        judge(item(NOON + n * HOUR, kind=Kind.ON_DEMAND), known, standing, RULES) for n in range(2)
+    )
+    assert (first.authorisation_id, list(first.observed)) == (YES, [])
+    assert (second.authorisation_id, list(second.observed)) == (None, [Finding.NO_DECISION])
 
 
 def test_all_that_is_wrong_is_said_and_the_least_is_due():
