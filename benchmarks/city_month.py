@@ -64,12 +64,15 @@ FOUND = """
            count(*) FILTER (WHERE l.record_id IS NULL) AS false
       FROM month_label l FULL JOIN found f USING (record_id, kind) GROUP BY kind
 """
-# A record beside the plan has no decision either, unless one of the plan's holds for it.
+# A record beside the plan has no decision either, unless one of the plan's holds for it; nor has one for
+# which only the number's former holder was asked about.
 SEEN = """
     SELECT c.kind, c.charges AS due,
            COALESCE((SELECT sum(charges) FROM charge_observation o WHERE o.kind = c.kind), 0)::bigint
            - CASE c.kind WHEN 'no_decision'
-                  THEN (SELECT count(*) FROM month_beside WHERE NOT known) ELSE 0 END AS seen
+                  THEN (SELECT count(*) FROM month_beside WHERE NOT known)
+                       + (SELECT count(*) FROM month_label WHERE kind = 'after_transfer')
+                  ELSE 0 END AS seen
       FROM month_counted c
 """
 MONEY = """

@@ -40,6 +40,8 @@ CAP = """
     VALUES ($1, gen_random_uuid(), 1, 'total', $2, $3, 'subscriber:sms')
 """
 UNASKED = "DELETE FROM authorisation WHERE msisdn = $1 AND id = $2"
+ASKED_LAST_MONTH = "UPDATE authorisation SET decided_at = $3 WHERE msisdn = $1 AND id = $2"
+ASKED_ABOUT_ANOTHER = "UPDATE authorisation SET subscription_id = $3 WHERE msisdn = $1 AND id = $2"
 HELD = """
     INSERT INTO reservation (msisdn, id, reserved_at, sp_id, service_id, reference, price_fen,
                              expires_at, state, closed_at, closed_by)
@@ -184,9 +186,17 @@ class Planter:
             await self.owner.execute(ORDER, row["i"], order_id, at, row["sp_id"])
         await self._label(order_id.hex[:16], "split_charges")
 
-    async def _no_decision(self, row: Any, _: Any) -> None:
+    async def _no_decision(self, row: Any, rows: list[Any]) -> None:
+        """Nobody asked, or only in the month before, or only about another relation, in turn."""
+        way = self.counted["no_decision"] % 3
         self.counted["no_decision"] += 1
-        self._after(UNASKED, row["msisdn"], row["id"])
+        if way == 0:
+            self._after(UNASKED, row["msisdn"], row["id"])
+        elif way == 1:
+            earlier = row["charged_at"] - timedelta(days=31)
+            self._after(ASKED_LAST_MONTH, row["msisdn"], row["id"], earlier)
+        else:
+            self._after(ASKED_ABOUT_ANOTHER, row["msisdn"], row["id"], rows[0]["id"])
 
     async def _reserved_not_delivered(self, row: Any, _: Any) -> None:
         await self._label(row["record_id"], "reserved_not_delivered")
