@@ -159,6 +159,8 @@ async def _bill(
     if len(items) > limit:
         items = items[:limit]
         following = await write_cursor(read, actor, name, [items[-1].charged_at, items[-1].id])
+    if number.epoch > 1:  # else there was nobody before her
+        items = await bill_queries.hers(read, msisdn, items)
     return Bill(
         month=month,
         number=mask(msisdn),

@@ -113,6 +113,36 @@ def _of(wanted: BillFilter) -> tuple[str | None, str | None, str | None, bool]:
     return wanted.sp_code, wanted.service_code, wanted.kind, wanted.refunded
 
 
+# A change of owner may be told after a charge had landed, on what the former holder agreed to.
+HERS = """
+    SELECT s.id AS consent_id, a.id AS authorisation_id
+      FROM unnest($2::uuid[], $3::uuid[], $4::timestamptz[])
+           WITH ORDINALITY AS i (consent_id, authorisation_id, charged_at, n)
+     CROSS JOIN LATERAL (SELECT holder_epoch($1, i.charged_at, 'infinity') AS epoch) holder
+      LEFT JOIN subscription s ON s.msisdn = $1 AND s.id = i.consent_id AND s.epoch = holder.epoch
+      LEFT JOIN authorisation a ON a.msisdn = $1 AND a.id = i.authorisation_id
+           AND a.decided_at <= i.charged_at
+           AND holder_epoch($1, a.decided_at, 'infinity') IS NOT DISTINCT FROM holder.epoch
+           AND NOT EXISTS (SELECT FROM subscription o
+                            WHERE o.msisdn = $1 AND o.id = a.subscription_id
+                              AND o.epoch IS DISTINCT FROM holder.epoch)
+     ORDER BY i.n
+"""
+
+
+async def hers(read: Connection, msisdn: str, shown: Sequence[BillLine]) -> list[BillLine]:
+    """Return lines that name only relations and decisions of whoever held the number at the charge.
+
+    As it is known now: what is about another holder is neither hers to see, nor may it tie the one
+    pseudonym to the other.
+    """
+    rows = await read.fetch(
+        HERS, msisdn, [one.consent_id for one in shown], [one.authorisation_id for one in shown],
+        [one.charged_at for one in shown],
+    )  # fmt: skip
+    return [msgspec.structs.replace(one, **dict(row)) for one, row in zip(shown, rows, strict=True)]
+
+
 # Points follow from each charge and from what came back of it (migration 0150); most operators give
 # none, and then nothing is looked up for them.
 TOTALS = f"""
@@ -185,4 +215,5 @@ async def line(
     if owner is None or owner.msisdn != msisdn or owner.charged_at < since:
         return None
     rows = await read.fetch(LINE, msisdn, owner.charged_at, charge_id)
-    return next(iter(await _named(read, many(Row, rows))), None)
+    shown = await hers(read, msisdn, await _named(read, many(Row, rows)))
+    return next(iter(shown), None)

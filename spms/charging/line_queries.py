@@ -32,9 +32,9 @@ async def findings(read: Connection, msisdn: str, charge_id: UUID) -> list[Findi
     return many(FindingShown, await read.fetch(FINDINGS, msisdn, charge_id))
 
 
-# The cited decision is always among them: it is the latest allowed one, and is asked for by id. But
-# none about another holder of the number, as it is known now: neither is it hers to see, nor may it tie
-# the one pseudonym to the other.
+# The cited decision is always among them, it is asked for by id. But none about another holder of the
+# number, as it is known now: neither is it hers to see, nor may it tie the one pseudonym to the other.
+# A decision that was made before the change was told is about the former one's relation.
 DECISIONS = """
     SELECT a.id, a.decided_at, a.allowed, a.reasons, a.price_fen,
            a.id = c.authorisation_id AS cited
@@ -42,17 +42,20 @@ DECISIONS = """
      CROSS JOIN LATERAL (
            SELECT holder_epoch(c.msisdn, c.charged_at, 'infinity') AS epoch) holder
       JOIN LATERAL (
-           (SELECT id, decided_at, allowed, reasons, price_fen FROM authorisation
+           (SELECT id, decided_at, allowed, reasons, price_fen, subscription_id FROM authorisation
              WHERE msisdn = $1 AND decided_at <= $3 AND decided_at > $3 - interval '31 days'
                AND service_id = c.service_id AND purpose = 'charge'
                AND holder_epoch($1, decided_at, 'infinity') IS NOT DISTINCT FROM holder.epoch
              ORDER BY decided_at DESC LIMIT 9)
            UNION
-           (SELECT id, decided_at, allowed, reasons, price_fen FROM authorisation
+           (SELECT id, decided_at, allowed, reasons, price_fen, subscription_id FROM authorisation
              WHERE msisdn = $1 AND decided_at <= $3 AND decided_at > $3 - interval '31 days'
                AND holder_epoch($1, decided_at, 'infinity') IS NOT DISTINCT FROM holder.epoch
                AND id = c.authorisation_id)) a ON true
      WHERE c.msisdn = $1 AND c.charged_at = $3 AND c.id = $2
+       AND NOT EXISTS (SELECT FROM subscription s
+                        WHERE s.msisdn = $1 AND s.id = a.subscription_id
+                          AND s.epoch IS DISTINCT FROM holder.epoch)
      ORDER BY a.decided_at DESC
 """
 
