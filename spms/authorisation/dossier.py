@@ -75,6 +75,10 @@ class CapRow(msgspec.Struct, frozen=True, kw_only=True):
     scope: str
     service_id: UUID | None = None
     limit_fen: int | None = None
+    id: UUID | None = None
+
+
+NO_CAP = CapRow(msisdn="", epoch=0, scope="")
 
 
 class NumberRows(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +113,9 @@ class Dossier:
         for held in rows.bars:
             self._bars[held.msisdn, held.epoch].append(held)
         self._own = {
-            (cap.msisdn, cap.epoch, cap.scope, cap.service_id): cap.limit_fen for cap in rows.caps
+            (cap.msisdn, cap.epoch, cap.scope, cap.service_id): cap
+            for cap in rows.caps
+            if cap.limit_fen is not None
         }
 
     def facts(self, terms: Terms, asked: DecisionRequest) -> Facts:
@@ -171,13 +177,14 @@ class Dossier:
         if not self._own or number is None:
             return NO_CAPS
         holder = (msisdn, number.epoch)
-        of_service = self._own.get((*holder, "service", service_id))
-        if of_service is None:
-            of_service = self._own.get((*holder, "each_service", None))
+        of_service = self._own.get((*holder, "service", service_id), NO_CAP)
+        if of_service is NO_CAP:
+            of_service = self._own.get((*holder, "each_service", None), NO_CAP)
+        of_all = self._own.get((*holder, "total", None), NO_CAP)
         return OwnCaps(
-            service_month_fen=of_service,
-            total_month_fen=self._own.get((*holder, "total", None)),
-        )
+            service_month_fen=of_service.limit_fen, total_month_fen=of_all.limit_fen,
+            service_cap_id=of_service.id, total_cap_id=of_all.id,
+        )  # fmt: skip
 
     def _barring(
         self, msisdn: str, number: NumberFact | None, service: ServiceFact | None

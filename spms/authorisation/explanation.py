@@ -38,7 +38,7 @@ def differences(then: Facts, again: Facts) -> tuple[Reason, ...]:
 
 def for_sp(facts: Facts) -> Facts:
     """Leave out what the person spends with others, and the cap she set over all of them."""
-    own_caps = msgspec.structs.replace(facts.own_caps, total_month_fen=None)
+    own_caps = msgspec.structs.replace(facts.own_caps, total_month_fen=None, total_cap_id=None)
     return msgspec.structs.replace(
         facts, spent_total_fen=None, spent_category_fen=None, own_caps=own_caps
     )

@@ -64,7 +64,7 @@ FACTS = """
          ORDER BY b.starts_at, b.id) b) AS bars,
     (SELECT json_agg(k) FROM (
         SELECT DISTINCT ON (k.msisdn, k.epoch, k.scope, k.service_id)
-               k.msisdn, k.epoch, k.scope, k.service_id, k.limit_fen
+               k.msisdn, k.epoch, k.scope, k.service_id, k.limit_fen, k.id
           FROM unnest($1::text[]) AS asked (msisdn)
           JOIN number_cap k ON k.msisdn = asked.msisdn
          WHERE k.starts_at <= $4

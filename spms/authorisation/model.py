@@ -167,6 +167,8 @@ class ServiceFact(msgspec.Struct, frozen=True, kw_only=True):
     tariff_price_fen: int | None = None
     notice_id: UUID | None = None
     notice_version: int | None = None
+    status_since: datetime | None = None
+    """When it got this status; None: it never had another."""
 
 
 class NumberFact(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,7 +180,10 @@ class NumberFact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RelationFact(msgspec.Struct, frozen=True, kw_only=True):
-    """A relation of the number with the service: live, or waiting for the person's second yes."""
+    """A relation of the number with the service: live, or waiting for the person's second yes.
+
+    It has one consent at most, which never changes: the relation's id tells it.
+    """
 
     id: UUID
     epoch: int
@@ -204,10 +209,15 @@ class BarFact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OwnCaps(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Monthly caps in fen that the number's holder set herself; None where the operator's holds."""
+    """Monthly caps in fen that the number's holder set herself; None where the operator's holds.
+
+    A cap that is set anew has another id.
+    """
 
     service_month_fen: int | None = None
     total_month_fen: int | None = None
+    service_cap_id: UUID | None = None
+    total_cap_id: UUID | None = None
 
 
 class QuotaFact(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,6 +247,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     access_number: str | None = None
     link_id: str | None = None
     sp_status: str | None = None
+    sp_status_since: datetime | None = None
+    """When it got this status; None: it never had another."""
     restrictions: tuple[RestrictionFact, ...] = ()
     service: ServiceFact | None = None
     number: NumberFact | None = None

@@ -1,6 +1,6 @@
 """What the database keeps about a number for decisions: one JSON text (`number_standing`).
 
-The text is put together in migration 0090, and read here and nowhere else. Instants are whole
+The text is put together in migration 0168, and read here and nowhere else. Instants are whole
 microseconds since 1970 in UTC. It tells what is, not since when it is known: `hindsight` has that.
 """
 
@@ -67,6 +67,7 @@ class Cap(msgspec.Struct, frozen=True, array_like=True, gc=False):
     service_id: UUID | None
     limit_fen: int | None
     starts_at: int
+    id: UUID | None = None
 
 
 class Kept(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -165,7 +166,7 @@ def rows(
                 made.caps.append(
                     CapRow(
                         msisdn=msisdn, epoch=cap.epoch, scope=cap.scope, service_id=cap.service_id,
-                        limit_fen=cap.limit_fen,
+                        limit_fen=cap.limit_fen, id=cap.id,
                     )
                 )  # fmt: skip
     return made

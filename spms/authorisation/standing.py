@@ -6,7 +6,7 @@ ahead takes force at its instant without anybody being told.
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -36,6 +36,7 @@ class SpThen(msgspec.Struct, frozen=True, kw_only=True):
     """An SP as of an instant."""
 
     status: str | None = None
+    status_since: datetime | None = None
     restrictions: tuple[RestrictionFact, ...] = ()
     quota: QuotaFact | None = None
 
@@ -142,10 +143,21 @@ def _status(
     changes: Sequence[Change], at: datetime, now: str, *, first: str | None = None
 ) -> str | None:
     """Return the status as of an instant; before the first change, what it changed from."""
-    past = [change for change in changes if change.at <= at]
-    if past:
-        return past[-1].to_status
+    last = _last(changes, at)
+    if last is not None:
+        return last.to_status
     return (changes[0].from_status or first or now) if changes else now
+
+
+def _last(changes: Sequence[Change], at: datetime) -> Change | None:
+    """Return the latest change by an instant."""
+    return next((change for change in reversed(changes) if change.at <= at), None)
+
+
+def _since(changes: Sequence[Change], at: datetime) -> datetime | None:
+    """Return since when the status as of an instant holds, in UTC; None: from the beginning."""
+    last = _last(changes, at)
+    return None if last is None else last.at.astimezone(UTC)
 
 
 def _dated_sp(row: SpRow) -> Dated[SpThen]:
@@ -154,6 +166,7 @@ def _dated_sp(row: SpRow) -> Dated[SpThen]:
     def build(at: datetime) -> SpThen:
         return SpThen(
             status=_status(changes, at, row.status),
+            status_since=_since(changes, at),
             restrictions=tuple(
                 RestrictionFact(
                     id=one.id, measure=one.measure, cause_kind=one.cause_kind,
@@ -216,6 +229,7 @@ def _dated_service(row: ServiceRow) -> Dated[ServiceFact]:
             tariff_price_fen=None if tariff is None else tariff.price_fen,
             notice_id=None if notice is None else notice.id,
             notice_version=None if notice is None else notice.version,
+            status_since=_since(changes, at),
         )  # fmt: skip
 
     moments = {change.at for change in changes} | {one.effective_from for one in tariffs}

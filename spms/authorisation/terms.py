@@ -95,6 +95,7 @@ class Then:
         return Terms(
             Facts(
                 purpose=Purpose.MESSAGE, price_fen=0, sp_id=sp_id, sp_status=sp.status,
+                sp_status_since=sp.status_since,
                 restrictions=tuple(
                     held for held in sp.restrictions if held.service_id in {None, own_id}
                 ),

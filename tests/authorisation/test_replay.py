@@ -93,6 +93,47 @@ async def _caps_lowered(world: World, owner: Connection) -> None:
     )  # fmt: skip
 
 
+async def _status_history(world: World, owner: Connection) -> None:
+    """Tell when SP and service got the status that they have."""
+    for at, before, after in ((3 * HOUR, "active", "suspended"), (2 * HOUR, "suspended", "active")):
+        await arrange.insert(
+            owner, "sp_event", sp_id=world.sp_id, action="move", from_status=before,
+            to_status=after, at=world.now - at, actor="test",
+        )  # fmt: skip
+    await arrange.service_event(owner, world.service_id, "testing", "online", world.now - DAY)
+
+
+@pytest.mark.parametrize("purpose", list(Purpose))
+async def test_every_input_is_told_with_its_version(
+    world: World, owner: Connection, purpose: Purpose
+) -> None:
+    """Of what has no number of its own: since when it holds, or by which entry the person set it."""
+    await _status_history(world, owner)
+    caps = [uuid4(), uuid4()]
+    for cap_id, scope, fen in zip(caps, ("each_service", "total"), (900, 5000), strict=True):
+        await arrange.insert(
+            owner, "number_cap", msisdn=world.msisdn, id=cap_id, epoch=1, scope=scope,
+            limit_fen=fen, starts_at=world.now - HOUR, set_by="subscriber:sms",
+        )  # fmt: skip
+    price_fen = 800 if purpose is Purpose.CHARGE else 0
+    decision = await decided(world, purpose=purpose, price_fen=price_fen)
+    assert decision.allowed
+    told = await explain(world, decision)
+    for facts in (told.facts, told.replay.facts):
+        assert facts.service is not None
+        assert facts.number is not None
+        assert facts.relation is not None
+        assert (facts.sp_status, facts.sp_status_since) == ("active", world.now - 2 * HOUR)
+        assert facts.service.status_since == world.now - DAY
+        assert [facts.own_caps.service_cap_id, facts.own_caps.total_cap_id] == caps
+        assert facts.service.tariff_version == facts.service.notice_version == 1
+        assert facts.rulebook_version == 1
+        assert facts.relation.id == world.subscription_id
+    sp = await explain(world, decision, make.sp_actor(world.sp_id))
+    assert sp.facts.own_caps.service_cap_id == caps[0]
+    assert sp.facts.own_caps.total_cap_id is None, "the cap over all is hers alone"
+
+
 LATER = [
     _restricted, _terminated_with_effect_before, _left, _withdrawn, _sp_closed, _spent,
     _caps_lowered,
