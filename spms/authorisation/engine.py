@@ -17,12 +17,12 @@ from typing import Final
 from uuid import UUID
 
 from spms.authorisation import queries
-from spms.authorisation.deciding import decide_all
-from spms.authorisation.pieces import Group, Piece, Single, Told, fail_all, halves, move, tell_all
+from spms.authorisation.deciding import Outcome, decide_all
+from spms.authorisation.pieces import Group, Piece, Single, Told, decide_by_halves, fail_all, move
 from spms.authorisation.reservation_model import Answer, Ask
 from spms.core import db
 from spms.core.clock import Clock
-from spms.core.db import NOT_NOW, Connection, Pool
+from spms.core.db import Connection, Pool
 from spms.core.errors import Unavailable
 from spms.core.http import RETRY
 
@@ -160,6 +160,8 @@ class Engine:
             answers = sum(one.stop == len(one.group.asks) for one in taken)
             self._came, self._last = 0, answers
             await self._round(connection, taken)
+        if db.lost(connection):
+            return False  # the next round is another one's
         return bool(self.waiting) or answers >= CROWD
 
     def _expecting(self) -> bool:
@@ -214,24 +216,11 @@ class Engine:
         return SHARE_MAX
 
     async def _round(self, connection: Connection, taken: Sequence[Piece]) -> None:
-        """Decide together; when that fails, find the question that spoils it by halves.
+        """Decide together, and tell those who asked."""
 
-        Raises what shows that the connection cannot go on, after those of this round were told.
-        """
-        asks = [ask for one in taken for ask in one.asks]
-        try:
+        async def decide(asks: Sequence[Ask]) -> list[Outcome]:
             if len(self._heard) > HEARD_MAX:
                 self._heard.clear()
-            outcomes = await decide_all(connection, asks, now=self.clock.now(), heard=self._heard)
-        except NOT_NOW as error:
-            fail_all(taken, error)
-            if connection.is_closed():
-                raise
-        except Exception as error:  # noqa: BLE001 - whatever it is belongs to whoever asked it
-            if len(asks) == 1:
-                taken[0].group.tell(taken[0].start, [error])
-                return
-            for half in halves(taken, len(asks) // 2):
-                await self._round(connection, half)
-        else:
-            tell_all(taken, outcomes)
+            return await decide_all(connection, asks, now=self.clock.now(), heard=self._heard)
+
+        await decide_by_halves(taken, decide)

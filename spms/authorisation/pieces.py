@@ -1,12 +1,13 @@
-"""Questions on their way through the engine: what came together, who waits, what goes into a round."""
+"""Questions on their way: what came together, who waits, what is decided in one go, and by halves."""
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
 from spms.authorisation.deciding import Outcome
 from spms.authorisation.reservation_model import Answer, Ask
+from spms.core.db import NOT_NOW
 from spms.core.errors import Unavailable
 from spms.core.http import RETRY
 
@@ -89,6 +90,30 @@ def halves(taken: Sequence[Piece], most: int) -> tuple[list[Piece], list[Piece]]
     while most:
         most -= move(rest, first, most)
     return first, list(rest)
+
+
+Decide = Callable[[Sequence[Ask]], Awaitable[list[Outcome]]]
+"""Decides questions together: all of them are on record when it returns, none when it raises."""
+
+
+async def decide_by_halves(taken: Sequence[Piece], decide: Decide) -> None:
+    """Decide together and tell all; when that fails, find the question that spoils it by halves.
+
+    That the database cannot answer now is no question's fault: then whoever is left is told so.
+    """
+    asks = [ask for one in taken for ask in one.asks]
+    try:
+        outcomes = await decide(asks)
+    except NOT_NOW as error:
+        fail_all(taken, error)
+    except Exception as error:  # noqa: BLE001 - whatever it is belongs to whoever asked it
+        if len(asks) == 1:
+            taken[0].group.tell(taken[0].start, [error])
+            return
+        for half in halves(taken, len(asks) // 2):
+            await decide_by_halves(half, decide)
+    else:
+        tell_all(taken, outcomes)
 
 
 def tell_all(taken: Sequence[Piece], outcomes: Sequence[Outcome]) -> None:

@@ -16,13 +16,13 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-import structlog
 from litestar import WebSocket, websocket
 from litestar.exceptions import WebSocketDisconnect
 
 from spms.authorisation import reservations
 from spms.authorisation.engine import Engine
 from spms.authorisation.express import bearer
+from spms.authorisation.failing import refused
 from spms.authorisation.frames import (
     FRAME_BYTES_MAX,
     Capture,
@@ -50,8 +50,6 @@ IN_FLIGHT_MAX: Final = 512
 QUESTION_BYTES: Final = 256
 """A longer frame counts as several that are in flight, one for each of these."""
 POLICY_VIOLATION: Final = 1008
-
-log = structlog.get_logger()
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -144,7 +142,7 @@ class Stream:
         try:
             return Reply(id=asked.id, answer=await self._close(asked))
         except Exception as error:  # noqa: BLE001 - one question never ends the stream
-            return _failed(asked, error)
+            return Reply(id=asked.id, refusal=refused(error))
 
     async def _close(self, asked: Capture | Release) -> Reservation:
         state = (
@@ -168,24 +166,8 @@ def _ask(asked: Decide | Reserve, token: bytes) -> Ask:
 
 def _reply(asked: Frame, told: Told) -> Reply:
     if isinstance(told, Exception):
-        return _failed(asked, told)
+        return Reply(id=asked.id, refusal=refused(told))
     return Reply(id=asked.id, answer=told.decision if isinstance(asked, Decide) else told)
-
-
-def _failed(asked: Frame, error: Exception) -> Reply:
-    if isinstance(error, Refused):
-        return Reply(id=asked.id, refusal=problem(error))
-    known = isinstance(error, db.NOT_NOW)
-    log.log(30 if known else 40, "stream_frame_failed", kind=type(error).__name__)
-    return Reply(id=asked.id, refusal=FAILED_NOW if known else FAILED)
-
-
-FAILED = ProblemDetails(
-    type="urn:spms:problem:internal", title="A mistake of ours", status=500, code="internal"
-)
-FAILED_NOW = ProblemDetails(
-    type="urn:spms:problem:unavailable", title="Try again later", status=503, code="unavailable"
-)
 
 
 @websocket("/authorisations/stream")

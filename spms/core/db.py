@@ -101,6 +101,14 @@ async def acquired(pool: Pool, timeout_seconds: float | None = None) -> AsyncIte
         await pool.release(connection)
 
 
+def lost(connection: Connection) -> bool:
+    """Whether a borrowed connection is of no more use to anybody."""
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True  # the pool has noticed, and taken it back
+
+
 @asynccontextmanager
 async def transaction(
     pool: Pool, *, timeout_seconds: float | None = None

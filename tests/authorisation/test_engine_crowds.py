@@ -110,3 +110,26 @@ async def test_nobody_is_left_waiting_whatever_keeps_the_engine_from_a_connectio
         await wait(at_work())
         await sleep(0)
         assert [type(one.exception()) for one in asked if one.done()] == [Unavailable] * 3
+
+
+async def test_nobody_is_left_waiting_when_the_connection_is_lost_in_the_search_for_a_fault(
+    world: World, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those whose half is not looked at any more are told, and who came meanwhile gets another."""
+    made = Engine(world.pool, clock)
+    late: list[Future[Any]] = []
+
+    async def broken(tx: Connection, asks: Sequence[Ask], **values: Any) -> list[Outcome]:
+        if len(asks) == 4:
+            late.append(ensure_future(made.decide(ask(world))))
+            await tx.execute("SELECT 1 / 0")
+        if len(asks) == 2:
+            await tx.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return await deciding.decide_all(tx, asks, **values)
+
+    monkeypatch.setattr(engine, "decide_all", broken)
+    asked = [ensure_future(made.decide(ask(world))) for _ in range(4)]
+    _, hanging = await wait(asked, timeout=120)
+    assert not hanging
+    assert [type(one.exception()) for one in asked] == [Unavailable] * 4
+    assert (await late[0]).decision.allowed
