@@ -1,8 +1,9 @@
 """The lane of batches, and the short way to it: `POST /authorisations/batch` without more.
 
 As in `express`, the token is checked in the statement that decides, and whatever is not plain (one
-with an Idempotency-Key, one with very many kinds of questions) takes the usual way: through a route,
-and into the same lane. A batch is decided whole: all of its answers are on record, or none is.
+with an Idempotency-Key, with very many kinds of questions, with something in it that is no question
+or fails) takes the usual way: through a route, and into the same lane. A batch is decided whole: all
+of its answers are on record, or none is.
 
 Two batches of a process are under way at once, so that one is judged while the database reads or
 writes the other's numbers. Every SP has a queue of its own, however many tokens it asks with and by
@@ -22,9 +23,10 @@ from spms.authorisation import queries
 from spms.authorisation.deciding import Outcome, decide_all
 from spms.authorisation.engine import HEARD_MAX
 from spms.authorisation.express import bearer
-from spms.authorisation.model import BATCH_MAX, Decision
+from spms.authorisation.model import BATCH_MAX
 from spms.authorisation.reading import Unread, sound
 from spms.authorisation.reservation_model import Answer, Ask
+from spms.authorisation.several import Decisions
 from spms.core import db
 from spms.core.clock import Clock
 from spms.core.db import Connection, Pool
@@ -43,12 +45,6 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Several questions that are still to be looked at."""
 
     items: Annotated[list[Unread], msgspec.Meta(min_length=1, max_length=BATCH_MAX)]
-
-
-class Decisions(msgspec.Struct, frozen=True, kw_only=True):
-    """The answers, in the order of the questions."""
-
-    items: list[Decision]
 
 
 T = TypeVar("T")
@@ -134,14 +130,14 @@ class Lane:
                     told = await one.work(connection, self.clock.now())
                 except db.NOT_NOW as error:
                     _fail(one, error)
-                    if connection.is_closed():
-                        raise
                 except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
                     if not one.answered.done():
                         one.answered.set_exception(error)
                 else:
                     if not one.answered.done():
                         one.answered.set_result(told)
+                if db.lost(connection):
+                    return  # the next one gets another
 
     def _take(self) -> Waiting:
         """Take a batch of whoever has waited longest for a turn."""
@@ -186,5 +182,5 @@ class Express:
             raise
         except Exception:  # noqa: BLE001 - nothing was done; the usual way says what is wrong
             return None
-        decisions = [one.decision for one in told if isinstance(one, Answer)]
-        return _answer.encode(Decisions(items=decisions)) if len(decisions) == len(told) else None
+        made = Decisions(items=[one.decision for one in told if isinstance(one, Answer)])
+        return _answer.encode(made) if len(made.items) == len(told) else None

@@ -1,23 +1,18 @@
 """HTTP: an SP's questions, single and in batches; decisions listed and explained."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import Router, get, post
+from litestar import Response, Router, get, post
 from litestar.datastructures import State
 
-from spms.authorisation import actions
+from spms.authorisation import actions, several
 from spms.authorisation.batches import Lane
 from spms.authorisation.explanation_model import Explanation
 from spms.authorisation.hypothetical import Hypothesis, HypotheticalQuestion, suppose
-from spms.authorisation.model import (
-    BATCH_MAX,
-    Decision,
-    DecisionRecord,
-    DecisionRequest,
-)
+from spms.authorisation.model import Decision, DecisionRecord, DecisionRequest
 from spms.authorisation.number_lookup import NumberSearch, search
 from spms.core import db
 from spms.core.access import Actor, Role, only
@@ -28,18 +23,6 @@ from spms.core.once import IdempotencyKey, KeyReused, once
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page
 from spms.subscribers.looks import LooksUsedUp
 from spms.subscribers.model import Language
-
-
-class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Several questions at once."""
-
-    items: Annotated[list[DecisionRequest], msgspec.Meta(min_length=1, max_length=BATCH_MAX)]
-
-
-class Decisions(msgspec.Struct, frozen=True, kw_only=True):
-    """The answers, in the order of the questions."""
-
-    items: list[Decision]
 
 
 @post("/", status_code=200, guards=[only(Role.SP)], responses=refusals(KeyReused))
@@ -64,24 +47,30 @@ async def authorise(
 
 @post("/batch", status_code=200, guards=[only(Role.SP)], responses=refusals(KeyReused))
 async def authorise_batch(
-    data: Batch, state: State, actor: Actor, idempotency_key: IdempotencyKey = None
-) -> Decisions:
-    """Ask about up to 1000 messages and charges; each is answered for itself, in order."""
+    data: several.Batch, state: State, actor: Actor, idempotency_key: IdempotencyKey = None
+) -> Response[several.Decisions]:
+    """Ask about up to 1000 messages and charges; each is answered for itself, in order.
 
-    async def in_turn(connection: Connection, now: datetime) -> Decisions:
-        async def work() -> Decisions:
-            items = await actions.decide(
-                connection, data.items, sp_id=actor.sp_id, actor=actor, now=now
-            )
-            return Decisions(items=items)
+    In the place of one that is no question, or of which something failed, stands why: the others
+    are decided.
+    """
+    items = several.read(data)
+    # Hashed as what it says, not as it was written.
+    body = {"items": [one.value if isinstance(one, several.Misfit) else one for one in items]}
+
+    async def in_turn(connection: Connection, now: datetime) -> msgspec.Raw:
+        async def work() -> msgspec.Raw:
+            made = await several.answer(connection, items, actor=actor, now=now)
+            return msgspec.Raw(msgspec.json.encode(made))
 
         async with connection.transaction():
             return await once(
-                connection, Decisions, idempotency_key, data, work, actor=actor, now=now
+                connection, msgspec.Raw, idempotency_key, body, work, actor=actor, now=now
             )
 
     lane: Lane = state.lane
-    return await lane.run(actor.sp_id, in_turn)
+    told: Any = await lane.run(actor.sp_id, in_turn)
+    return Response(told)
 
 
 @get("/", status_code=200, guards=[only(Role.SP)], responses=refusals(CursorInvalid))

@@ -28,6 +28,8 @@ from spms.core.http import PROBLEM
 SCHEMA = {"$ref": "#/components/schemas/ProblemDetails"}
 FRAMEWORKS_400 = "Bad request syntax or unsupported method"
 """How the framework describes a refusal that our edge answers in another shape."""
+DROPPED = frozenset({"anyOf", "description", "maxLength", "pattern"})
+"""What the framework drops of what an item in a list says of itself."""
 FORM = "application/x-www-form-urlencoded"
 ASSETS = {
     "swagger-ui-bundle.js": "text/javascript",
@@ -88,7 +90,7 @@ def _is_struct(kind: Any) -> bool:
 
 
 def _bound_items(data: FieldDefinition | None, schemas: dict[str, Any]) -> None:
-    """Say what each item of a list in a body must be; the framework drops the items' patterns."""
+    """Say what each item of a list in a body must be, which the framework does not."""
     if data is None or not _is_struct(data.annotation):
         return
     _, components = msgspec.json.schema_components([data.annotation])
@@ -96,8 +98,7 @@ def _bound_items(data: FieldDefinition | None, schemas: dict[str, Any]) -> None:
         ours = schemas.get(name, {}).get("properties", {})
         for field, part in exact.get("properties", {}).items():
             if part.get("type") == "array" and ours.get(field, {}).get("type") == "array":
-                bounds = {k: v for k, v in part["items"].items() if k in {"pattern", "maxLength"}}
-                ours[field]["items"] |= bounds
+                ours[field]["items"] |= {k: v for k, v in part["items"].items() if k in DROPPED}
 
 
 def _close(part: Any, schemas: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from httpx import AsyncClient, Response
 from litestar import Litestar
 
-from spms.authorisation import batches, deciding
+from spms.authorisation import batches, deciding, several
 from spms.authorisation.batches import Lane
 from spms.authorisation.deciding import Outcome
 from spms.authorisation.reservation_model import Ask
@@ -40,7 +40,7 @@ class Held:
 def held(monkeypatch: pytest.MonkeyPatch) -> Held:
     held = Held()
     monkeypatch.setattr(batches, "decide_all", held.decide_all)
-    monkeypatch.setattr(deciding, "decide_all", held.decide_all)
+    monkeypatch.setattr(several, "decide_all", held.decide_all)
     return held
 
 
@@ -140,7 +140,7 @@ async def test_a_keyed_batch_that_fails_leaves_its_key_free(
 
     held = deciding.decide_all
     with monkeypatch.context() as patched:
-        patched.setattr(deciding, "decide_all", broken)
+        patched.setattr(several, "decide_all", broken)
         answer = await asker.ask(3, "key")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert await arrange.on_record(owner) == 0

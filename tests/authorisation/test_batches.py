@@ -57,6 +57,15 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return answered
 
 
+ODD: list[Any] = [
+    {"more": 1}, {"msisdn": MSISDN + "\n"}, {"msisdn": 13800138000}, {"service_code": "a b"},
+    {"price_fen": -1}, {"price_fen": "8613800138000"}, {"price_fen": 1_000_001}, {"link_id": "1"},
+    {"content": ""}, {"access_number": "1"}, {"purpose": "gift"}, {"purpose": MSISDN},
+    {MSISDN: "1"}, None, 1, "8613800138000", [], [MSISDN], True, 1.5,
+]  # fmt: skip
+"""What makes a question none: other fields, or something else in its place."""
+
+
 def item(world: World, **values: Any) -> dict[str, Any]:
     return {"purpose": "message", "msisdn": world.msisdn, "service_code": world.code} | values
 
@@ -75,13 +84,8 @@ async def test_every_batch_is_answered_as_in_the_usual_way(
 ) -> None:
     sp = await sign_in(make.sp_actor(world.sp_id))
     good, foreign = item(world), await sign_in(make.OFFICER)
-    odd: list[Any] = [
-        [], {}, None, [good | {"more": 1}], [good, good | {"msisdn": world.msisdn + "\n"}],
-        [good, good | {"service_code": "a b"}], [good | {"price_fen": -1}], [good, None],
-        [good | {"price_fen": 1_000_001}], [good | {"link_id": "1"}], [good | {"content": ""}],
-        [good, good | {"access_number": "1"}], [good | {"purpose": "gift"}], [good] * 1001,
-    ]  # fmt: skip
-    for items in odd:
+    items: Any
+    for items in ([], {}, None, "items", [good] * 1001):
         short, long = [
             await one.post(PATH, json={"items": items}, headers=sp) for one in (http, usual)
         ]
@@ -92,6 +96,14 @@ async def test_every_batch_is_answered_as_in_the_usual_way(
             await one.post(PATH, json={"items": [good]}, headers=headers) for one in (http, usual)
         ]
         assert short.status_code == long.status_code
+    assert not any(taken)
+    for odd in ODD:
+        items = [good, good | odd if isinstance(odd, dict) else odd, good]
+        short, long = [
+            await one.post(PATH, json={"items": items}, headers=sp) for one in (http, usual)
+        ]
+        assert shown(short) == shown(long), odd
+        assert [one.get("allowed") for one in short.json()["items"]] == [True, None, True]
     assert not any(taken)
     plain = [
         good, item(world, service_code="99999999"), item(world, access_number="10699999"),
