@@ -75,9 +75,9 @@ async def land(
         tx, sp_id, [(f.item.record_id, f.sha256, f.item.charge_id) for f in punctual]
     )
     lost = [f for f in fresh if f.item.charge_id not in won]
-    for outcome in await _compare(tx, lost, bad, sp_id=sp_id):
-        outcomes[outcome.line_no] = outcome
     landing = [f for f in fresh if f.item.charge_id in won]
+    for outcome in await _compare(tx, lost, landing, bad, sp_id=sp_id):
+        outcomes[outcome.line_no] = outcome
     judged = await judging.judged(tx, [f.item for f in landing])
     await queries.add_charges(tx, judged, sp_id=sp_id, file_id=file_id, now=now)
     await queries.add_findings(tx, judged, found_by=actor.label, now=now)
@@ -188,12 +188,16 @@ async def _admit(
 
 
 async def _compare(
-    tx: Connection, lost: Sequence[Fresh], bad: list[Line], *, sp_id: UUID
+    tx: Connection, lost: Sequence[Fresh], landing: Sequence[Fresh], bad: list[Line], *, sp_id: UUID
 ) -> list[LineOutcome]:
-    """Tell records that came before from those that only share their id (these go to `bad`)."""
+    """Tell records that came before from those that only share their id (these go to `bad`).
+
+    To one that comes too late, what lands below it did not come before.
+    """
     if not lost:
         return []
     known = await queries.keys(tx, sp_id, [f.item.record_id for f in lost])
+    line_of = {f.item.charge_id: f.line.line_no for f in landing}
     seen = []
     for f in lost:
         sha256, charge_id = known.get(f.item.record_id, (None, None))
@@ -207,7 +211,8 @@ async def _compare(
                 )
             )
         else:
-            reason = f.late if sha256 is None else Reason.DUP_CONFLICT
+            below = charge_id is not None and line_of.get(charge_id, 0) > f.line.line_no
+            reason = f.late if sha256 is None or (f.late and below) else Reason.DUP_CONFLICT
             bad.append(msgspec.structs.replace(f.line, reason=reason))
     return seen
 

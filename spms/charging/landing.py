@@ -62,7 +62,7 @@ async def land_chunk(
         await lane.may_hold()
         # Numbers before ids, as batches and charges in one step take them: so nobody waits crosswise.
         await staging_queries.hold(tx)
-        seen, refused = await _claim(tx, len(chunk.rows), sp_id=sp_id)
+        seen, refused = await _claim(tx, len(chunk.rows), lane, sp_id=sp_id)
         bad += [chunk.spoiled(line_no, reason) for line_no, reason in refused]
         lane.holds()
         landed = len(chunk.rows) - seen - len(refused)
@@ -92,11 +92,14 @@ async def _stage(
 
 
 async def _claim(
-    tx: Connection, staged: int, *, sp_id: UUID
+    tx: Connection, staged: int, lane: Lane, *, sp_id: UUID
 ) -> tuple[int, list[tuple[int, Reason]]]:
     """Claim the records' ids; return how many came before, and which are refused."""
     if await staging_queries.claim(tx, sp_id) == staged:
         return 0, []
+    if await staging_queries.any_late(tx):
+        # It claims nothing, so it waits for nobody; and what the chunk before claimed is to be seen.
+        await lane.may_land()
     return await staging_queries.lost(tx, sp_id)
 
 

@@ -134,6 +134,16 @@ async def claim(tx: Connection, sp_id: UUID) -> int:
     return int(status.rpartition(" ")[2])
 
 
+ANY_LATE = "SELECT EXISTS (SELECT FROM staged_charge WHERE late IS NOT NULL)"
+
+
+async def any_late(tx: Connection) -> bool:
+    """Say whether any of what is staged comes too late to land, unless it has landed before."""
+    return bool(await tx.fetchval(ANY_LATE))
+
+
+# A line that comes too late is not told of what only a line below it has landed meanwhile: it would
+# have been if the chunk had ended between them.
 LOST = """
     WITH lost AS (
         DELETE FROM staged_charge c
@@ -146,10 +156,11 @@ LOST = """
     )
     SELECT l.line_no,
            CASE WHEN l.refused IS NOT NULL THEN l.refused
-                WHEN k.content_sha256 IS NULL THEN l.late
+                WHEN k.content_sha256 IS NULL OR below.line_no > l.line_no THEN l.late
                 WHEN k.content_sha256 <> l.content_sha256 THEN 'dup_conflict' END AS reason
       FROM lost l
       LEFT JOIN charge_key k ON k.sp_id = $1 AND k.record_id = l.record_id
+      LEFT JOIN staged_charge below ON below.id = k.charge_id AND l.late IS NOT NULL
 """
 
 

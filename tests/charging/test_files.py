@@ -6,8 +6,10 @@ import hashlib
 import io
 import random
 import zipfile
+from datetime import timedelta
 
 import asyncpg
+import msgspec
 import pytest
 
 from spms.charging import files, landing, spooling
@@ -349,6 +351,20 @@ async def test_overlapping_files_sent_at_once_count_every_record_once(
     assert sum(receipt.landed for receipt, _ in answers) == 120
     assert sum(receipt.duplicates for receipt, _ in answers) == 4 * 60
     assert await tx.fetchval("SELECT count(*) FROM charge_record") == 120
+
+
+@pytest.mark.parametrize("size", [1, 2, 5_000])
+async def test_a_line_gets_its_reason_wherever_the_file_is_cut(
+    pool, tx, world, tmp_path, monkeypatch, size
+):
+    monkeypatch.setattr(spooling, "CHUNK_LINES", size)
+    right = world.record()
+    late = msgspec.structs.replace(right, charged_at=world.now - timedelta(days=4))
+    content = csv_of(*[world.record() for _ in range(5)], late, right, late, world.record())
+    receipt, _ = await deliver(pool, world, content, tmp_path)
+    assert (receipt.landed, receipt.quarantined, receipt.duplicates) == (7, 2, 0)
+    found = await tx.fetch("SELECT line_no, reason FROM charge_quarantine ORDER BY line_no")
+    assert [tuple(row) for row in found] == [(7, "time_old"), (9, "dup_conflict")]
 
 
 async def test_an_old_file_that_is_continued_is_as_old_as_when_it_first_came(

@@ -303,6 +303,13 @@ async def test_within_one_batch_the_first_of_two_with_one_id_lands(tx, world):
     assert await tx.fetchval("SELECT price_fen FROM charge_record") == 800
 
 
+async def test_what_comes_too_late_is_not_told_of_what_stands_below_it(world):
+    right = world.record()
+    late = msgspec.structs.replace(right, charged_at=world.now - 4 * DAY)
+    landing = await world.land(late, right, late)
+    assert [o.reason for o in landing.outcomes] == [Reason.TIME_OLD, None, Reason.DUP_CONFLICT]
+
+
 async def test_the_same_record_id_of_two_sps_is_two_charges(tx, world):
     other_sp = await make.sp(tx, world.now)
     service_id = await make.service(tx, world.now, other_sp)

@@ -10,6 +10,7 @@ from spms.charging import sealing
 from spms.charging.model import LineResult, Reason
 from spms.core.db import transaction
 from tests import make
+from tests.charging.world import seal_step, sealed
 
 FEBRUARY = date(2026, 2, 1)
 
@@ -54,19 +55,6 @@ def in_order(parts):
     return [sorted(rows) for rows in parts]
 
 
-async def step(pool, now):
-    async with transaction(pool) as work:
-        return await sealing.seal_next(work, now=now)
-
-
-async def sealed(pool, now):
-    """Seal until nothing is left, each step in a transaction of its own; return the months met."""
-    months = []
-    while month := await step(pool, now):
-        months.append(month)
-    return months
-
-
 async def test_a_month_is_sealed_from_the_fourth_day_and_once(owner, pool, world, february):
     before = await in_place(owner)
     assert len(before) == 8
@@ -82,11 +70,11 @@ async def test_a_month_is_sealed_part_by_part_and_goes_on_where_it_was_cut_off(
 ):
     now = datetime(2026, 3, 5, 21, tzinfo=UTC)
     before = await in_place(owner)
-    while await step(pool, now) != FEBRUARY:  # January is closed first
+    while await seal_step(pool, now) != FEBRUARY:  # January is closed first
         pass
     assert await in_place(owner) == before  # closed, and nothing written yet
     for done in (1, 2):
-        assert await step(pool, now) == FEBRUARY
+        assert await seal_step(pool, now) == FEBRUARY
         assert await in_place(owner) == in_order(before[:done]) + before[done:]
     async with pool.acquire() as dying:
         step_3 = dying.transaction()
@@ -102,7 +90,7 @@ async def test_while_a_part_is_written_the_numbers_of_the_others_are_read(
     owner, pool, world, february
 ):
     now = datetime(2026, 3, 5, 21, tzinfo=UTC)
-    while await step(pool, now) != FEBRUARY:
+    while await seal_step(pool, now) != FEBRUARY:
         pass
     parts = await in_place(owner)
     async with transaction(pool) as work, pool.acquire() as read:

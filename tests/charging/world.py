@@ -1,14 +1,14 @@
 """A small world for charges: one SP, a monthly and an on-demand service, one number."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
 
-from spms.charging import actions
+from spms.charging import actions, sealing
 from spms.charging.model import COLUMNS, ChargeRecordIn, Delivery, Landing, Line
 from spms.core.db import Connection, Pool, transaction
 from tests import make
@@ -81,6 +81,20 @@ async def waiters(owner: Connection, least: int) -> None:
     """Return once so many sessions wait for a lock."""
     while await owner.fetchval(WAITING) < least:  # noqa: ASYNC110 - the database tells nobody
         await asyncio.sleep(0.01)
+
+
+async def seal_step(pool: Pool, now: datetime) -> date | None:
+    """Take the next step of sealing in a transaction of its own; return the month, None: all is."""
+    async with transaction(pool) as work:
+        return await sealing.seal_next(work, now=now)
+
+
+async def sealed(pool: Pool, now: datetime) -> list[date]:
+    """Seal until nothing is left; return the months met."""
+    months = []
+    while month := await seal_step(pool, now):
+        months.append(month)
+    return months
 
 
 async def code_of(tx: Connection, service_id: UUID) -> str:
