@@ -48,6 +48,13 @@ class FileState(StrEnum):
     DONE = "done"
 
 
+class FileWarning(StrEnum):
+    """What is odd about a file that was taken all the same."""
+
+    NO_LINES = "no_lines"
+    """It is well formed and holds no line of data: a header at most."""
+
+
 class ChargeFile(msgspec.Struct, frozen=True, kw_only=True):
     """A charge file and how far it is; the receipt when `state` is `done`."""
 
@@ -67,6 +74,8 @@ class ChargeFile(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: int
     received_at: datetime
     finished_at: datetime | None = None
+    warning: FileWarning | None = None
+    """Null: there is nothing to say."""
 
 
 class Tally(NamedTuple):

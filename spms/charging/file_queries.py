@@ -29,7 +29,8 @@ async def add_quarantine(
 
 
 _FILE_COLUMNS = """id, sp_id, format, encoding, encode(sha256, 'hex') AS sha256, state, received,
-           lines, landed, quarantined, duplicates, received_at, finished_at"""
+           lines, landed, quarantined, duplicates, received_at, finished_at,
+           CASE WHEN received = 0 THEN 'no_lines' END AS warning"""
 
 # A file that began before its lines were counted ahead gets its count when it is sent again.
 OPEN_FILE = """

@@ -26,6 +26,7 @@ PLAIN = {".csv": "text/csv", ".ndjson": "application/x-ndjson"}
 PACKED = {".gz": "application/gzip", ".zip": "application/zip"}
 ASK_SECONDS = 1.0
 COUNTED = ("received", "landed", "quarantined", "duplicates")
+WARNINGS = {"no_lines": "the file holds no line of data; is it the right one, and whole?"}
 
 console = Console()
 
@@ -64,6 +65,8 @@ def ingest(  # noqa: PLR0917 - typer's way to name options
             table = Table(*COUNTED, title=told["id"])
             table.add_row(*(str(told[name]) for name in COUNTED))
             console.print(table)
+            if (warning := told.get("warning")) is not None:
+                console.print(f"warning: {WARNINGS.get(warning, warning)}")
             async with session.get(f"/charge-files/{told['id']}") as answer:
                 for reason in (await answer.json())["reasons"]:
                     console.print(f"quarantined {reason['lines']}: {reason['reason']}")

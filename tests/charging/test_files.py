@@ -257,10 +257,39 @@ async def test_a_file_over_the_limit_of_bytes_is_refused_packed_or_not(
     assert await tx.fetchval("SELECT count(*) FROM charge_file") == 0
 
 
-async def test_a_file_with_a_header_only_has_no_lines(http, sp):
-    answer = await http.post("/charge-files", content=HEADER, headers=sp | CSV)
+@pytest.mark.parametrize(
+    ("content", "headers"),
+    [
+        (HEADER, CSV),
+        (HEADER.strip(), CSV | {"X-Charge-Lines": "0"}),
+        (b"\xef\xbb\xbf" + HEADER, CSV),
+        (b"\xef\xbb\xbf", NDJSON),
+        (gzip.compress(HEADER), GZIP_CSV),
+        (zipped({"charges.csv": HEADER}), ZIP_CSV),
+    ],
+    ids=["header", "no line end", "BOM and header", "BOM", "gzip", "zip"],
+)
+async def test_a_file_without_lines_is_taken_and_says_so_wherever_it_is_shown(
+    http, sp, content, headers
+):
+    answer = await http.post("/charge-files", content=content, headers=sp | headers)
     assert answer.status_code == 201
     assert counts(answer) == ("done", 0, 0, 0, 0)
+    path = f"/charge-files/{answer.json()['id']}"
+    told = [
+        answer.json(),
+        (await http.post("/charge-files", content=content, headers=sp | headers)).json(),
+        (await http.get(path, headers=sp)).json(),
+        (await http.get("/charge-files", headers=sp)).json()["items"][0],
+        verify((await http.get(f"{path}/receipt.json", headers=sp)).content).content["statement"],
+    ]
+    assert [one["warning"] for one in told] == ["no_lines"] * 5
+
+
+async def test_a_file_with_lines_is_no_reason_for_a_warning_even_when_none_of_them_lands(http, sp):
+    answer = await http.post("/charge-files", content=HEADER + b"\n", headers=sp | CSV)
+    assert counts(answer) == ("done", 1, 0, 1, 0)
+    assert answer.json()["warning"] is None
 
 
 async def test_a_file_is_its_senders_own(http, sp, sign_in, tx, world):

@@ -139,6 +139,14 @@ def test_ingest_delivers_a_file_and_harms_nothing_when_sent_again(
         assert numbers == ["3", "1", "1", "1"], told.output  # lines, landed, quarantined, again
 
 
+def test_ingest_warns_of_a_file_without_lines(spms, house, tmp_path):
+    file = tmp_path / "charges.csv"
+    file.write_text(CSV, "utf-8")
+    told = spms("ingest", file, "--url", house.url)
+    assert told.exit_code == 0, (told.output, told.exception)
+    assert "warning: the file holds no line of data" in told.output
+
+
 def test_ingest_says_why_it_may_not(spms, house, tmp_path, monkeypatch):
     file = tmp_path / "charges.csv"
     file.write_text(CSV, "utf-8")
