@@ -7,6 +7,7 @@ API, what was found, and compares that with its labels.
 
 Reading order: `model`, `plan` and `cast` (who is there), `lives` (what they do), `charges` and
 `files` (what companies report), `player` (how it is played), `score` and `report` (what came of it).
+A month in bulk, without lives, is drawn by `month` and `month_faults` and written by `month_files`.
 """
 
 from spms.city.player import play
