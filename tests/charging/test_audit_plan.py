@@ -6,11 +6,12 @@ import pytest
 
 from spms.charging import delivery_queries, queries, reopening_queries, stray_queries
 from spms.charging.model import Finding
-from spms.core.clock import month_range
+from spms.core.clock import business_month, month_range
 from tests import plans
 from tests.plans import plan_of, require_narrow
 
 LIFETIME = timedelta(days=3)
+LONG = timedelta(days=365)
 BATCH = 100
 LIMIT = 1_000
 MODES = ("force_generic_plan", "force_custom_plan", "auto")
@@ -48,9 +49,11 @@ async def test_charges_are_judged_by_what_is_found_number_by_number(tx, book):
         places, ids = [*range(many)], [service["id"] for service in of]
         kinds, sps = [service["kind"] for service in of], [service["sp_id"] for service in of]
         times = [book] * many
+        turn = month_range(business_month(book))[0]
+        since = [turn if kind == "monthly" else turn - LONG for kind in kinds]
         for mode in MODES:
             facts = await plan_of(
-                tx, queries.FACTS, places, numbers, ids, kinds, times, LIFETIME, mode=mode
+                tx, queries.FACTS, places, numbers, ids, kinds, times, since, LIFETIME, mode=mode
             )
             require_narrow(
                 facts, {"number_event", "authorisation", "reservation", "subscription", "consent"},
