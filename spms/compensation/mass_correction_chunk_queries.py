@@ -95,10 +95,14 @@ REFUND = f"""
                       - COALESCE(sum(p.amount_fen) FILTER (WHERE debit = 'operator_share'
                                                    AND credit = 'sp_receivable'), 0)::bigint
                           AS operator_fen
-                 FROM journal_entry e
-                 JOIN posting p ON p.msisdn = e.msisdn AND p.entry_id = e.id
-                WHERE e.msisdn = o.msisdn AND e.charge_id = o.charge_id
-                  AND o.principal_fen > 0 AND $7::text = 'sp') s
+                 FROM (SELECT id FROM journal_entry
+                        WHERE msisdn = o.msisdn AND charge_id = o.charge_id AND kind <> 'refund'
+                       UNION ALL
+                       SELECT id FROM claim
+                        WHERE msisdn = o.msisdn AND charge_id = o.charge_id AND o.round > 1
+                          AND round < o.round) e
+                 JOIN posting p ON p.msisdn = o.msisdn AND p.entry_id = e.id
+                WHERE o.principal_fen > 0 AND $7::text = 'sp') s
          WHERE principal_fen + compensation_fen > 0
         WINDOW chain AS (PARTITION BY msisdn ORDER BY charged_at, charge_id)
     ), counted AS MATERIALIZED (

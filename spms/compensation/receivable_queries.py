@@ -49,11 +49,17 @@ async def ageing(read: Connection, sp_id: UUID | None, *, at: datetime) -> list[
     return many(Ageing, await read.fetch(AGEING, sp_id, at))
 
 
+# A refund's entry has the id of its claim; the others are found by the charge that they are about.
 SHARES = """
-    WITH booked AS (
+    WITH about AS (
+        SELECT msisdn, id FROM journal_entry
+         WHERE msisdn = ANY($1::text[]) AND charge_id = ANY($2::uuid[]) AND kind <> 'refund'
+        UNION ALL
+        SELECT msisdn, id FROM claim
+         WHERE msisdn = ANY($1::text[]) AND charge_id = ANY($2::uuid[]) AND round > 0
+    ), booked AS (
         SELECT p.msisdn, p.charge_id, p.debit, p.credit, p.amount_fen
-          FROM journal_entry e JOIN posting p ON p.msisdn = e.msisdn AND p.entry_id = e.id
-         WHERE e.msisdn = ANY($1::text[]) AND e.charge_id = ANY($2::uuid[])
+          FROM about e JOIN posting p ON p.msisdn = e.msisdn AND p.entry_id = e.id
     )
     SELECT s.charge_id, s.credit AS account, sum(s.amount_fen)::bigint AS fen,
            COALESCE((SELECT sum(u.amount_fen) FROM booked u
