@@ -473,6 +473,7 @@ CALLS: dict[str, Callable[[LittleWorld], Call]] = {
     "POST /authorisations/explanation": lambda w: Call(
         role="compliance", body=question(w) | WHY | {"sp_code": w.names["sp_code"]}
     ),
+    "POST /authorisations/{authorisation_id}/explanation": lambda _: Call(role="agent", body=WHY),
     "POST /authorisations/search": lambda w: Call(
         role="compliance", body=of_person(w, month="2026-03", **WHY)
     ),

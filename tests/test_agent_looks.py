@@ -30,7 +30,7 @@ LOOKS: dict[str, Body] = {
     f"POST {EVIDENCE}-pack.json": None,
     f"POST {EVIDENCE}-pack.pdf": None,
     "POST /proxy-lookups": None,
-    "GET /authorisations/{authorisation_id}/explanation": None,
+    "POST /authorisations/{authorisation_id}/explanation": None,
     "POST /bills/search": None,
     "POST /bills/lines/search": None,
     "POST /bills/file": None,
@@ -62,17 +62,28 @@ SHOWS_NO_NUMBER = {
 }  # fmt: skip
 
 
+BREAK = """
+    CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'no room for a line'; END $$;
+    CREATE TRIGGER broken BEFORE INSERT ON audit_log FOR EACH ROW WHEN (NEW.actor = '{agent}')
+        EXECUTE FUNCTION broken()
+"""
+
+
 @pytest.fixture(scope="module")
-def house(
-    server_url: str, template: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Served]:
+def house_url(server_url: str, template: str) -> Iterator[str]:
     url = asyncio.run(clone(server_url, template))
+    yield url
+    asyncio.run(drop(server_url, urlsplit(url).path[1:]))
+
+
+@pytest.fixture(scope="module")
+def house(house_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     settings = Settings(
         data_dir=str(tmp_path_factory.mktemp("data")), port=0, sandbox=True, pool_size=5
     )
-    with served(roles.app_url(url), settings) as house:
+    with served(roles.app_url(house_url), settings) as house:
         yield house
-    asyncio.run(drop(server_url, urlsplit(url).path[1:]))
 
 
 @pytest.fixture
@@ -136,6 +147,42 @@ def test_whatever_shows_an_agent_something_about_a_number_is_a_look(
     assert answer.status_code < 300, answer.text
     assert counted(world) == {"hour": 1, "day": 1}
     assert len(fetch(world, "SELECT FROM canary_touch WHERE touched_by = $1")) == 1
+    noted = fetch(world, "SELECT reason FROM audit_log WHERE actor = $1")
+    assert any((row["reason"] or "").strip() for row in noted), "who looked and why is on record"
+
+
+@pytest.fixture
+def no_log(house_url: str, world: LittleWorld) -> Iterator[None]:
+    """Let no line of the audit log about this agent be written."""
+
+    async def say(statement: str) -> None:
+        owner = await db.connect(house_url)
+        await owner.execute(statement)
+        await owner.close()
+
+    asyncio.run(say(BREAK.format(agent=f"staff:{world.agent}")))
+    yield
+    asyncio.run(say("DROP TRIGGER broken ON audit_log; DROP FUNCTION broken()"))
+
+
+@pytest.mark.parametrize("label", LOOKS)
+@pytest.mark.usefixtures("no_log")
+def test_what_cannot_be_put_on_record_is_not_shown(label: str, world: LittleWorld) -> None:
+    """Promise P19: the line is there before anything is read out, or nothing is."""
+    answer = ask(world, label)
+    assert answer.status_code >= 500, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json().keys() <= {
+        "type",
+        "title",
+        "status",
+        "detail",
+        "instance",
+        "code",
+        "errors",
+    }
+    assert world.names["msisdn"][5:] not in answer.text
+    assert fetch(world, "SELECT FROM audit_log WHERE actor = $1") == []
 
 
 @pytest.mark.parametrize("label", LOOKS)
@@ -189,8 +236,10 @@ def test_what_is_refused_after_the_look_was_one_all_the_same(world: LittleWorld)
     left = ask(world, "POST /subscriptions/{subscription_id}/leave")
     assert left.status_code == 404, "it says that the number has another holder"
     assert counted(world) == {"hour": 6, "day": 6}
-    noted = "SELECT FROM audit_log WHERE actor = $1 AND act = 'bill.line_looked_up'"
-    assert len(fetch(world, noted)) == 1
+    noted = fetch(world, "SELECT act FROM audit_log WHERE actor = $1 AND reason IS NOT NULL")
+    acts = [row["act"] for row in noted]
+    assert acts.count("bill.line_looked_up") == 1
+    assert acts.count("number.looked_at") == 5, "the others, refused or not"
 
 
 def test_neither_a_subscriber_nor_an_sp_nor_an_officer_is_counted(world: LittleWorld) -> None:

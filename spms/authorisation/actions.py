@@ -24,7 +24,7 @@ from spms.authorisation.reservation_model import Ask
 from spms.authorisation.round import orders_since
 from spms.authorisation.rules import judge
 from spms.authorisation.terms import then
-from spms.core import paging
+from spms.core import audit, paging
 from spms.core.access import Actor, ActorKind
 from spms.core.db import Connection
 from spms.core.errors import NotFound, TooLarge
@@ -34,9 +34,6 @@ from spms.core.phone import mask
 from spms.subscribers import looks
 from spms.subscribers.actions import pseudonym
 from spms.subscribers.model import Language
-
-EXPLAINED = "why a decision fell as it did"
-"""Stands for the reason of a look where none is asked for."""
 
 
 async def decide(
@@ -104,13 +101,21 @@ async def explain(
     )
 
 
-async def count_look(
-    tx: Connection, authorisation_id: UUID, *, actor: Actor, now: datetime
+async def note_look(
+    tx: Connection, authorisation_id: UUID, *, reason: str, actor: Actor, now: datetime
 ) -> None:
-    """Count an agent's look at a decision as one at its number; raise `LooksUsedUp`."""
+    """Put on record that staff look at a decision, and why, before anything of it is shown.
+
+    An agent's is a look at its number. Raises `NotFound`, `LooksUsedUp`.
+    """
     recorded = await on_record.get(tx, authorisation_id)
-    if recorded is not None:
-        await looks.count(tx, recorded.msisdn, reason=EXPLAINED, actor=actor, now=now)
+    if recorded is None:
+        raise NotFound
+    await looks.count(tx, recorded.msisdn, reason=reason, actor=actor, now=now)
+    await audit.note(
+        tx, "authorisation.explained", "authorisation", authorisation_id, actor=actor, now=now,
+        reason=reason,
+    )  # fmt: skip
 
 
 async def _again(read: Connection, recorded: RecordedRow, asked: DecisionRequest) -> Facts:

@@ -1,7 +1,7 @@
 """HTTP: an SP's questions, single and in batches; decisions listed and explained."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -23,6 +23,12 @@ from spms.core.once import IdempotencyKey, KeyReused, once
 from spms.core.paging import Cursor, CursorInvalid, Limit, Page
 from spms.subscribers.looks import LooksUsedUp
 from spms.subscribers.model import Language
+
+
+class ExplanationWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why staff look at a decision: kept in the audit log."""
+
+    reason: Annotated[str, msgspec.Meta(min_length=2, max_length=200, pattern=r"\S")]
 
 
 @post("/", status_code=200, guards=[only(Role.SP)], responses=refusals(KeyReused))
@@ -84,20 +90,33 @@ async def find(
 @get(
     "/{authorisation_id:uuid}/explanation",
     status_code=200,
-    guards=[only(Role.SP, Role.AGENT, Role.COMPLIANCE)],
-    responses=refusals(NotFound, LooksUsedUp),
+    guards=[only(Role.SP)],
+    responses=refusals(NotFound),
 )
 async def explanation(
-    *, authorisation_id: UUID, state: State, actor: Actor, now: datetime,
+    authorisation_id: UUID, state: State, actor: Actor, lang: Language = Language.EN
+) -> Explanation:
+    """Explain an SP's own decision: its facts, each check in words, its replay as of its instant."""
+    async with db.snapshot(state.pool) as read:
+        return await actions.explain(read, authorisation_id, actor=actor, language=lang)
+
+
+@post(
+    "/{authorisation_id:uuid}/explanation",
+    status_code=200,
+    guards=[only(Role.AGENT, Role.COMPLIANCE)],
+    responses=refusals(NotFound, LooksUsedUp),
+)
+async def explained_to_staff(
+    *, authorisation_id: UUID, data: ExplanationWanted, state: State, actor: Actor, now: datetime,
     lang: Language = Language.EN,
 ) -> Explanation:  # fmt: skip
-    """Explain a decision: its facts, each check in words, and its replay as of its instant.
+    """Explain any decision to staff; who looked and why is recorded first.
 
     An agent's is a look at the number it is about.
     """
-    if actor.has(Role.AGENT):
-        async with db.transaction(state.pool) as tx:
-            await actions.count_look(tx, authorisation_id, actor=actor, now=now)
+    async with db.transaction(state.pool) as tx:
+        await actions.note_look(tx, authorisation_id, reason=data.reason, actor=actor, now=now)
     async with db.snapshot(state.pool) as read:
         return await actions.explain(read, authorisation_id, actor=actor, language=lang)
 
@@ -138,6 +157,14 @@ async def about_number(
 
 router = Router(
     "/authorisations",
-    route_handlers=[authorise, authorise_batch, find, explanation, supposed, about_number],
+    route_handlers=[
+        authorise,
+        authorise_batch,
+        find,
+        explanation,
+        explained_to_staff,
+        supposed,
+        about_number,
+    ],
     tags=["authorisation"],
 )

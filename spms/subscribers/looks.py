@@ -85,7 +85,7 @@ async def counted_first(
     key: str | None = None,
     refuse: bool = True,
 ) -> AsyncIterator[Connection]:
-    """Count an agent's look and commit that; then open the transaction of what she does with it.
+    """Count an agent's look, note it and why, and commit; then open the transaction of what follows.
 
     For whatever may be refused: a refusal says something about a number as well ("has it already",
     "is barred"), and undoes the second transaction only. What came before with the same
@@ -95,6 +95,10 @@ async def counted_first(
         async with db.transaction(pool) as tx:
             if not await came_before(tx, key, actor=actor):
                 await count(tx, msisdn, reason=reason, actor=actor, now=now, refuse=refuse)
+                name = audit_name(await instance_secret(tx), msisdn)
+                await audit.note(
+                    tx, "number.looked_at", "number", name, actor=actor, now=now, reason=reason
+                )
     async with db.transaction(pool) as tx:
         yield tx
 

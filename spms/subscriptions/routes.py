@@ -195,8 +195,9 @@ async def evidence(subscription_id: UUID, tx: Connection, actor: Actor, now: dat
     await looks.count(tx, current.msisdn, reason=EVIDENCE_SEEN, actor=actor, now=now)
     if actor.kind is ActorKind.STAFF:
         await audit.note(
-            tx, "subscription.evidence_seen", "subscription", current.id, actor=actor, now=now
-        )
+            tx, "subscription.evidence_seen", "subscription", current.id, actor=actor, now=now,
+            reason=EVIDENCE_SEEN,
+        )  # fmt: skip
     return await actions.evidence(tx, current.msisdn, subscription_id, actor=actor)
 
 

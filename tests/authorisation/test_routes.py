@@ -182,14 +182,31 @@ async def test_an_explanation_is_for_the_sp_the_desk_and_compliance(
 ) -> None:
     (decision,) = await world.decide()
     path = f"/authorisations/{decision.id}/explanation"
-    for headers in (sp, await sign_in(make.AGENT), await sign_in(make.OFFICER)):
-        told = await http.get(path, headers=headers)
+    why = {"reason": "she asks why it was denied"}
+    agent, officer = await sign_in(make.AGENT), await sign_in(make.OFFICER)
+    for told in (
+        await http.get(path, headers=sp),
+        await http.post(path, json=why, headers=agent),
+        await http.post(path, json=why, headers=officer),
+    ):
         assert told.status_code == 200
         assert told.json()["agrees"] is True
         assert told.json()["decision"]["id"] == str(decision.id)
         assert world.msisdn not in told.text
+    assert (await http.get(path, headers=agent)).status_code == 403
+    assert (await http.post(path, json=why, headers=sp)).status_code == 403
+    assert (await http.post(path, json={"reason": " "}, headers=agent)).status_code == 400
+    assert (await http.post(path, headers=agent)).status_code == 400
+    noted = "SELECT actor, reason, about_id FROM audit_log WHERE act = 'authorisation.explained' ORDER BY actor"
+    assert [tuple(row) for row in await owner.fetch(noted)] == [
+        (actor.label, why["reason"], str(decision.id)) for actor in (make.AGENT, make.OFFICER)
+    ]
+    nothing = await http.post(f"/authorisations/{uuid4()}/explanation", json=why, headers=agent)
+    assert nothing.status_code == 404
     for actor in (make.GATEWAY, make.ADMIN, make.subscriber_actor(world.msisdn)):
-        assert (await http.get(path, headers=await sign_in(actor))).status_code == 403
+        headers = await sign_in(actor)
+        assert (await http.get(path, headers=headers)).status_code == 403
+        assert (await http.post(path, json=why, headers=headers)).status_code == 403
 
     stranger = await sign_in(make.sp_actor(await make.sp(owner, world.now)))
     foreign = await http.get(path, headers=stranger)

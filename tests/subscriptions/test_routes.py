@@ -138,7 +138,7 @@ async def test_an_agent_looks_up_and_ends_a_relation_and_both_are_recorded(
         ("subscription.searched", "call 4711"),
         ("subscription.proxy_lookup", "call 4711"),
         ("subscription.left", "GD-17: call 4711"),
-        ("subscription.evidence_seen", None),
+        ("subscription.evidence_seen", "what proves a relation"),
     ]
     assert not any(msisdn[2:] in row["about_id"] for row in acts)
 
