@@ -11,7 +11,7 @@ from litestar.openapi.spec import License
 from spms.authorisation import batches, reservation_routes
 from spms.authorisation import routes as authorisation
 from spms.authorisation.engine import Engine
-from spms.authorisation.express import Express
+from spms.authorisation.express import Express, Reserving
 from spms.authorisation.stream import stream
 from spms.catalogue import promotion_routes as promotions
 from spms.catalogue import routes as catalogue
@@ -25,15 +25,17 @@ from spms.charging import suspicion_routes as charge_suspicions
 from spms.compensation import routes as compensation
 from spms.core import evidence_routes, reference, sandbox_clock_routes
 from spms.core import routes as core
+from spms.core.authenticate import Authenticate
 from spms.core.body import StrictRequest
 from spms.core.clock import Clock, SystemClock
 from spms.core.db import Pool
 from spms.core.edge import Edge, Shortcut
 from spms.core.errors import NotFound
-from spms.core.http import DEPENDENCIES, EXCEPTION_HANDLERS, Authenticate
+from spms.core.http import DEPENDENCIES, EXCEPTION_HANDLERS
 from spms.core.parameters import refuse_unknown
 from spms.core.settings import Settings
 from spms.core.signing import open_signer
+from spms.core.turns import Turns
 from spms.inspections import routes as inspections
 from spms.inspections import sandbox_routes as inspections_sandbox
 from spms.messaging import routes as messaging
@@ -131,12 +133,14 @@ def create_app(pool: Pool, clock: Clock, settings: Settings) -> Edge:
 
 
 def edge(litestar: Litestar, settings: Settings) -> Edge:
-    """Put the edge around the application, with its shortcuts and the engine behind them."""
+    """Put the edge around the application, with its shortcuts and what shares out its work."""
     pool, clock = litestar.state.pool, litestar.state.clock
     engine = litestar.state["engine"] = Engine(pool, clock)
     lane = litestar.state["lane"] = batches.Lane(pool, clock)
+    litestar.state["turns"] = Turns(max(1, settings.pool_size // 2))
     shortcuts: dict[str, Shortcut] = {
         "/authorisations": Express(engine),
+        "/reservations": Reserving(engine),
         "/authorisations/batch": batches.Express(lane),
     }
     return Edge(litestar, body_limit=settings.body_limit_bytes, shortcuts=shortcuts)

@@ -1,8 +1,8 @@
-"""The short way for the one request that comes more often than all others together.
+"""The short way for the one request that comes more often than all others together, and its sister.
 
-`POST /authorisations` without an Idempotency-Key needs no routing and no connection of its own: its
-token is checked in the statement that decides it. Whatever is not plain takes the usual way, where
-it is refused in the usual words.
+`POST /authorisations` without an Idempotency-Key and `POST /reservations` need no routing and no
+connection of their own: their token is checked in the statement that decides them. Whatever is not
+plain takes the usual way, where it is refused in the usual words.
 """
 
 import hashlib
@@ -15,14 +15,15 @@ import msgspec
 from spms.authorisation import pieces
 from spms.authorisation.engine import Engine
 from spms.authorisation.model import DecisionRequest
-from spms.authorisation.reservation_model import Answer, Ask
+from spms.authorisation.reservation_model import Answer, Ask, ReservationRequest
 from spms.core.edge import Headers, Told
 from spms.core.errors import Unavailable
 from spms.core.http import TOKEN_LENGTH_MAX
 
 BEARER: Final = b"bearer "
 _question = msgspec.json.Decoder(DecisionRequest)
-_answer = msgspec.json.Encoder()
+_reservation = msgspec.json.Decoder(ReservationRequest)
+_encode = msgspec.json.Encoder().encode
 
 
 class Express:
@@ -33,12 +34,12 @@ class Express:
         self._engine = engine
 
     async def __call__(self, headers: Headers, body: bytes) -> bytes | None:
-        """Return the JSON of the decision. Raises `Unavailable` when it cannot be had now."""
+        """Return the JSON of the answer. Raises `Unavailable` when it cannot be had now."""
         token = self.asker(headers)
         if token is None:
             return None
         try:
-            ask = Ask(request=_question.decode(body), token=token)
+            ask = self._read(body, token)
         except msgspec.DecodeError:
             return None
         try:
@@ -47,7 +48,7 @@ class Express:
             raise
         except Exception:  # noqa: BLE001 - nothing was done; the usual way says what is wrong
             return None
-        return _answer.encode(answer.decision)
+        return self._write(answer)
 
     def asker(self, headers: Headers) -> bytes | None:
         """Return the token's digest, if the headers ask for nothing more than an answer."""
@@ -56,20 +57,43 @@ class Express:
     def start(self, asker: bytes, body: bytes, tell: Callable[[Told], None]) -> None:
         """Ask the engine and let it call back, without a task for the question."""
         try:
-            ask = Ask(request=_question.decode(body), token=asker)
-            self._engine.start(ask, partial(_say, tell))
+            self._engine.start(self._read(body, asker), partial(self._say, tell))
         except Unavailable as refusal:
             tell(refusal)
         except msgspec.DecodeError:
             tell(None)
 
+    def _say(self, tell: Callable[[Told], None], told: pieces.Told) -> None:
+        """Hand on an answer; anything but that the usual way has to say, as above."""
+        if isinstance(told, Answer):
+            tell(self._write(told))
+        else:
+            tell(told if isinstance(told, Unavailable) else None)
 
-def _say(tell: Callable[[Told], None], told: pieces.Told) -> None:
-    """Hand on an answer; anything but that the usual way has to say, as above."""
-    if isinstance(told, Answer):
-        tell(_answer.encode(told.decision))
-    else:
-        tell(told if isinstance(told, Unavailable) else None)
+    @staticmethod
+    def _read(body: bytes, token: bytes) -> Ask:
+        return Ask(request=_question.decode(body), token=token)
+
+    @staticmethod
+    def _write(answer: Answer) -> bytes:
+        return _encode(answer.decision)
+
+
+class Reserving(Express):
+    """The same for a charge that is held: its reference does what an Idempotency-Key would."""
+
+    def asker(self, headers: Headers) -> bytes | None:
+        """Return the token's digest."""
+        return bearer(headers)
+
+    @staticmethod
+    def _read(body: bytes, token: bytes) -> Ask:
+        asked = _reservation.decode(body)
+        return Ask(request=asked.question(), token=token, reference=asked.reference)
+
+    @staticmethod
+    def _write(answer: Answer) -> bytes:
+        return _encode(answer)
 
 
 def bearer(headers: Headers) -> bytes | None:

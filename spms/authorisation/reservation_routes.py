@@ -4,9 +4,11 @@ from datetime import datetime
 from uuid import UUID
 
 from litestar import Router, get, post
+from litestar.datastructures import State
 
 from spms.authorisation import reservations
 from spms.authorisation.deciding import ReferenceReused
+from spms.authorisation.engine import Engine
 from spms.authorisation.reservation_model import (
     Answer,
     Ask,
@@ -16,23 +18,25 @@ from spms.authorisation.reservation_model import (
 )
 from spms.authorisation.reservations import ChargingStopped, ReservationClosed
 from spms.core.access import Actor, Role, only
+from spms.core.authenticate import IN_TURN, Until
 from spms.core.db import Connection
 from spms.core.errors import NotFound, Unavailable
 from spms.core.http import refusals
 
 
 @post(
-    "/", status_code=200, guards=[only(Role.SP)], responses=refusals(ReferenceReused, Unavailable)
-)
-async def reserve(data: ReservationRequest, tx: Connection, actor: Actor, now: datetime) -> Answer:
+    "/", status_code=200, guards=[only(Role.SP)], opt={IN_TURN: Until.KNOWN},
+    responses=refusals(ReferenceReused, Unavailable),
+)  # fmt: skip
+async def reserve(data: ReservationRequest, state: State, actor: Actor) -> Answer:
     """Ask whether a charge may go and hold it (预占): it counts towards the caps from now on.
 
     A denial holds nothing. What is not captured in time is given back by itself.
     """
-    ask = Ask(
-        request=data.question(), sp_id=actor.sp_id, actor=actor.label, reference=data.reference
+    engine: Engine = state.engine
+    return await engine.decide(
+        Ask(request=data.question(), sp_id=actor.sp_id, actor=actor.label, reference=data.reference)
     )
-    return await reservations.reserve(tx, ask, now=now)
 
 
 @get(
@@ -50,6 +54,7 @@ async def show(reservation_id: UUID, read: Connection, actor: Actor) -> Reservat
     "/{reservation_id:uuid}/capture",
     status_code=200,
     guards=[only(Role.SP)],
+    opt={IN_TURN: Until.ANSWERED},
     responses=refusals(NotFound, ReservationClosed, ChargingStopped),
 )
 async def capture(reservation_id: UUID, tx: Connection, actor: Actor, now: datetime) -> Reservation:
@@ -66,6 +71,7 @@ async def capture(reservation_id: UUID, tx: Connection, actor: Actor, now: datet
     "/{reservation_id:uuid}/release",
     status_code=200,
     guards=[only(Role.SP)],
+    opt={IN_TURN: Until.ANSWERED},
     responses=refusals(NotFound, ReservationClosed),
 )
 async def release(reservation_id: UUID, tx: Connection, actor: Actor, now: datetime) -> Reservation:

@@ -16,6 +16,7 @@ from spms.authorisation.model import Decision, DecisionRecord, DecisionRequest
 from spms.authorisation.number_lookup import NumberSearch, search
 from spms.core import db
 from spms.core.access import Actor, Role, only
+from spms.core.authenticate import IN_TURN, Until
 from spms.core.db import Connection
 from spms.core.errors import NotFound, Unprocessable
 from spms.core.http import refusals
@@ -31,7 +32,10 @@ class ExplanationWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     reason: Annotated[str, msgspec.Meta(min_length=2, max_length=200, pattern=r"\S")]
 
 
-@post("/", status_code=200, guards=[only(Role.SP)], responses=refusals(KeyReused))
+@post(
+    "/", status_code=200, guards=[only(Role.SP)], opt={IN_TURN: Until.ANSWERED},
+    responses=refusals(KeyReused),
+)  # fmt: skip
 async def authorise(
     data: DecisionRequest,
     tx: Connection,
@@ -51,7 +55,10 @@ async def authorise(
     return await once(tx, Decision, idempotency_key, data, work, actor=actor, now=now)
 
 
-@post("/batch", status_code=200, guards=[only(Role.SP)], responses=refusals(KeyReused))
+@post(
+    "/batch", status_code=200, guards=[only(Role.SP)], opt={IN_TURN: Until.KNOWN},
+    responses=refusals(KeyReused),
+)  # fmt: skip
 async def authorise_batch(
     data: several.Batch, state: State, actor: Actor, idempotency_key: IdempotencyKey = None
 ) -> Response[several.Decisions]:

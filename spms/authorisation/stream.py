@@ -45,6 +45,7 @@ from spms.core import db, tokens
 from spms.core.access import Role
 from spms.core.errors import Forbidden, Refused, Unauthenticated, Unavailable
 from spms.core.http import ProblemDetails, problem
+from spms.core.turns import Turns
 
 IN_FLIGHT_MAX: Final = 512
 QUESTION_BYTES: Final = 256
@@ -64,8 +65,10 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Stream:
     """One connection."""
 
-    def __init__(self, socket: WebSocket[Any, Any, Any], engine: Engine, token: str) -> None:
-        self._socket, self._engine, self._token = socket, engine, token
+    def __init__(
+        self, socket: WebSocket[Any, Any, Any], engine: Engine, turns: Turns, token: str
+    ) -> None:
+        self._socket, self._engine, self._turns, self._token = socket, engine, turns, token
         self._digest = hashlib.sha256(token.encode()).digest()
         self._in_flight = 0
         self._room = asyncio.Event()
@@ -149,7 +152,7 @@ class Stream:
             ReservationState.CAPTURED if isinstance(asked, Capture) else ReservationState.RELEASED
         )
         now = self._engine.clock.now()
-        async with db.transaction(self._engine.pool) as tx:
+        async with self._turns.of(self._digest), db.transaction(self._engine.pool) as tx:
             actor = await tokens.actor_of(tx, self._token, now)
             if actor is None:
                 raise Unauthenticated
@@ -185,5 +188,7 @@ async def stream(socket: WebSocket[Any, Any, Any]) -> None:
         refusal = Unauthenticated() if actor is None else Forbidden()
         await socket.close(code=POLICY_VIOLATION, reason=refusal.instance_code)
         return
+    turns: Turns = socket.app.state.turns
+    turns.hear(hashlib.sha256(token.encode()).digest(), actor)
     await socket.accept()
-    await Stream(socket, engine, token).run()
+    await Stream(socket, engine, turns, token).run()

@@ -13,12 +13,13 @@ from spms.charging.model import Landing, RecordBatch
 from spms.charging.own_charge_routes import own_file, own_page, own_totals
 from spms.charging.parsing import read_body
 from spms.core.access import Actor, Role, only
+from spms.core.authenticate import IN_TURN, Until
 from spms.core.db import Connection
 from spms.core.errors import Unavailable
 from spms.core.http import refusals
 
 
-@post("/charge-records", status_code=200, guards=[only(Role.SP)])
+@post("/charge-records", status_code=200, guards=[only(Role.SP)], opt={IN_TURN: Until.ANSWERED})
 async def land(data: RecordBatch, tx: Connection, actor: Actor, now: datetime) -> Landing:
     """Deliver charge records.
 
@@ -33,6 +34,7 @@ async def land(data: RecordBatch, tx: Connection, actor: Actor, now: datetime) -
     "/charges",
     status_code=200,
     guards=[only(Role.SP)],
+    opt={IN_TURN: Until.ANSWERED},
     responses=refusals(
         ReferenceReused, ReservationClosed, ChargingStopped, NotDue, RecordIdTaken, Unavailable
     ),

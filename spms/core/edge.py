@@ -106,7 +106,7 @@ class Edge:
                             cast("dict[str, Any]", scope)[SHORT] = Head(shortcut, asker, len(body))
                     await _send_json(send, answer)
                     return
-                receive = _replay(body, receive)
+                receive = replay(body, receive)
             else:
                 receive = await self._checked(scope, receive)
         except Malformed as error:
@@ -126,7 +126,7 @@ class Edge:
             if path in STREAMED and scope["method"] in WITH_BODY:
                 _check_type(path, headers)
             return receive
-        return _replay(await self._read(path, receive, headers), receive)
+        return replay(await self._read(path, receive, headers), receive)
 
     async def _read(self, path: str, receive: Receive, headers: Headers) -> bytes:
         if headers.get(b"content-encoding", b"identity") != b"identity":
@@ -213,7 +213,7 @@ def _without_body(send: Send) -> Send:
     return headers_only
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay(body: bytes, receive: Receive) -> Receive:
     """Give the route the body that was already read, then whatever the client still says."""
     sent = False
 

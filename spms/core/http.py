@@ -1,4 +1,4 @@
-"""The HTTP edge: who is asking, the transaction, and problem details (RFC 9457) for every refusal.
+"""The HTTP edge: the transaction, and problem details (RFC 9457) for every refusal.
 
 A handler names what it needs (`tx`, `read`, `actor`, `now`); the providers here give it. `tx`
 commits before the answer leaves: an error at COMMIT is answered as an error.
@@ -13,15 +13,12 @@ import asyncpg
 import msgspec
 import structlog
 from litestar import Request, Response
-from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.types import ASGIApp, Receive, Scope, Send
 
-from spms.core import access, db, tokens
+from spms.core import access, db
 from spms.core.body import without_value
 from spms.core.clock import Clock
 from spms.core.db import NOT_NOW
@@ -193,41 +190,6 @@ EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {
     ExceptionGroup: _several,
     Exception: _bug,
 }
-
-
-class Authenticate:
-    """Put the actor behind the bearer token into the scope; no token leaves it anonymous."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap the next application."""
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read the token's credential from the database: a revoked one stops at once."""
-        if scope["type"] == ScopeType.HTTP:
-            connection: ASGIConnection[Any, Any, Any, Any] = ASGIConnection(scope)
-            scope["user"] = await self._actor(connection)
-        await self.app(scope, receive, send)
-
-    @staticmethod
-    async def _actor(connection: ASGIConnection[Any, Any, Any, Any]) -> access.Actor | None:
-        values = connection.headers.getall("authorization", [])
-        if not values:
-            return None
-        scheme, _, token = values[0].partition(" ")
-        if scheme.lower() == "basic" and connection.url.path == "/oauth/token":
-            return None  # the client's own secret, which that route reads itself
-        if len(values) > 1 or scheme.lower() != "bearer" or not 0 < len(token) <= TOKEN_LENGTH_MAX:
-            raise Unauthenticated(headers={"WWW-Authenticate": "Bearer"})
-        state = connection.app.state
-        async with db.acquired(state.pool) as read:
-            actor = await tokens.actor_of(read, token, state.clock.now())
-        if actor is None:
-            raise Unauthenticated(
-                "the token is unknown, expired or revoked",
-                headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
-            )
-        return actor
 
 
 async def _tx(state: State) -> AsyncIterator[db.Connection]:

@@ -1,14 +1,14 @@
 """Batches by the short way: the usual words, all or nothing, bounded, in turn; read all at once."""
 
 from asyncio import CancelledError, ensure_future, gather, sleep
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 import asyncpg
 import msgspec
 import pytest
-from httpx import ASGITransport, AsyncClient, Response
+from httpx import AsyncClient, Response
 
 from spms.authorisation import batches, deciding
 from spms.authorisation.batches import Express, Lane
@@ -18,27 +18,13 @@ from spms.authorisation.reading import KINDS_MAX, Unread, sound
 from spms.authorisation.reservation_model import Answer, Ask
 from spms.core.clock import FixedClock
 from spms.core.db import Connection
-from spms.core.edge import Edge
 from spms.core.errors import Unavailable
-from spms.core.settings import Settings
 from tests import make
 from tests.authorisation import arrange
 from tests.authorisation.arrange import SignIn, World
 
 PATH = "/authorisations/batch"
 MSISDN = "8613800138000"
-
-
-@pytest.fixture
-async def usual(
-    http: AsyncClient, sandbox_app: Edge, settings: Settings
-) -> AsyncIterator[AsyncClient]:
-    """Return a client of the same application without the short way."""
-    assert http is not None
-    app = Edge(sandbox_app.app, body_limit=settings.body_limit_bytes)
-    transport = ASGITransport(app=cast("Any", app), raise_app_exceptions=False)
-    async with AsyncClient(transport=transport, base_url="http://spms.test") as client:
-        yield client
 
 
 @pytest.fixture

@@ -3,19 +3,16 @@
 Each request is sent twice: to the edge with its shortcut, and to one without.
 """
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
-from httpx import ASGITransport, AsyncClient, Response
+from httpx import AsyncClient, Response
 
 from spms.authorisation.express import Express
 from spms.core.db import Connection
-from spms.core.edge import Edge
 from spms.core.errors import Unavailable
-from spms.core.settings import Settings
 from tests import make
 from tests.authorisation import arrange
 from tests.authorisation.arrange import SignIn, World
@@ -24,18 +21,6 @@ JSON = (b"Content-Type", b"application/json")
 TYPED = {"Content-Type": "application/json"}
 PATH = "/authorisations"
 Headers = list[tuple[bytes, bytes]]
-
-
-@pytest.fixture
-async def usual(
-    http: AsyncClient, sandbox_app: Edge, settings: Settings
-) -> AsyncIterator[AsyncClient]:
-    """Return a client of the same application without the short way."""
-    assert http is not None
-    app = Edge(sandbox_app.app, body_limit=settings.body_limit_bytes)
-    transport = ASGITransport(app=cast("Any", app), raise_app_exceptions=False)
-    async with AsyncClient(transport=transport, base_url="http://spms.test") as client:
-        yield client
 
 
 @pytest.fixture

@@ -7,11 +7,8 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-import uvicorn
 from httpx import ASGITransport, AsyncClient
-from litestar import Litestar
 
-from spms.app import edge
 from spms.authorisation import deciding, engine
 from spms.authorisation.express import Express
 from spms.authorisation.pieces import Told
@@ -20,7 +17,6 @@ from spms.core.access import Actor
 from spms.core.db import Connection
 from spms.core.edge import Edge
 from spms.core.settings import Settings
-from spms.core.wire import Wire
 from tests import make
 from tests.authorisation import arrange
 from tests.authorisation.arrange import SECOND, SignIn, World
@@ -61,24 +57,6 @@ def shown(status: int, headers: dict[str, str], body: bytes) -> Seen:
     if status == 200:
         body = msgspec.json.encode(msgspec.json.decode(body) | {"id": ""})
     return status, dict(sorted(headers.items())), body
-
-
-@pytest.fixture
-async def port(http: AsyncClient, sandbox_app: Edge, settings: Settings) -> AsyncIterator[int]:
-    """Serve the application as `spms up` does."""
-    assert http is not None
-    app = edge(cast("Litestar", sandbox_app.app), settings)
-    config = uvicorn.Config(
-        cast("Any", app), log_config=None, lifespan="off", server_header=False,
-        proxy_headers=False, http=Wire, port=0, timeout_graceful_shutdown=1,
-    )  # fmt: skip
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server._serve())  # without its signal handling
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event
-        await asyncio.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    await task
 
 
 @asynccontextmanager
