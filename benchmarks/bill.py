@@ -1,13 +1,14 @@
-"""C1, C2, C3: a page of an itemised bill from a large month beside one from a small month.
+"""C1, C2, C3: a page of an itemised bill from a large month beside one from a small month; and B1m.
 
 Each size has a database of its own with one business month (`benchmarks/bill_month.py`). C2 and the
 open half of C3 are measured on that. Then the product's own job seals the month, part by part
-(`sealing.seal_next`), and C1 and the sealed half of C3 are measured on the same rows.
+(`sealing.seal_next`), and C1 and the sealed half of C3 are measured on the same rows. In between, while
+the large month is open, charge files are ingested into it (B1m, `benchmarks/charge_pair.py`): what
+`spms simulate --month` delivers for some of its numbers, which are given relations for that.
 
 Databases can be kept: `--prepare NAME --rows N` makes one; `--on LARGE SMALL` measures two of them,
-C2 and C3o if their months are open, C1 and C3s if they are sealed; `--seal NAME` seals a month, and
-`--open NAME` puts its rows back into the order of arrival. `benchmarks/ingest.py --on NAME` measures
-B1 on an open one. SPMS_TEST_DATABASE_URL names the server.
+C2 and C3o if their months are open, C1 and C3 if they are sealed; `--seal NAME` seals a month, and
+`--open NAME` puts its rows back into the order of arrival. SPMS_TEST_DATABASE_URL names the server.
 
 What is timed is `bill.own_bill`, all that the room does for a page of twenty lines: cursor, lines,
 findings, refunds, names, totals of the month. HTTP would add the same to both sides. Numbers are drawn
@@ -34,7 +35,9 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from benchmarks import city_ground
 from benchmarks.bill_month import A_NUMBER, END, HOURS, MONTH, START, load, opened
+from benchmarks.charge_pair import month_of, pairs
 from benchmarks.figures import Figure, Ground
 from benchmarks.settlement import named
 from spms.charging import bill, bill_queries, sealing
@@ -52,6 +55,7 @@ FIGURES = (
         must=1.5,
         aim=1.1,
         at_most=True,
+        seconds=5,
     ),
     Figure(
         id="C2",
@@ -61,10 +65,11 @@ FIGURES = (
         must=3,
         aim=1.5,
         at_most=True,
+        seconds=4,
     ),
     Figure(
-        id="C3s",
-        title="buffers a page of 20 lines touches, sealed month, large",
+        id="C3",
+        title="buffers a page of 20 lines touches, sealed month, large (open: C3o)",
         ours="buffers, median over numbers",
         must=8,
         aim=6,
@@ -78,6 +83,15 @@ FIGURES = (
         aim=8,
         at_most=True,
     ),
+    Figure(
+        id="B1m",
+        title="B1 into a month of 50,000,000 charges (short: 120,000)",
+        ours="charges/s",
+        beside="rows/s by COPY",
+        must=0.25,
+        aim=0.40,
+        seconds=6,
+    ),
 )
 SIZES, SIZES_SHORT = (50_000_000, 1_000_000), (120_000, 12_000)
 """Rows of the large and of the small month."""
@@ -85,9 +99,22 @@ PAGES, PAGES_SHORT = 2_000, 300
 """Pages of one sample: its p99 is the 20th or 3rd slowest."""
 COUNTED, COUNTED_SHORT = 200, 100
 """Numbers whose page is counted: two in five have something wrong, and cost more."""
+LINES, LINES_SHORT = 100_000, 7_000
+"""Of a charge file of B1m: more than one portion, as in B1."""
 LIMIT = 20
 LATER = END + timedelta(days=5)
 LAST_ID = UUID(int=2**128 - 1)
+# What is in the month is not small money; here no cap is to be met.
+NO_CAPS = """
+    INSERT INTO rulebook (version, effective_from, rules, reason, created_at, created_by)
+    SELECT version + 1, $1, rules || '{"cap": {"service_month_fen": 900000,
+           "total_month_fen": 9000000}}', 'a month of any amount', $1, 'bench'
+      FROM rulebook ORDER BY version DESC LIMIT 1
+"""
+
+
+HELD = "SELECT count(*) FROM charge_record"
+BILLS = {"C1", "C2", "C3", "C3o"}
 
 
 class Side(msgspec.Struct, kw_only=True):
@@ -150,23 +177,44 @@ async def buffers(
 
 
 async def measure(ground: Ground, wanted: frozenset[str]) -> None:
-    """Load both sizes, measure open, seal, measure sealed."""
+    """Load both sizes, measure open, ingest into the large one, seal, measure sealed."""
     sizes = SIZES_SHORT if ground.short else SIZES
+    if not wanted & BILLS:
+        sizes = sizes[:1]
     async with AsyncExitStack() as stack:
         urls = [await stack.enter_async_context(ground.database()) for _ in sizes]
         for url, rows in zip(urls, sizes, strict=True):
             begun = time.perf_counter()
             await load(url, rows)
             ground.say(f"      {rows:,} charges made in {time.perf_counter() - begun:.0f} s")
-        large, small = [
+        large, *small = [
             await stack.enter_async_context(side(url, rows))
             for url, rows in zip(urls, sizes, strict=True)
         ]
-        await _both(ground, wanted, large, small, ratio="C2", touched="C3o")
-        if wanted & {"C1", "C3s"}:
-            for one in (large, small):
+        if wanted & {"C2", "C3o"}:
+            await _both(ground, wanted, large, *small, ratio="C2", touched="C3o")
+        if "B1m" in wanted:
+            await _ingest(ground, urls[0], large)
+        if wanted & {"C1", "C3"}:
+            for one in (large, *small):
                 await seal(ground, one)
-            await _both(ground, wanted, large, small, ratio="C1", touched="C3s")
+            await _both(ground, wanted, large, *small, ratio="C1", touched="C3")
+
+
+async def _ingest(ground: Ground, url: str, large: Side) -> None:
+    """Give numbers from all over the month relations, and take B1m.
+
+    What it brings stays: at most three charges in a hundred more than there were.
+    """
+    lines = LINES_SHORT if ground.short else LINES
+    apart = max(1, large.numbers // (ground.pairs * lines))
+    month = month_of(ground.pairs, lines, began=START, apart=apart)
+    parted = tuple(table for table in city_ground.PARTED if table != "charge_record")
+    city = ground.directory / "b1m"
+    await large.owner.execute(NO_CAPS, START - timedelta(days=100))
+    await city_ground.fill(url, month, city, say=ground.say, lean=True, parted=parted)
+    ground.say(f"B1m: {await large.owner.fetchval(HELD, timeout=HOURS):,} charges before")
+    await pairs(ground, "B1m", url, month, city)
 
 
 async def seal(ground: Ground, one: Side) -> None:
@@ -188,7 +236,7 @@ async def _both(
 ) -> None:
     dice = random.Random(4)  # noqa: S311 - whose bill is looked at
     pages, count = (PAGES_SHORT, COUNTED_SHORT) if ground.short else (PAGES, COUNTED)
-    for _ in range(ground.pairs):
+    for _ in ground.turns(ratio, touched):
         if ratio in wanted:
             ground.note(ratio, await p99(large, pages, dice), await p99(small, pages, dice))
         if touched in wanted:
@@ -209,7 +257,7 @@ async def again(ground: Ground, large: str, small: str) -> None:
             sealed = await owner.fetchval("SELECT EXISTS (SELECT FROM charge_month)")
             await owner.close()
             sides.append(await stack.enter_async_context(side(url, numbers * A_NUMBER)))
-        ratio, touched = ("C1", "C3s") if sealed else ("C2", "C3o")
+        ratio, touched = ("C1", "C3") if sealed else ("C2", "C3o")
         await _both(ground, frozenset({ratio, touched}), *sides, ratio=ratio, touched=touched)
 
 

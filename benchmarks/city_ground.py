@@ -1,40 +1,27 @@
-"""The ground of S1: people, relations and decisions of a city's month, and the files it delivers.
+"""The ground of a city's month: what `spms simulate --month` writes, filled into a database in bulk.
 
-Everything follows from a number's place and a charge's place with it, so nothing has to be kept in
-memory, and any part can be made again: `month_plan(first, until)` says what the numbers of a range
-are charged. Numbers are filled in batches by bulk statements, rows in the order of time in which
-they would have come. What checks and indexes rows is set
-aside meanwhile and put back over all of them: foreign keys are validated, and what a decision rests
-on (`number_standing`) is made by the database's own rule.
+The charge files stay files: they are what is ingested. What the platform is to know before them
+(numbers, relations, consents, decisions) is filled by bulk statements, a file of relations in one
+transaction, rows in the order of time in which they would have come. What checks and indexes rows is
+set aside meanwhile and put back over all of them: foreign keys are validated, and what a decision
+rests on (`number_standing`) is made by the database's own rule.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+import csv
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.city_plants import plant
-from benchmarks.ingest import keys_aside
-from spms.charging.model import COLUMNS
+from spms.city.month import Month
+from spms.city.month_files import write
 from spms.core import db, migrate, roles
 from tests import make
 
-EACH = 25
-"""Charges of a number in the month."""
-START = datetime(2026, 2, 28, 16, tzinfo=UTC)  # March in Shanghai
-DAYS = 30
-SERVICES_OF_SP = 10
-ON_DEMAND_FROM = 7
-"""Of an SP's services the last three are on demand."""
-USE_FEN = 400
-"""Price of the last of them: three in a row are too many."""
-BATCH = 10_000
-"""Numbers filled in one transaction."""
 FILLERS = 2
 PARTED = ("message_in", "message_out", "authorisation", "decision_pack", "charge_record")
-MONTHS = ("2026-02-01", "2026-03-01", "2026-04-01")
 FILLED = ("number", "number_event", "subscription", "consent", "message_in", "authorisation")
 STANDING = ("number_event", "subscription", "consent")
 UNREAD = {
@@ -42,50 +29,33 @@ UNREAD = {
     "authorisation_of_sp",
 }  # fmt: skip
 """Indexes that no part of the month's work reads or writes: a lean ground does without them."""
+OBSERVED = ("no_decision", "delivered_not_charged")
+"""Kinds that are only counted, not found on a record."""
+BEFORE = timedelta(days=50)
+"""How long before the month its numbers began."""
 Say = Callable[[str], None]
 
-# A number's services lie apart, so that nearly each of its charges is another SP's. One charge for
-# each relation: a monthly service held since long, or an order of an hour before.
 TABLES = """
     CREATE TABLE month_service AS
-    SELECT s.id, s.sp_id, s.code, s.kind, t.price_fen, t.id AS tariff_id, n.id AS notice_id,
-           (row_number() OVER (ORDER BY s.code) - 1)::int AS place
+    SELECT s.id, s.sp_id, s.code, s.kind, t.price_fen, t.id AS tariff_id, n.id AS notice_id
       FROM service s JOIN tariff t ON t.service_id = s.id JOIN notice n ON n.service_id = s.id;
-    CREATE INDEX ON month_service (place);
-    CREATE TABLE month_more (i int, id uuid, place int, charged_at timestamptz);
-    CREATE TABLE month_label (record_id text PRIMARY KEY, kind text NOT NULL);
-    CREATE TABLE month_change (id uuid PRIMARY KEY, price_fen bigint, delivery text,
-                               withheld boolean NOT NULL);
-    CREATE TABLE month_beside (record_id text PRIMARY KEY, sp_id uuid, code text, msisdn text,
-                               charged_at timestamptz, price_fen bigint, known boolean NOT NULL);
-    CREATE TABLE month_counted (kind text, charges bigint);
-    CREATE FUNCTION month_plan(first int, until int)
-           RETURNS TABLE (i int, msisdn text, id uuid, record_id text, service_id uuid, sp_id uuid, code text,
-                          kind text, price_fen bigint, tariff_id uuid, notice_id uuid,
-                          charged_at timestamptz)
-           LANGUAGE sql STABLE AS $$
-    SELECT p.i, '8613' || lpad(p.i::text, 9, '0'), p.id, substr(replace(p.id::text, '-', ''), 1, 16),
-           s.id, s.sp_id, s.code, s.kind, s.price_fen, s.tariff_id, s.notice_id, p.charged_at
-      FROM (SELECT i, md5('charge ' || i || ' ' || k)::uuid AS id,
-                   (abs(hashint4(i)::bigint) + k * {step}) % {services} AS place,
-                   timestamptz '{start:%FT%TZ}' + interval '1 second'
-                       * (60 + abs(hashint8(i::bigint * 100 + k)::bigint) % (29 * 86400)) AS charged_at
-              FROM generate_series(first, until - 1) i, generate_series(0, {each} - 1) k
-             UNION ALL
-            SELECT i, id, place, charged_at FROM month_more
-             WHERE i >= first AND i < until) p
-      JOIN month_service s ON s.place = p.place
-    $$;
+    CREATE INDEX ON month_service (code);
+    CREATE TABLE month_label (record_id text, kind text NOT NULL);
+"""
+BATCH = """
+    CREATE TEMPORARY TABLE told (msisdn text, id uuid, code text, agreed_at timestamptz,
+                                 charge_from timestamptz, ended_at timestamptz,
+                                 asked_at timestamptz) ON COMMIT DROP
 """
 BATCH_OF = """
     CREATE TEMPORARY TABLE batch ON COMMIT DROP AS
-    SELECT *, CASE kind WHEN 'monthly' THEN timestamptz '{start:%FT%TZ}' - interval '1 day'
-                        ELSE charged_at - interval '1 hour' END AS agreed_at
-      FROM month_plan({first}, {until}) ORDER BY agreed_at, id
+    SELECT t.*, s.id AS service_id, s.sp_id, s.kind, s.price_fen, s.tariff_id, s.notice_id
+      FROM told t JOIN month_service s USING (code) ORDER BY agreed_at, t.id
 """
 PEOPLE = """
     INSERT INTO number (msisdn, epoch, state, state_since, epoch_since)
     SELECT DISTINCT msisdn, 1, 'active', $1::timestamptz, $1::timestamptz FROM batch ORDER BY msisdn
+    ON CONFLICT DO NOTHING
 """
 BEGINNINGS = """
     INSERT INTO number_event (msisdn, id, kind, reason, effective_at, recorded_at, actor,
@@ -97,16 +67,18 @@ BEGINNINGS = """
 RELATIONS = """
     INSERT INTO subscription (msisdn, id, epoch, sp_id, service_id, kind, status, tariff_id,
            notice_id, price_fen, channel, requested_at, requested_by, request_text, prompt_code,
-           prompt_text, confirm_by, active_from, charge_from)
-    SELECT msisdn, id, 1, sp_id, service_id, kind, 'active', tariff_id, notice_id, price_fen,
-           'sms', agreed_at, 'subscriber:sms', 'TQ', '4821', '回复Y确认',
-           agreed_at + interval '1 hour', agreed_at, agreed_at
+           prompt_text, confirm_by, active_from, charge_from, ended_at, end_reason)
+    SELECT msisdn, id, 1, sp_id, service_id, kind,
+           CASE WHEN ended_at IS NULL THEN 'active' ELSE 'ended' END, tariff_id, notice_id,
+           price_fen, 'sms', agreed_at, 'subscriber:sms', 'TQ', '4821', '回复Y确认',
+           agreed_at + interval '1 hour', agreed_at, charge_from, ended_at,
+           CASE WHEN ended_at IS NOT NULL THEN 'subscriber' END
       FROM batch
 """
 MESSAGES = """
     INSERT INTO message_in (msisdn, received_at, id, called, text, raw, link, link_message_id,
                             handled_at)
-    SELECT msisdn, agreed_at, id, '10010', 'Y', 'Y', 'city', record_id, agreed_at FROM batch
+    SELECT msisdn, agreed_at, id, '10010', 'Y', 'Y', 'city', id::text, agreed_at FROM batch
 """
 CONSENTS = """
     INSERT INTO consent (msisdn, subscription_id, kind, service_id, price_fen, message_received_at,
@@ -118,9 +90,9 @@ CONSENTS = """
 DECISIONS = """
     INSERT INTO authorisation (msisdn, decided_at, id, purpose, sp_id, service_id, service_code,
            price_fen, allowed, reasons, subscription_id, rulebook_version, facts, requested_by)
-    SELECT msisdn, charged_at - interval '10 seconds', id, 'charge', sp_id, service_id, code,
+    SELECT msisdn, asked_at, id, 'charge', sp_id, service_id, code,
            price_fen, true, '{}', id, 1, '{}', 'city'
-      FROM batch ORDER BY charged_at
+      FROM batch WHERE asked_at IS NOT NULL ORDER BY asked_at
 """
 KEPT = """
     INSERT INTO number_standing (msisdn, body)
@@ -149,38 +121,45 @@ INDEXES = """
        AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.indexrelid)
      ORDER BY c.oid
 """
-# In the order in which an SP writes: by time.
-FILES = """
-    SELECT floor(extract(epoch FROM charged_at - $3::timestamptz) / 86400)::int AS day, sp_id,
-           string_agg(line, E'\\n' ORDER BY charged_at, line) AS lines
-      FROM (SELECT p.charged_at, p.sp_id,
-                   concat_ws(',', p.record_id, p.code, p.msisdn,
-                       to_char(p.charged_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-                       COALESCE(c.price_fen, p.price_fen), COALESCE(c.delivery, 'none')) AS line
-              FROM month_plan($1, $2) p LEFT JOIN month_change c ON c.id = p.id
-             WHERE c.withheld IS NOT TRUE
-             UNION ALL
-            SELECT charged_at, sp_id,
-                   concat_ws(',', record_id, code, msisdn,
-                       to_char(charged_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-                       price_fen, 'none')
-              FROM month_beside) l
-     GROUP BY day, sp_id ORDER BY day, sp_id
+EVENT = """
+    INSERT INTO number_event (msisdn, id, kind, reason, effective_at, recorded_at, actor,
+                              state_after, epoch_after)
+    VALUES ($1, gen_random_uuid(), $3, 'operator', $2::text::timestamptz,
+            $2::text::timestamptz, 'city', $4, $5::text::int)
 """
+BAR = """
+    INSERT INTO number_bar (msisdn, id, epoch, scope, target, starts_at, ends_at, set_by, lifted_by)
+    SELECT $1, gen_random_uuid(), 1, 'sp', id::text, $3::text::timestamptz, $4::text::timestamptz,
+           'subscriber:sms', 'subscriber:sms'
+      FROM sp WHERE code = $2
+"""
+CAP = """
+    INSERT INTO number_cap (msisdn, id, epoch, scope, limit_fen, starts_at, set_by)
+    VALUES ($1, gen_random_uuid(), 1, 'total', $3::text::bigint, $2::text::timestamptz,
+            'subscriber:sms')
+"""
+HELD = """
+    INSERT INTO reservation (msisdn, id, reserved_at, sp_id, service_id, reference, price_fen,
+                             expires_at, state, closed_at, closed_by)
+    SELECT msisdn, id, decided_at, sp_id, service_id, id::text, price_fen,
+           decided_at + interval '10 minutes', $3, decided_at + interval '5 seconds', 'city'
+      FROM authorisation WHERE msisdn = $1 AND id = $2::text::uuid
+"""
+KEYS = """
+    SELECT conrelid::regclass::text AS of_table, conname AS name,
+           pg_get_constraintdef(oid) AS definition
+      FROM pg_constraint
+     WHERE conrelid::regclass::text = ANY($1::text[]) AND contype = 'f' AND conparentid = 0
+"""
+LABEL = "INSERT INTO month_label VALUES ($1, $2)"
+TOLD = (
+    ("events.csv", EVENT), ("bars.csv", BAR), ("caps.csv", CAP), ("holds.csv", HELD),
+    ("labels.csv", LABEL),
+)  # fmt: skip
 
 
-def step_of(services: int) -> int:
-    """Return how far apart a number's services lie: none comes twice, and all kinds come."""
-    return max(step for step in range(1, services // EACH + 1) if step % 2 and step % 5)
-
-
-def sps_of(numbers: int) -> int:
-    """Return how many SPs a city of a size has: 300 of a million numbers."""
-    return max(30, 300 * numbers // 1_000_000)
-
-
-async def arrange(url: str, numbers: int, directory: Path, *, say: Say, lean: bool = False) -> None:
-    """Write the city's month before its charges, what is wrong in it, and the files it delivers.
+async def arrange(url: str, month: Month, directory: Path, *, say: Say, lean: bool = False) -> None:
+    """Make a database, let the month be simulated into a directory, and fill in what is known.
 
     `lean` saves a fifth of the disk: it leaves out what none of the month's work looks at.
     """
@@ -188,42 +167,66 @@ async def arrange(url: str, numbers: int, directory: Path, *, say: Say, lean: bo
     await roles.ensure_group(owner)
     await roles.make_login(owner, url)
     await migrate.migrate(owner)
-    await owner.execute("SET statement_timeout = 0")
-    for month in MONTHS:
-        for table in PARTED:
-            day = datetime.fromisoformat(month).date()
-            await owner.execute("SELECT make_month_partition($1, $2)", table, day)
-    sps = sps_of(numbers)
-    for _ in range(sps):
-        await _sp(owner)
-    services = sps * SERVICES_OF_SP
-    await owner.execute(
-        TABLES.format(step=step_of(services), services=services, each=EACH, start=START)
-    )
-    told = await plant(owner, numbers)
-    async with keys_aside(owner, *FILLED[1:]), _work_aside(owner, say, lean=lean):
-        await _fill(url, numbers, say, lean=lean)
-        say("putting indexes and keys back")
-    await told.tell(owner)
-    say(f"{told.errors:,} errors planted; looking over the tables")
-    await owner.execute("VACUUM ANALYZE", timeout=36_000)
-    count = await _write_files(owner, numbers, directory)
-    say(f"{count:,} files written; the ground is done")
     await owner.close()
+    await fill(url, month, directory, say=say, lean=lean, parted=PARTED)
 
 
-async def _sp(owner: Any) -> None:
-    sp_id = await make.sp(owner, START)
-    for place in range(SERVICES_OF_SP):
-        last = place == SERVICES_OF_SP - 1
+async def fill(
+    url: str, month: Month, directory: Path, *, say: Say, lean: bool, parted: tuple[str, ...]
+) -> None:
+    """Simulate a month and fill it into a database that has the schema; `parted` get partitions."""
+    owner = await db.connect(url)
+    await owner.execute("SET statement_timeout = 0")
+    days = range(-2, month.days + 32, 28)
+    for first in sorted({(month.began + timedelta(days=n)).date().replace(day=1) for n in days}):
+        for table in parted:
+            await owner.execute("SELECT make_month_partition($1, $2)", table, first)
+    counts = await asyncio.to_thread(write, month, directory)
+    say("simulated: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    await _market(owner, month, directory)
+    await owner.execute(TABLES)
+    async with _keys_aside(owner), _work_aside(owner, lean=lean):
+        await _fill(url, month, directory, say, lean=lean)
+        say("putting indexes and keys back")
+    for name, statement in TOLD:
+        await owner.executemany(statement, _rows(directory / name))
+    await owner.execute(f"VACUUM ANALYZE {', '.join(FILLED)}, month_label", timeout=36_000)
+    await owner.close()
+    say("the ground is done")
+
+
+def _rows(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))[1:]
+
+
+async def _market(owner: Any, month: Month, directory: Path) -> None:
+    """Make the SPs and services that the month names."""
+    sps: dict[str, Any] = {}
+    for sp_code, code, kind, price_fen in _rows(directory / "services.csv"):
+        if sp_code not in sps:
+            sps[sp_code] = await make.sp(owner, month.began, code=sp_code)
         await make.service(
-            owner, START, sp_id, price_fen=USE_FEN if last else 100 + 10 * place,
-            kind="on_demand" if place >= ON_DEMAND_FROM else "monthly",
-        )  # fmt: skip
+            owner, month.began, sps[sp_code], price_fen=int(price_fen), kind=kind, code=code
+        )
 
 
 @asynccontextmanager
-async def _work_aside(owner: Any, say: Say, *, lean: bool) -> AsyncIterator[None]:
+async def _keys_aside(owner: Any) -> AsyncIterator[None]:
+    """Take the foreign keys away while all is written, and check them once, after it."""
+    keys = await owner.fetch(KEYS, list(FILLED[1:]))
+    for key in keys:
+        await owner.execute(f"ALTER TABLE {key['of_table']} DROP CONSTRAINT {key['name']}")
+    yield
+    for key in keys:
+        await owner.execute(
+            f"ALTER TABLE {key['of_table']} ADD CONSTRAINT {key['name']} {key['definition']}",
+            timeout=36_000,
+        )
+
+
+@asynccontextmanager
+async def _work_aside(owner: Any, *, lean: bool) -> AsyncIterator[None]:
     """Take away what each row would cost while all are written; put it back over all of them."""
     indexes = await owner.fetch(INDEXES, list(FILLED))
     for index in indexes:
@@ -237,34 +240,36 @@ async def _work_aside(owner: Any, say: Say, *, lean: bool) -> AsyncIterator[None
     for index in indexes:
         if not lean or index["name"] not in UNREAD:
             await owner.execute(index["definition"], timeout=36_000)
-            say(f"index {index['name']}")
-    for index in await owner.fetch(FILLED_INDEXES, [*PARTED, *FILLED]):
+    for index in await owner.fetch(FILLED_INDEXES, list(FILLED)):
         await owner.execute(f"REINDEX INDEX {index['name']}", timeout=36_000)
 
 
-async def _fill(url: str, numbers: int, say: Say, *, lean: bool) -> None:
-    batches = iter(range(0, numbers, BATCH))
-    done = 0
+async def _fill(url: str, month: Month, directory: Path, say: Say, *, lean: bool) -> None:
+    """Fill the files of relations, some side by side; each is deleted when it is in."""
+    files = sorted((directory / "relations").iterdir())
+    waiting, done = iter(files), 0
 
     async def filler() -> None:
         nonlocal done
         owner = await db.connect(url)
         await owner.execute("SET statement_timeout = 0")
-        for first in batches:
-            until = min(first + BATCH, numbers)
-            await _batch(owner, first, until, lean=lean)
-            done += until - first
-            if done % (10 * BATCH) == 0 or done == numbers:
-                say(f"{done:,} of {numbers:,} numbers filled")
+        for path in waiting:
+            await _batch(owner, path, month, lean=lean)
+            path.unlink()
+            done += 1
+            if done % 10 == 0 or done == len(files):
+                say(f"{done} of {len(files)} files of relations filled")
         await owner.close()
 
     await asyncio.gather(*(filler() for _ in range(FILLERS)))
 
 
-async def _batch(owner: Any, first: int, until: int, *, lean: bool) -> None:
-    born = START - timedelta(days=50)
+async def _batch(owner: Any, path: Path, month: Month, *, lean: bool) -> None:
+    born = month.began - BEFORE
     async with owner.transaction():
-        await owner.execute(BATCH_OF.format(first=first, until=until, start=START), timeout=3600)
+        await owner.execute(BATCH)
+        await owner.copy_to_table("told", source=path, format="csv", header=True, timeout=3600)
+        await owner.execute(BATCH_OF, timeout=3600)
         await owner.execute("ANALYZE batch")
         for statement, *values in (
             (PEOPLE, born), (BEGINNINGS, born), (RELATIONS,), (MESSAGES,), (CONSENTS,),
@@ -274,22 +279,3 @@ async def _batch(owner: Any, first: int, until: int, *, lean: bool) -> None:
         if not lean:
             await owner.execute(KEPT, timeout=3600)
             await owner.execute(DUE, timeout=3600)
-
-
-async def _write_files(owner: Any, numbers: int, directory: Path) -> int:
-    """Write a file for each day and SP: `day/sp.csv`. One of them is in memory at a time."""
-    head, count = ",".join(COLUMNS), 0
-    async with owner.transaction():
-        await owner.execute("SET LOCAL work_mem = '256MB'")
-        async for row in owner.cursor(FILES, 0, numbers, START, prefetch=20, timeout=36_000):
-            place = directory / f"{row['day']:02}"
-            place.mkdir(parents=True, exist_ok=True)
-            (place / f"{row['sp_id']}.csv").write_text(f"{head}\n{row['lines']}\n")
-            count += 1
-    return count
-
-
-def files_by_day(directory: Path) -> Iterator[tuple[int, list[Path]]]:
-    """Return what is delivered day by day."""
-    for place in sorted(directory.iterdir()):
-        yield int(place.name), sorted(place.iterdir())

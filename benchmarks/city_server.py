@@ -41,7 +41,7 @@ async def kept_server(place: Path, *, fresh: bool) -> AsyncIterator[tuple[str, s
     try:
         admin_url = given or (server.owner_url if server is not None else "")
         if fresh:
-            shutil.rmtree(place / "delivered", ignore_errors=True)
+            shutil.rmtree(place / "city", ignore_errors=True)
             admin = await asyncpg.connect(admin_url)
             await admin.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
             await admin.execute(f"CREATE DATABASE {DATABASE}")

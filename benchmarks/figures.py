@@ -1,15 +1,16 @@
 """The contract of the measuring stick: what a figure is, and what a module of figures gives.
 
-A module has `FIGURES`, a tuple of `Figure`, and `async def measure(ground, wanted)`, which takes
-`ground.pairs` samples of every figure whose id is in `wanted` and hands each to `ground.note`. Both
-sides of a sample are taken one right after the other, so that what else goes on meets both.
-A module is entered in `benchmarks/run.py`. It takes smaller data where `ground.short` says so: all
-modules together have three minutes then, what they arrange included. Whatever it raises is said
-beside the figures; what it noted before counts, and the other modules go on.
+A module has `FIGURES`, a tuple of `Figure`, and `async def measure(ground, wanted)`, which takes a
+sample of every figure whose id is in `wanted` for each of `ground.turns(ids)` and hands it to
+`ground.note`. Both sides of a sample are taken one right after the other, so that what else goes on
+meets both. A module is entered in `benchmarks/run.py`. It takes smaller data where `ground.short` says
+so: all modules together have three minutes then, what they arrange included. Whatever it raises is
+said beside the figures; what it noted before counts, and the other modules go on.
 """
 
 import statistics
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -36,6 +37,13 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     aim: float
     at_most: bool = False
     """A smaller value is better."""
+    once: bool = False
+    """One sample is all there is in any mode: it takes as long as many pairs of another."""
+    seconds: float = 1.0
+    """What it takes in short mode on a quiet machine with two cores, arranging included.
+
+    Nothing is held to it: by it the time of a short run is shared out.
+    """
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,8 +70,40 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     reached: bool
     """Whether `ratio` is on the right side of `must`."""
     pairs: int
+    pairs_asked: int
+    """More than `pairs` where the time of a short run did not do for all, or the module broke off."""
     ours: Side
     beside: Side | None
+
+
+class Clock:
+    """The time that all modules of a short run have together, shared out among their figures.
+
+    A figure's share is what is left by its part of the seconds of all that are still to come: where
+    the machine is slow or busy every figure gets fewer pairs, and none gets none.
+    """
+
+    def __init__(self, seconds: float, figures: Iterable[Figure]) -> None:
+        """Begin."""
+        self._until = time.perf_counter() + seconds
+        self._to_come = {one.id: one.seconds for one in figures}
+
+    def left(self) -> float:
+        """Return the seconds left for everything."""
+        return max(0.0, self._until - time.perf_counter())
+
+    def to_come(self, *, without: Iterable[str] = ()) -> float:
+        """Return the seconds that the figures not yet begun take on a quiet machine."""
+        return sum(each for one, each in self._to_come.items() if one not in set(without))
+
+    def share(self, figure_ids: Iterable[str]) -> float:
+        """Return the seconds that figures may take which are measured together, and begin them.
+
+        All that is left for such as were not asked for: whoever takes them needs them.
+        """
+        left, whole = self.left(), self.to_come()
+        here = sum(self._to_come.pop(one, 0.0) for one in figure_ids)
+        return left * here / whole if here else left
 
 
 class Ground:
@@ -81,6 +121,22 @@ class Ground:
         self._templates: dict[str, str] = {}
         self.left_out: dict[str, str] = {}
         """Figures that cannot be measured on this machine as it is: why, and what to do."""
+        self.clock: Clock | None = None
+        """Of a short run; None: as long as it takes."""
+
+    def turns(self, *figure_ids: str) -> Iterator[int]:
+        """Count the pairs of figures that are measured together: as many as asked for.
+
+        Fewer when the next one would last beyond their share of a short run; the first comes always.
+        """
+        begun, share = time.perf_counter(), None
+        if self.clock is not None:
+            share = self.clock.share(figure_ids)
+        for n in range(self.pairs):
+            lasted = time.perf_counter() - begun
+            if n and share is not None and lasted + lasted / n > share:
+                return
+            yield n
 
     def leave_out(self, figure_id: str, why: str) -> None:
         """Say that a figure cannot be measured here, and what it needs."""
@@ -143,7 +199,11 @@ class Ground:
 
     def results(self, figures: tuple[Figure, ...]) -> list[Result]:
         """Sum up the figures that were measured."""
-        return [_result(one, self._samples[one.id]) for one in figures if one.id in self._samples]
+        return [
+            _result(one, self._samples[one.id], asked=1 if one.once else self.pairs)
+            for one in figures
+            if one.id in self._samples
+        ]
 
 
 async def _schema(url: str) -> None:
@@ -166,7 +226,7 @@ async def _dropped(admin: asyncpg.Connection, name: str) -> None:
     await admin.execute(f"DROP ROLE IF EXISTS {roles.login_role(name)}")
 
 
-def _result(figure: Figure, samples: list[tuple[float, float | None]]) -> Result:
+def _result(figure: Figure, samples: list[tuple[float, float | None]], *, asked: int) -> Result:
     ours = [one for one, _ in samples]
     beside = [other for _, other in samples if other is not None]
     ratios = [one if other is None else one / other for one, other in samples]
@@ -182,6 +242,7 @@ def _result(figure: Figure, samples: list[tuple[float, float | None]]) -> Result
         at_most=figure.at_most,
         reached=ratio <= figure.must if figure.at_most else ratio >= figure.must,
         pairs=len(samples),
+        pairs_asked=asked,
         ours=_side(figure.ours, ours),
         beside=_side(figure.beside, beside) if figure.beside is not None else None,
     )

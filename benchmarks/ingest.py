@@ -1,33 +1,26 @@
 """B1: a charge file taken, audited, deduplicated and landed, beside a raw COPY of its rows.
 
-The COPY takes the very rows that landed, in the same order and the same portions, into a table of
-the same form with the same rows before and the same indexes, but without foreign keys and on one
-connection. The ingest is the whole of it: to disk, looked over, landed on as many connections as it
-takes. `B1m` is the same with a month that is full already: rows that every look at a number meets.
+The pair is that of `benchmarks/charge_pair.py`, into a month without a charge; `benchmarks/bill.py` has
+it into a full one (B1m). `B1r` lands one large file, a tenth of it spoiled, on copies of one relation.
 """
 
 import asyncio
 import json
-import random
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
+from benchmarks import city_ground
+from benchmarks.charge_pair import cites_aside, month_of, pairs
 from benchmarks.decision import CLONES
 from benchmarks.figures import Figure, Ground
-from spms.charging import files
-from spms.charging.file_model import FileFormat, Upload
 from spms.charging.model import COLUMNS
-from spms.charging.queries import _CHARGE_COLUMNS
-from spms.charging.spooling import Manifest, chunk_lines
 from spms.core import db, migrate, roles
-from spms.core.clock import FixedClock, business_month, month_range
-from spms.core.settings import Settings
+from spms.core.clock import business_month, month_range
 from tests import make
 
 FIGURES = (
@@ -38,14 +31,7 @@ FIGURES = (
         beside="rows/s by COPY",
         must=0.25,
         aim=0.40,
-    ),
-    Figure(
-        id="B1m",
-        title="the same, into a month that is full already",
-        ours="charges/s",
-        beside="rows/s by COPY",
-        must=0.25,
-        aim=0.40,
+        seconds=8,
     ),
     Figure(
         id="B1r",
@@ -54,29 +40,20 @@ FIGURES = (
         must=300,
         aim=200,
         at_most=True,
+        once=True,
+        seconds=3,
     ),
 )
 MILLION, MILLION_SHORT = 1_000_000, 50_000
-STORED_EACH, STORED_EACH_SHORT = 25, 4
-"""Charges that each number already has in the full month."""
 ROWS, ROWS_SHORT = 100_000, 7_000
 """Of a file: more than one portion (`chunk_lines`) in any case, for two are on their way at once."""
 NUMBERS_SHORT = 35_000
-"""One ground for all figures of the short mode: so many relations, five pairs of files."""
+"""Relations of one ground for B1r and D1 in short mode."""
 SERVICES = 20
-WRONG_SHARE = 0.02
 ASKABLE = """
     SELECT s.msisdn, v.code FROM subscription s JOIN service v ON v.id = s.service_id
      WHERE s.sp_id = $1
 """
-HELD = "SELECT count(*) FROM raw_copy"
-# Found by when they came: a file's time is its own.
-LANDED = f"""
-    SELECT {", ".join(_CHARGE_COLUMNS)} FROM charge_record,
-           (SELECT id AS file, received_at AS at FROM charge_file ORDER BY id DESC LIMIT 1) f
-     WHERE file_id = f.file AND received_at = f.at ORDER BY charge_record.id
-"""  # noqa: S608
-
 
 # In the order in which they came: by time, not by number.
 FILL = """
@@ -90,45 +67,6 @@ FILL = """
       FROM generate_series(1, $2::int) n, subscription s
      ORDER BY n, hashtext(s.msisdn)
 """
-KEYS = """
-    SELECT conrelid::regclass::text AS of_table, conname AS name,
-           pg_get_constraintdef(oid) AS definition
-      FROM pg_constraint
-     WHERE conrelid::regclass::text = ANY($1::text[]) AND contype = 'f' AND conparentid = 0
-"""
-# What looks at a charge in place of foreign keys. Not only disabled: rows would be set aside for it.
-CITES = """
-    SELECT tgrelid::regclass::text AS of_table, tgname AS name,
-           pg_get_triggerdef(oid) AS definition
-      FROM pg_trigger
-     WHERE tgrelid IN (SELECT relid FROM pg_partition_tree('charge_record'))
-       AND NOT tgisinternal AND tgparentid = 0
-"""
-
-
-@asynccontextmanager
-async def cites_aside(owner: Any) -> AsyncIterator[None]:
-    """Let charges be written that nobody holds to what they cite."""
-    triggers = await owner.fetch(CITES)
-    for trigger in triggers:
-        await owner.execute(f"DROP TRIGGER {trigger['name']} ON {trigger['of_table']}")
-    yield
-    for trigger in triggers:
-        await owner.execute(trigger["definition"])
-
-
-@asynccontextmanager
-async def keys_aside(owner: Any, *tables: str) -> AsyncIterator[None]:
-    """Take the foreign keys of tables away while much is written, and check them once, after it."""
-    keys = await owner.fetch(KEYS, list(tables))
-    for key in keys:
-        await owner.execute(f"ALTER TABLE {key['of_table']} DROP CONSTRAINT {key['name']}")
-    yield
-    for key in keys:
-        await owner.execute(
-            f"ALTER TABLE {key['of_table']} ADD CONSTRAINT {key['name']} {key['definition']}",
-            timeout=7200,
-        )
 
 
 async def fill(owner: Any, now: datetime, each: int) -> None:
@@ -136,7 +74,6 @@ async def fill(owner: Any, now: datetime, each: int) -> None:
     month = business_month(now - timedelta(hours=40))
     async with cites_aside(owner):
         await owner.execute(FILL, month_range(month)[0], each, timeout=7200)
-    await owner.execute("INSERT INTO raw_copy SELECT * FROM charge_record", timeout=7200)
     await owner.execute("VACUUM ANALYZE", timeout=7200)
 
 
@@ -161,7 +98,6 @@ async def arrange(url: str, numbers: int, now: datetime) -> tuple[UUID, list[tup
     model = await make.number(owner, now)
     await make.subscription(owner, now - timedelta(days=2), model, service_ids[0])
     await owner.execute(CLONES, model, numbers, SERVICES, timeout=600)
-    await owner.execute("CREATE TABLE raw_copy (LIKE charge_record INCLUDING ALL)")
     await owner.execute("VACUUM ANALYZE", timeout=600)
     rows = await owner.fetch(ASKABLE, sp_id)
     await owner.close()
@@ -185,51 +121,6 @@ async def arranged(
         rows = await owner.fetch(ASKABLE, sp_id)
         await owner.close()
         yield url, sp_id, [(row["msisdn"], row["code"]) for row in rows]
-
-
-def csv_of(pairs: list[tuple[str, str]], now: datetime, dice: random.Random) -> bytes:
-    """Write a file: one charge for each pair, two in a hundred at a wrong price."""
-    lines = [",".join(COLUMNS)]
-    for msisdn, code in pairs:
-        charged_at = now - timedelta(seconds=dice.randrange(60, 36 * 3600))
-        price = 900 if dice.random() < WRONG_SHARE else 800
-        lines.append(f"{uuid4().hex},{code},{msisdn},{charged_at:%FT%TZ},{price},none")
-    return "\n".join([*lines, ""]).encode()
-
-
-async def ingest(pool: Any, sp_id: Any, content: bytes, now: datetime, directory: Path) -> float:
-    """Land a file; return the seconds."""
-
-    async def stream() -> AsyncIterator[bytes]:
-        for start in range(0, len(content), 65_536):
-            yield content[start : start + 65_536]
-
-    begun = time.perf_counter()
-    receipt, _ = await files.receive(
-        stream(), upload=Upload(form=FileFormat.CSV), manifest=Manifest(), pool=pool,
-        clock=FixedClock(now), directory=directory, limit_bytes=10**9, actor=make.sp_actor(sp_id),
-    )  # fmt: skip
-    if receipt.landed != receipt.lines:
-        raise SystemExit(f"not all landed: {receipt}")
-    return time.perf_counter() - begun
-
-
-async def copied(owner: Any, rows: list[Any]) -> float:
-    """COPY the very rows that landed, in the order of the ingest, chunk by chunk."""
-    chunks = chunked(rows)
-    begun = time.perf_counter()
-    for chunk in chunks:
-        await owner.copy_records_to_table("raw_copy", records=chunk, columns=_CHARGE_COLUMNS)
-    return time.perf_counter() - begun
-
-
-def chunked(rows: list[Any]) -> list[list[Any]]:
-    """Put rows into the order in which they landed: chunk by chunk, in each by number."""
-    each = chunk_lines(len(rows))
-    return [
-        sorted(rows[start : start + each], key=lambda row: row[:3])
-        for start in range(0, len(rows), each)
-    ]
 
 
 def mixed_csv(
@@ -290,32 +181,12 @@ async def _memory(ground: Ground, lines: int) -> None:
 
 
 async def measure(ground: Ground, wanted: frozenset[str]) -> None:
-    """Alternate both sides on one database; hand each pair to the frame."""
-    rows = ROWS_SHORT if ground.short else ROWS
-    for figure_id, each in (("B1", 0), ("B1m", STORED_EACH_SHORT if ground.short else STORED_EACH)):
-        if figure_id in wanted:
-            await _measure(ground, figure_id, rows, each)
+    """Alternate both sides of B1 on one database; land the large file on another."""
+    if "B1" in wanted:
+        month = month_of(ground.pairs, ROWS_SHORT if ground.short else ROWS)
+        city = ground.directory / "b1"
+        async with ground.database() as url:
+            await city_ground.arrange(url, month, city, say=ground.say, lean=True)
+            await pairs(ground, "B1", url, month, city)
     if "B1r" in wanted:
         await _memory(ground, MILLION_SHORT if ground.short else MILLION)
-
-
-async def _measure(ground: Ground, figure_id: str, rows_each: int, stored_each: int) -> None:
-    now, dice = datetime.now(UTC).replace(microsecond=0), random.Random(1)  # noqa: S311
-    async with arranged(ground, ground.pairs * rows_each, now) as (url, sp_id, relations):
-        settings = Settings(data_dir=str(ground.directory))
-        pool = await db.open_pool(roles.app_url(url), settings)
-        owner = await db.connect(url)
-        await owner.execute("SET statement_timeout = 0")
-        dice.shuffle(relations)
-        if stored_each:
-            await fill(owner, now, stored_each)
-            ground.say(f"{figure_id}: {await owner.fetchval(HELD):,} rows before")
-        try:
-            for n in range(ground.pairs):
-                content = csv_of(relations[n * rows_each : (n + 1) * rows_each], now, dice)
-                seconds = await ingest(pool, sp_id, content, now, ground.directory)
-                rows = [tuple(row) for row in await owner.fetch(LANDED)]
-                ground.note(figure_id, rows_each / seconds, rows_each / await copied(owner, rows))
-        finally:
-            await pool.close()
-            await owner.close()

@@ -44,6 +44,7 @@ FIGURES = (
         beside="calls/s by sipp",
         must=0.7,
         aim=0.9,
+        seconds=13,
     ),
 )
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
@@ -147,7 +148,7 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
     if "H1" not in wanted:
         return
     load = SHORT if ground.short else FULL
-    for _ in range(ground.pairs):
+    for _ in ground.turns("H1"):
         async with ground.database() as url:
             found = await compared(load, Settings(database_url=url))
         ground.note("H1", found["calls_per_second"], found["sipp_calls_per_second"])

@@ -132,17 +132,17 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
     async with opened(ground) as (owner, pool, _):
         for statement in RAW:
             await owner.execute(statement)
-        for _ in range(ground.pairs):
+        for _ in ground.turns("J1"):
             raw, posted = await raw_rate(pool, count), await posting_rate(pool, count)
             if "J1" in wanted:
                 ground.note("J1", posted, raw)
-        for _ in range(ground.pairs if "J3" in wanted else 0):
+        for _ in ground.turns("J3") if "J3" in wanted else ():
             begun = time.perf_counter()
             rows, damage = await journal.verify(pool)
             ground.note("J3", rows / (time.perf_counter() - begun))
             if damage:
                 raise SystemExit(f"damaged: {damage[:3]}")
-        for _ in range(ground.pairs if "J2" in wanted else 0):
+        for _ in ground.turns("J2") if "J2" in wanted else ():
             with patch.object(journal, "link", unlinked):
                 without = await posting_rate(pool, count)
             ground.note("J2", await posting_rate(pool, count), without)

@@ -16,7 +16,7 @@ import asyncpg
 import msgspec
 import uvloop
 
-from benchmarks.figures import Figure, Ground, Result
+from benchmarks.figures import Clock, Figure, Ground, Result
 from spms.core.embedded import Embedded
 
 MODULES = (
@@ -35,8 +35,12 @@ MODULES = (
 """Add a module of figures here; the contract is in `benchmarks/figures.py`."""
 PAIRS = 5
 PAIRS_FULL = 7
-LONGEST_SECONDS, LONGEST_SECONDS_SHORT = 6 * 3600.0, 180.0
-"""A module that takes longer is broken off; what it measured until then counts."""
+LONGEST_SECONDS = 6 * 3600.0
+"""A module of a full run that takes longer is broken off; what it measured until then counts."""
+SHORT_SECONDS = 175.0
+"""What all modules of a short run have together; the rest of three minutes is the server's."""
+LEAST_SECONDS = 60.0
+"""No module of a short run is broken off before, however late it is: one pair says more than none."""
 
 
 class Missing(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,6 +150,11 @@ async def _measure(
     seconds: dict[str, float] = {}
     report = _report(ground, machine, seconds, missing, frozenset())
     asked: frozenset[str] = frozenset()
+    if ground.short:
+        ground.clock = Clock(
+            SHORT_SECONDS,
+            [one for each in loaded for one in each.FIGURES if not only or one.id in only],
+        )
     for module in loaded:
         wanted = frozenset(one.id for one in module.FIGURES if not only or one.id in only)
         if not wanted:
@@ -165,14 +174,20 @@ async def _measure(
 
 async def _measured(module: ModuleType, ground: Ground, wanted: frozenset[str]) -> str | None:
     """Let a module measure; return why it did not come to its end."""
-    longest = LONGEST_SECONDS_SHORT if ground.short else LONGEST_SECONDS
+    longest = LONGEST_SECONDS
+    if ground.clock is not None:
+        later = ground.clock.to_come(without=wanted)
+        longest = max(LEAST_SECONDS, ground.clock.left() - later / 2)  # one may hang
     try:
         async with asyncio.timeout(longest):
             await module.measure(ground, wanted)
     except TimeoutError:
-        return f"took longer than {longest:.0f} s"
+        return f"was broken off after {longest:.0f} s"
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, the others go on
         return said(error)
+    finally:
+        if ground.clock is not None:
+            ground.clock.share(wanted)  # those it did not come to take nobody's time
     return None
 
 
@@ -238,7 +253,7 @@ def table(report: Report) -> list[list[str]]:
             one.id,
             one.title,
             f"{one.ratio:,.3f} ({one.ratio_least:,.3f} to {one.ratio_most:,.3f})",
-            str(one.pairs),
+            str(one.pairs) if one.pairs >= one.pairs_asked else f"{one.pairs} of {one.pairs_asked}",
             f"{'<=' if one.at_most else '>='} {one.must:g}",
             f"{one.aim:g}",
             "yes" if one.reached else "no",
@@ -247,6 +262,15 @@ def table(report: Report) -> list[list[str]]:
         ]
         for one in report.figures
     ]
+
+
+def fewer(report: Report) -> str:
+    """Say which figures rest on fewer pairs than were asked for; empty: none."""
+    few = [one for one in report.figures if one.pairs < one.pairs_asked]
+    if not few:
+        return ""
+    named = ", ".join(f"{one.id} {one.pairs} of {one.pairs_asked}" for one in few)
+    return f"fewer pairs than asked for, the machine is slow or busy: {named}"
 
 
 def measure_all(

@@ -28,8 +28,8 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
+from benchmarks.charge_pair import cites_aside
 from benchmarks.figures import Figure, Ground
-from benchmarks.ingest import cites_aside
 from spms.core import db, migrate, roles
 from spms.core.access import job_actor
 from spms.core.settings import Settings
@@ -39,18 +39,17 @@ from tests import make
 FIGURES = (
     Figure(
         id="T1", title="settling a month of 300 SPs beside one scan that sums by SP and number",
-        ours="s", beside="s of the scan", must=3, aim=2, at_most=True,
+        ours="s", beside="s of the scan", must=3, aim=2, at_most=True, seconds=3,
     ),
     Figure(
         id="T2", title="the month again, its connection killed before each COMMIT: byte-equal",
-        ours="1 is equal", must=1, aim=1,
+        ours="1 is equal", must=1, aim=1, seconds=3,
     ),
 )  # fmt: skip
 SPS, SPS_SHORT = 300, 60
 CHARGES, CHARGES_SHORT = 10_000_000, 90_000
 """Drawing 300 statements costs the same for any number of charges: in short mode T1 is far from its
 full value, and shows only whether it changes."""
-PAIRS_FULL = 3
 START = datetime(2026, 1, 1, 4, tzinfo=UTC)
 JOB = job_actor("benchmark")
 NUMBERS = """
@@ -252,7 +251,7 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
             SPS_SHORT if ground.short else SPS,
             CHARGES_SHORT if ground.short else CHARGES,
         )
-        for _ in range(ground.pairs if ground.short else PAIRS_FULL):
+        for _ in ground.turns("T1", "T2"):
             found = await measured(url)
             if "T1" in wanted:
                 ground.note("T1", found["month_s"], found["scan_s"])

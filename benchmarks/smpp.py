@@ -36,6 +36,7 @@ FIGURES = (
         beside="messages/s",
         must=0.25,
         aim=0.50,
+        seconds=2,
     ),
     Figure(
         id="L2",
@@ -45,6 +46,7 @@ FIGURES = (
         must=20,
         aim=5,
         at_most=True,
+        seconds=5,
     ),
 )
 WINDOW = 100
@@ -216,7 +218,7 @@ async def leaving(ground: Ground, house: Base, smsc: Smsc, warm: float) -> None:
     leaving = await leavers(house, 2 * ground.pairs + 1)
     async with bound(house, smsc) as link, working(house, link):
         await unsubscribe(smsc, leaving.pop())  # the first pays for plans
-        while leaving:
+        for _ in ground.turns("L2"):
             idle = await unsubscribe(smsc, leaving.pop())
             async with prompting(house, smsc, warm) as rate:
                 busy = await unsubscribe(smsc, leaving.pop())
@@ -239,7 +241,7 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
         async with base(settings) as house:
             if "L1" in wanted:
                 await alone(smsc, count // 5)
-                for _ in range(ground.pairs):
+                for _ in ground.turns("L1"):
                     before = time.process_time()
                     async with bound(house, smsc) as link:
                         ours = await through_rows(house, smsc, link, count)

@@ -23,6 +23,7 @@ FIGURES = (
         must=1.0,
         aim=0.5,
         at_most=True,
+        seconds=2,
     ),
     Figure(
         id="V2",
@@ -32,6 +33,7 @@ FIGURES = (
         must=1.0,
         aim=0.5,
         at_most=True,
+        seconds=2,
     ),
     Figure(
         id="V3",
@@ -41,6 +43,7 @@ FIGURES = (
         must=0.6,
         aim=0.55,
         at_most=True,
+        seconds=2,
     ),
 )
 SPS, SPS_SHORT = 10_000, 1_500
@@ -83,7 +86,7 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
     """One sample of another city of lines for each pair."""
     rules = InspectionRules()
     calls_fixed, _ = fixed_plan(rules.test)
-    for seed in range(ground.pairs):
+    for seed in ground.turns("V1", "V2", "V3"):
         dice = random.Random(seed + 1)  # noqa: S311 - seeded on purpose
         shares = sample(dice, SPS_SHORT if ground.short else SPS, rules)
         limits = (100 * rules.test.alpha, 100 * rules.test.beta, calls_fixed)

@@ -26,6 +26,8 @@ DEAR_FEN = 400
 """Price of the last of them: three in a row are too many."""
 COMPANIES_PER_MILLION, COMPANIES_MIN = 300, 30
 DAY, HOUR = 86_400, 3_600
+ASKED_BEFORE = 10
+"""Seconds before a charge at which the company asks whether it may."""
 
 
 class Month(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +76,7 @@ class Deal:
     """A service that a number holds, and the one charge for it."""
 
     __slots__ = (
-        "agreed_at", "asked", "at", "charge_from", "delivery", "ended_at", "id", "offer", "price_fen",
+        "agreed_at", "asked_at", "at", "charge_from", "delivery", "ended_at", "id", "offer", "price_fen",
         "reported",
     )  # fmt: skip
 
@@ -84,8 +86,8 @@ class Deal:
         self.agreed_at = -DAY if offer.sold is Sold.MONTHLY else at - HOUR
         self.charge_from = self.agreed_at
         self.ended_at: int | None = None
-        self.asked = True
-        """Whether the company asked, before it charged, whether it may."""
+        self.asked_at: int | None = at - ASKED_BEFORE
+        """When the company asked whether it may charge; None: it did not."""
         self.price_fen, self.delivery = offer.price_fen, "none"
         self.reported = True
 

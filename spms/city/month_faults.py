@@ -6,7 +6,7 @@ from random import Random
 from typing import NamedTuple
 
 from spms.city.model import Fault, Offer, Sold
-from spms.city.month import DAY, Deal, Market, new_id
+from spms.city.month import DAY, HOUR, Deal, Market, new_id
 from spms.city.plan import dice
 
 KINDS = tuple(Fault)
@@ -167,6 +167,7 @@ def _terminated(wrong: Wrong, deal: Deal) -> None:
 
 def _transferred(wrong: Wrong, deal: Deal) -> None:
     wrong.events.append(Event(deal.at - MINUTE, "transferred", "active", 2))
+    wrong.label(deal.record_id, Fault.NO_DECISION)  # the one before had been asked about
 
 
 def _over_cap(wrong: Wrong, _: Deal) -> None:
@@ -174,8 +175,9 @@ def _over_cap(wrong: Wrong, _: Deal) -> None:
     wrong.caps.append((wrong.deals[0].at - DAY, before))
 
 
-def _unasked(_: Wrong, deal: Deal) -> None:
-    deal.asked = False
+def _unasked(wrong: Wrong, deal: Deal) -> None:
+    """Nobody asked, or only in the month before."""
+    deal.asked_at = wrong.roll.choice([None, deal.agreed_at + HOUR])
 
 
 def _let_go(wrong: Wrong, deal: Deal) -> None:

@@ -14,8 +14,6 @@ from spms.city.month_faults import Wrong, plan, spoil
 
 BATCH = 10_000
 """Numbers whose relations are in one file; what they are charged is in memory at one time."""
-ASKED_BEFORE = 10
-"""Seconds before a charge at which the company asks whether it may."""
 HEADS = {
     "services": "sp_code,service_code,kind,price_fen",
     "events": "msisdn,at,kind,state,epoch",
@@ -122,7 +120,7 @@ class _Writer:
     def _relation(self, msisdn: str, deal: Deal) -> str:
         told = self._told
         ended = "" if deal.ended_at is None else told(deal.ended_at)
-        asked = told(deal.at - ASKED_BEFORE) if deal.asked else ""
+        asked = "" if deal.asked_at is None else told(deal.asked_at)
         return (
             f"{msisdn},{deal.id},{self._codes[deal.offer.n]},{told(deal.agreed_at)},"
             f"{told(deal.charge_from)},{ended},{asked}\n"

@@ -28,7 +28,11 @@ COLUMNS = (
 def bench(
     json: Annotated[Path | None, typer.Option(help="Also write the results here")] = None,
     short: Annotated[
-        bool, typer.Option("--short", help="At most three minutes: smaller data, shorter samples")
+        bool,
+        typer.Option(
+            "--short",
+            help="At most three minutes: smaller data, shorter samples, fewer on a slow machine",
+        ),
     ] = False,
     only: Annotated[str, typer.Option(help="Figures to measure, by id, with commas")] = "",
 ) -> None:
@@ -65,6 +69,8 @@ def bench(
     console.print(table)
     took = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in report.seconds.items())
     console.print(f"{took}: {sum(report.seconds.values()):.0f} s in all", highlight=False)
+    if few := runner.fewer(report):
+        console.print(few, highlight=False)
     for one in report.missing:
         console.print(f"not measured: {one.id}: {one.why}", highlight=False)
     if report.missing:
