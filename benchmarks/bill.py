@@ -55,7 +55,7 @@ FIGURES = (
         must=1.5,
         aim=1.1,
         at_most=True,
-        seconds=5,
+        seconds=8,
     ),
     Figure(
         id="C2",
@@ -65,7 +65,7 @@ FIGURES = (
         must=3,
         aim=1.5,
         at_most=True,
-        seconds=4,
+        seconds=6,
     ),
     Figure(
         id="C3",

@@ -78,7 +78,9 @@ RELATIONS = """
 MESSAGES = """
     INSERT INTO message_in (msisdn, received_at, id, called, text, raw, link, link_message_id,
                             handled_at)
-    SELECT msisdn, agreed_at, id, '10010', 'Y', 'Y', 'city', id::text, agreed_at FROM batch
+    SELECT msisdn, agreed_at, id, '10010', 'Y', 'Y', 'city',
+           substr(replace(id::text, '-', ''), 1, 16), agreed_at
+      FROM batch
 """
 CONSENTS = """
     INSERT INTO consent (msisdn, subscription_id, kind, service_id, price_fen, message_received_at,
