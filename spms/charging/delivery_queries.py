@@ -51,8 +51,9 @@ class Uncharged(NamedTuple):
     examples: list[UUID]
 
 
-# Two uses in a row may be charged after both: their charges cite the later decision. So one that is
-# not cited counts only when from it on there are fewer charges of the service than deliveries.
+# A charge may be about a use and not cite its decision: it was made in the next month, or on another
+# order. So one that is not cited counts only when from it on there are fewer charges of the service than
+# deliveries.
 ADD_UNCHARGED = """
     WITH missed AS (
         INSERT INTO uncharged_delivery
