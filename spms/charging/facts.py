@@ -30,6 +30,8 @@ class Relation(NamedTuple):
     in the same business month, as it is for one month; of an order at any time."""
     reservation: str | None = None
     """Of that decision, its state when it was read; null: it held nothing."""
+    reference: str | None = None
+    """Under which name of the SP's it was held."""
 
 
 class OwnLimits(NamedTuple):

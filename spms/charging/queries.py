@@ -77,7 +77,7 @@ async def hold_numbers(tx: Connection, msisdns: list[str]) -> None:
 # each the latest decision that allowed a charge of it: one about a month ($6) is no yes to the next.
 FACTS = """
     SELECT i.n, e.state_after AS state, e.epoch_after AS epoch, t.id AS tariff_id,
-           v.category, a.id AS authorisation_id, h.state AS reservation,
+           v.category, a.id AS authorisation_id, h.state AS reservation, h.reference,
            r.id AS subscription_id, r.price_fen,
            r.tariff_id AS agreed_tariff_id, r.active_from, r.ended_at, r.end_reason,
            r.charge_from, r.free_until
@@ -135,6 +135,7 @@ async def facts(read: Connection, items: Sequence[Item], order_lifetime: timedel
                     row["subscription_id"], row["price_fen"], row["agreed_tariff_id"],
                     row["active_from"], row["ended_at"], row["end_reason"], row["charge_from"],
                     row["free_until"], row["authorisation_id"], row["reservation"],
+                    row["reference"],
                 )
             )  # fmt: skip
     return found

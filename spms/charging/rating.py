@@ -51,7 +51,7 @@ class Standing:
 def judge(item: Item, facts: Facts, standing: Standing, rules: Rules) -> Verdict:
     """Find what is wrong with a charge and what of it was due, and let it stand for the next."""
     relation, faults = review(item, facts, standing, rules.order_lifetime)
-    asked = relation or next(iter(facts.relations), None)
+    asked = asked_about(item, relation, facts.relations)
     authorisation_id = None if asked is None else asked.authorisation_id
     if relation is None or facts.epoch is None:
         bare = Verdict(faults, 0, None, facts.tariff_id, authorisation_id)
@@ -68,7 +68,7 @@ def judge(item: Item, facts: Facts, standing: Standing, rules: Rules) -> Verdict
         else:
             standing.orders[relation.subscription_id] = item.charge_id
     row = standing.row[holder, item.sp_id]
-    suspect = doubts(item, relation, rules.audit, row)
+    suspect = doubts(item, asked, rules.audit, row)
     if due_fen > 0 and item.kind is Kind.ON_DEMAND:
         row.append((item.charged_at, due_fen))
     verdict = Verdict(
@@ -100,7 +100,7 @@ def consent(
         live = [r for r in facts.relations[:1] if _runs(r, at)]
     else:
         live = [r for r in facts.relations if _order_holds(r, at, order_lifetime)]
-        live = _order_meant(live, standing) or live
+        live = _order_meant(item, live, standing) or live
     if live:
         return live[0], []
     latest = facts.relations[0] if facts.relations else None
@@ -122,6 +122,18 @@ def number(facts: Facts) -> list[Fault]:
     if facts.state == NumberState.TERMINATED:
         return [Fault(Finding.NUMBER_TERMINATED, 0, {})]
     return []
+
+
+def asked_about(
+    item: Item, relation: Relation | None, relations: Sequence[Relation]
+) -> Relation | None:
+    """Return the relation whose decision a charge cites.
+
+    That of which the charge was held under the record's own name, whatever other charge has come to
+    stand on it meanwhile; else the one that licenses the charge, or the latest that there was.
+    """
+    named = next((r for r in relations if r.reference == item.record_id), None)
+    return named or relation or next(iter(relations), None)
 
 
 def in_trial(item: Item, relation: Relation) -> list[Fault]:
@@ -196,12 +208,14 @@ def _order_holds(relation: Relation, at: datetime, lifetime: timedelta) -> bool:
     return not over or relation.end_reason in LAPSED
 
 
-def _order_meant(live: Sequence[Relation], standing: Standing) -> list[Relation]:
+def _order_meant(item: Item, live: Sequence[Relation], standing: Standing) -> list[Relation]:
     """Return the order that a use is charged on, of those that nothing was charged on yet; or none.
 
     The oldest, as it is the one that runs out first; but one that the SP was told it may charge and
-    did not let go before one that it never asked about.
+    did not let go before one that it never asked about, and one held under the record's own name
+    before all.
     """
     unused = [r for r in live if r.subscription_id not in standing.orders]
+    named = [r for r in unused if r.reference == item.record_id]
     asked = [r for r in unused if r.authorisation_id and r.reservation not in UNUSED]
-    return (asked or unused)[-1:]
+    return (named or asked or unused)[-1:]

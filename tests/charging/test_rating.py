@@ -252,6 +252,23 @@ def test_a_use_is_charged_on_the_order_that_the_sp_asked_about(
     assert list(verdict.observed) == ([Finding.NO_DECISION] if observed else [])
 
 
+@pytest.mark.parametrize("taken", [False, True])
+def test_what_was_held_under_the_records_name_is_what_it_rests_on(taken):
+    """Also when a record that nobody asked about took the order meanwhile."""
+    orders = [relation(NOON - n * HOUR) for n in (3, 1)]
+    orders.insert(1, relation(NOON - 2 * HOUR, authorisation_id=YES, reservation="captured",
+                              reference="mine"))  # fmt: skip
+    orders[0] = orders[0]._replace(authorisation_id=NO, reservation="captured", reference="other")
+    standing = Standing()
+    if taken:
+        standing.orders[orders[1].subscription_id] = UUID(int=5)
+    charge = item(kind=Kind.ON_DEMAND, record_id="mine")
+    verdict = judge(charge, facts(*reversed(orders)), standing, RULES)
+    assert (found(verdict), list(verdict.observed)) == ([], [])
+    assert verdict.authorisation_id == YES
+    assert verdict.consent_id == orders[0 if taken else 1].subscription_id
+
+
 def test_a_yes_to_one_order_is_none_to_the_next():
     known = facts(relation(NOON - HOUR), relation(NOON - 2 * HOUR, authorisation_id=YES))
     standing = Standing()
