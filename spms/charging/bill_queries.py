@@ -121,7 +121,8 @@ HERS = """
      CROSS JOIN LATERAL (SELECT holder_epoch($1, i.charged_at, 'infinity') AS epoch) holder
       LEFT JOIN subscription s ON s.msisdn = $1 AND s.id = i.consent_id AND s.epoch = holder.epoch
       LEFT JOIN authorisation a ON a.msisdn = $1 AND a.id = i.authorisation_id
-           AND a.decided_at <= i.charged_at
+           AND a.decided_at < i.charged_at + interval '1 second'
+           AND a.decided_at > i.charged_at - interval '31 days'
            AND holder_epoch($1, a.decided_at, 'infinity') IS NOT DISTINCT FROM holder.epoch
            AND NOT EXISTS (SELECT FROM subscription o
                             WHERE o.msisdn = $1 AND o.id = a.subscription_id

@@ -15,7 +15,7 @@ ENDED_UNUSED = """
            c.sp_id, r.state
       FROM reservation r
       JOIN charge_record c ON c.msisdn = r.msisdn AND c.authorisation_id = r.id
-                          AND c.charged_at >= r.reserved_at
+                          AND c.charged_at > r.reserved_at - interval '1 second'
      WHERE r.reserved_at >= $1 AND r.state IN ('released', 'expired')
        AND c.delivery <> 'delivered' AND c.due_fen > 0
        AND NOT EXISTS (SELECT FROM charge_finding f

@@ -43,13 +43,13 @@ DECISIONS = """
            SELECT holder_epoch(c.msisdn, c.charged_at, 'infinity') AS epoch) holder
       JOIN LATERAL (
            (SELECT id, decided_at, allowed, reasons, price_fen, subscription_id FROM authorisation
-             WHERE msisdn = $1 AND decided_at <= $3 AND decided_at > $3 - interval '31 days'
+             WHERE msisdn = $1 AND decided_at < $3::timestamptz + interval '1 second' AND decided_at > $3 - interval '31 days'
                AND service_id = c.service_id AND purpose = 'charge'
                AND holder_epoch($1, decided_at, 'infinity') IS NOT DISTINCT FROM holder.epoch
              ORDER BY decided_at DESC LIMIT 9)
            UNION
            (SELECT id, decided_at, allowed, reasons, price_fen, subscription_id FROM authorisation
-             WHERE msisdn = $1 AND decided_at <= $3 AND decided_at > $3 - interval '31 days'
+             WHERE msisdn = $1 AND decided_at < $3::timestamptz + interval '1 second' AND decided_at > $3 - interval '31 days'
                AND holder_epoch($1, decided_at, 'infinity') IS NOT DISTINCT FROM holder.epoch
                AND id = c.authorisation_id)) a ON true
      WHERE c.msisdn = $1 AND c.charged_at = $3 AND c.id = $2

@@ -66,9 +66,10 @@ JUDGE = """
       ) o ON true
       LEFT JOIN LATERAL (
            SELECT id FROM authorisation
-            WHERE msisdn = c.msisdn AND decided_at <= c.charged_at
-              AND decided_at >= CASE c.kind WHEN 'monthly' THEN GREATEST(v.month_since, r.active_from)
-                                ELSE r.active_from END
+            WHERE msisdn = c.msisdn AND decided_at < c.charged_at + interval '1 second'
+              AND decided_at >= GREATEST(r.active_from,
+                      CASE c.kind WHEN 'monthly' THEN v.month_since
+                                  ELSE c.charged_at - interval '31 days' END)
               AND subscription_id = r.id AND purpose = 'charge' AND allowed
             ORDER BY decided_at DESC LIMIT 1) a ON true
 """
@@ -130,12 +131,16 @@ CROWD = """
                                 AND charged_at > c.charged_at - v.split
                                 AND charged_at <= c.charged_at) >= v.split_charges END
                    OR COALESCE(sum(due_fen) FILTER (WHERE charged_at >= v.month_since
+                                                      AND charged_at < v.month_until
                                                       AND service_id = c.service_id), 0)
                       + c.number_fen > v.service_fen
-                   OR COALESCE(sum(due_fen) FILTER (WHERE charged_at >= v.month_since), 0)
+                   OR COALESCE(sum(due_fen) FILTER (WHERE charged_at >= v.month_since
+                                                      AND charged_at < v.month_until), 0)
                       + c.number_fen > v.total_fen
               FROM charge_record
-             WHERE msisdn = c.msisdn AND charged_at < v.month_until AND due_fen > 0
+             WHERE msisdn = c.msisdn AND due_fen > 0
+               AND charged_at < CASE c.kind WHEN 'monthly' THEN v.month_until ELSE
+                       GREATEST(v.month_until, c.charged_at + v.lifetime) END
                AND charged_at >= CASE c.kind WHEN 'monthly' THEN v.month_since ELSE
                        LEAST(v.month_since, c.charged_at - GREATEST(v.lifetime, v.split)) END)
             OR EXISTS (SELECT FROM capped k

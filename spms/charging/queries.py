@@ -13,6 +13,8 @@ from spms.charging.model import Charge, Kind
 from spms.core.clock import business_month, month_range
 from spms.core.db import Connection, one
 
+LONG = timedelta(days=31)
+"""Longer than any order lives: no decision about one is older."""
 SERVICES = "SELECT code, id, kind FROM service WHERE sp_id = $1 AND code = ANY($2::text[])"
 
 
@@ -75,6 +77,7 @@ async def hold_numbers(tx: Connection, msisdns: list[str]) -> None:
 # Relations of the holder at that instant, begun by then and consented to: the latest of a monthly
 # service, all within the lifetime of an order ($7) and the one before them of an on-demand one. Beside
 # each the latest decision that allowed a charge of it: one about a month ($6) is no yes to the next.
+# Records may tell whole seconds only, so a decision of the same second came before.
 FACTS = """
     SELECT i.n, e.state_after AS state, e.epoch_after AS epoch, t.id AS tariff_id,
            v.category, a.id AS authorisation_id, h.state AS reservation, h.reference,
@@ -109,7 +112,7 @@ FACTS = """
                      AND o.active_from <= i.charged_at) END) r ON true
       LEFT JOIN LATERAL (
            SELECT id FROM authorisation
-            WHERE msisdn = i.msisdn AND decided_at <= i.charged_at
+            WHERE msisdn = i.msisdn AND decided_at < i.charged_at + interval '1 second'
               AND decided_at >= GREATEST(i.since, r.active_from)
               AND subscription_id = r.id AND purpose = 'charge' AND allowed
             ORDER BY decided_at DESC LIMIT 1) a ON true
@@ -141,10 +144,10 @@ async def facts(read: Connection, items: Sequence[Item], order_lifetime: timedel
     return found
 
 
-def _asked_since(item: Item) -> datetime | None:
-    """Return from when on a decision may be about a charge; None: from the relation's beginning."""
+def _asked_since(item: Item) -> datetime:
+    """Return from when on a decision may be about a charge, if its relation had begun."""
     if item.kind is not Kind.MONTHLY:
-        return None
+        return item.charged_at - LONG
     return month_range(business_month(item.charged_at))[0]
 
 

@@ -51,7 +51,7 @@ class Standing:
 def judge(item: Item, facts: Facts, standing: Standing, rules: Rules) -> Verdict:
     """Find what is wrong with a charge and what of it was due, and let it stand for the next."""
     relation, faults = review(item, facts, standing, rules.order_lifetime)
-    asked = asked_about(item, relation, facts.relations)
+    asked = asked_about(item, relation, facts.relations, rules.order_lifetime)
     authorisation_id = None if asked is None else asked.authorisation_id
     if relation is None or facts.epoch is None:
         bare = Verdict(faults, 0, None, facts.tariff_id, authorisation_id)
@@ -125,15 +125,21 @@ def number(facts: Facts) -> list[Fault]:
 
 
 def asked_about(
-    item: Item, relation: Relation | None, relations: Sequence[Relation]
+    item: Item, relation: Relation | None, relations: Sequence[Relation], lifetime: timedelta
 ) -> Relation | None:
     """Return the relation whose decision a charge cites.
 
-    That of which the charge was held under the record's own name, whatever other charge has come to
-    stand on it meanwhile; else the one that licenses the charge, or the latest that there was.
+    That of which the charge is held under the record's own name, whatever other charge has come to
+    stand on it meanwhile; else the one that licenses the charge, or the latest that there was. An
+    order that has run out (`lifetime`) is no such, nor what was let go.
     """
-    named = next((r for r in relations if r.reference == item.record_id), None)
-    return named or relation or next(iter(relations), None)
+    over = item.charged_at - lifetime
+    named = (
+        r for r in relations
+        if r.reference == item.record_id and r.reservation not in UNUSED
+        and (item.kind is Kind.MONTHLY or r.active_from > over)
+    )  # fmt: skip
+    return next(named, None) or relation or next(iter(relations), None)
 
 
 def in_trial(item: Item, relation: Relation) -> list[Fault]:
@@ -211,11 +217,11 @@ def _order_holds(relation: Relation, at: datetime, lifetime: timedelta) -> bool:
 def _order_meant(item: Item, live: Sequence[Relation], standing: Standing) -> list[Relation]:
     """Return the order that a use is charged on, of those that nothing was charged on yet; or none.
 
-    The oldest, as it is the one that runs out first; but one that the SP was told it may charge and
-    did not let go before one that it never asked about, and one held under the record's own name
-    before all.
+    One held under the record's own name; else the latest of those that the SP was told it may charge
+    and did not let go, as it asks before each use, in whatever order records come; else the oldest,
+    as it is the one that runs out first.
     """
     unused = [r for r in live if r.subscription_id not in standing.orders]
-    named = [r for r in unused if r.reference == item.record_id]
     asked = [r for r in unused if r.authorisation_id and r.reservation not in UNUSED]
-    return (named or asked or unused)[-1:]
+    named = [r for r in asked if r.reference == item.record_id]
+    return (named or asked)[:1] or unused[-1:]

@@ -43,10 +43,6 @@ class Asker:
         body = self.asked | {"reference": f"r{n}"}
         return self.http.post("/reservations", json=body, headers=self.headers)
 
-    def reserve_usually(self, n: int) -> Any:
-        body = self.asked | {"reference": f"r{n}"}
-        return self.http.post("/reservations/", json=body, headers=self.headers)
-
     def capture(self, _: int) -> Any:
         return self.http.post(f"/reservations/{uuid4()}/capture", headers=self.headers)
 
@@ -69,10 +65,8 @@ class Asker:
         return self.http.post("/charge-records", json={"records": [record]}, headers=self.headers)
 
 
-DOORS = [
-    Asker.charge, Asker.reserve, Asker.reserve_usually, Asker.capture, Asker.ask_once,
-    Asker.deliver,
-]  # fmt: skip
+DOORS = [Asker.charge, Asker.capture, Asker.ask_once, Asker.deliver]
+"""Reservations are decided many at once, in rounds: `test_engine_crowds` looks at whose are in them."""
 
 
 @pytest.fixture

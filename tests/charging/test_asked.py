@@ -84,6 +84,31 @@ async def test_a_yes_about_the_former_holder_is_none_about_the_next(tx, world, d
     assert await deliver(world.record()) == (None, hers, 1)
 
 
+async def test_a_record_that_tells_whole_seconds_rests_on_the_yes_of_that_second(
+    tx, world, deliver
+):
+    relation = await make.subscription(tx, world.now - DAY, world.msisdn, world.monthly_id)
+    yes = await decided(tx, world, HOUR - timedelta(milliseconds=300), relation)
+    await decided(tx, world, HOUR - timedelta(seconds=1), relation)  # after it
+    assert await deliver(world.record()) == (yes, relation, 0)
+
+
+async def test_an_order_that_a_charge_of_the_next_month_stands_on_is_not_charged_again(
+    tx, world, deliver
+):
+    """It landed first, though it was made later: just after the month's turn."""
+    turn = month_range(business_month(world.now))[0]
+    order = await make.subscription(tx, turn - HOUR, world.msisdn, world.game_id)
+    uses = [
+        world.record(service_code=world.game, price_fen=200, charged_at=turn + at)
+        for at in (MINUTE, -MINUTE)
+    ]
+    await deliver(uses[0])
+    await deliver(uses[1])
+    rows = await tx.fetch("SELECT due_fen, consent_id FROM charge_record ORDER BY charged_at")
+    assert [tuple(row) for row in rows] == [(0, order), (200, order)]
+
+
 async def test_the_latest_yes_before_the_charge_is_cited(tx, world, deliver):
     relation = await make.subscription(tx, world.now - DAY, world.msisdn, world.monthly_id)
     await decided(tx, world, 4 * HOUR, relation)

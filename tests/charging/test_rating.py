@@ -236,7 +236,8 @@ UNUSED = {"authorisation_id": NO, "reservation": "released"}
     ("older", "newer", "meant", "cited", "observed"),
     [
         ({}, {}, 0, None, True),
-        ({"authorisation_id": YES}, {"authorisation_id": NO}, 0, YES, False),
+        ({"authorisation_id": NO}, {"authorisation_id": YES}, 1, YES, False),
+        ({"authorisation_id": YES}, {}, 0, YES, False),
         ({}, {"authorisation_id": YES}, 1, YES, False),
         (UNUSED, {"authorisation_id": YES, "reservation": "captured"}, 1, YES, False),
         (UNUSED, {}, 0, NO, False),
@@ -267,6 +268,26 @@ def test_what_was_held_under_the_records_name_is_what_it_rests_on(taken):
     assert (found(verdict), list(verdict.observed)) == ([], [])
     assert verdict.authorisation_id == YES
     assert verdict.consent_id == orders[0 if taken else 1].subscription_id
+
+
+def test_what_was_held_under_the_records_name_and_let_go_or_has_run_out_is_not_cited():
+    over = relation(NOON - DAY, authorisation_id=NO, reservation="captured", reference="mine")
+    gone = relation(NOON - 2 * HOUR, authorisation_id=NO, reservation="expired", reference="mine")
+    meant = relation(NOON - HOUR, authorisation_id=YES)
+    charge = item(kind=Kind.ON_DEMAND, record_id="mine")
+    verdict = judge(charge, facts(meant, gone, over), Standing(), RULES)
+    assert (verdict.consent_id, verdict.authorisation_id) == (meant.subscription_id, YES)
+    assert not verdict.suspicions
+
+
+def test_of_two_uses_that_were_asked_for_the_later_may_land_first():
+    orders = [relation(NOON - n * HOUR, authorisation_id=UUID(int=n)) for n in (1, 3)]
+    standing = Standing()
+    later = judge(item(kind=Kind.ON_DEMAND), facts(*orders), standing, RULES)
+    early = item(NOON - 2 * HOUR, kind=Kind.ON_DEMAND)
+    earlier = judge(early, facts(orders[1]), standing, RULES)
+    assert [found(one) for one in (later, earlier)] == [[], []]
+    assert [one.authorisation_id for one in (later, earlier)] == [UUID(int=1), UUID(int=3)]
 
 
 def test_a_yes_to_one_order_is_none_to_the_next():
