@@ -158,12 +158,18 @@ class Work:
         )  # fmt: skip
 
     def stream(
-        self, house: House, streams: list[tuple[str, list[bytes]]], in_flight: int
+        self,
+        house: House,
+        streams: list[tuple[str, list[bytes]]],
+        in_flight: int,
+        *,
+        seconds: float = 0,
     ) -> dict[str, Any]:
         """The same over WebSockets."""
         return self._run(
             Job(
-                ports=house.ports, seconds=self.seconds, streams=streams, in_flight=in_flight,
+                ports=house.ports, seconds=seconds or self.seconds, streams=streams,
+                in_flight=in_flight,
                 mark=b"\xa7allowed\xc3",
             )
         )  # fmt: skip
@@ -185,7 +191,7 @@ async def measure(ground: Ground, wanted: frozenset[str]) -> None:
     async with ground.database() as url, ground.database() as bench:
         ground.say("filling a database")
         await asyncio.to_thread(fill, bench)
-        tokens, asked = await arrange(url, 20_000 if ground.short else 500_000)
+        tokens, asked = await arrange(url, 40_000 if ground.short else 500_000)
         await asyncio.to_thread(_measure, ground, wanted, url, bench, Work(ground, tokens, asked))
 
 
@@ -219,8 +225,11 @@ def _many(
 
 def _reserved(ground: Ground, work: Work, house: House, url: str, bench: str) -> None:
     asyncio.run(charge_again(url))
-    beside = pgbench(bench, "-f", CREDIT, seconds=work.seconds)
-    ground.note("A4", work.stream(house, work.reserve, 2)["marks_per_s"], beside)
+    # Less than a second says how a stream begins: each number is asked once, so none is warm.
+    seconds = max(1.0, work.seconds)
+    beside = pgbench(bench, "-f", CREDIT, seconds=seconds)
+    found = work.stream(house, work.reserve, 2, seconds=seconds)
+    ground.note("A4", found["marks_per_s"], beside)
 
 
 def _memory(ground: Ground, url: str) -> None:

@@ -106,7 +106,10 @@ async def charge_again(url: str) -> None:
     """Forget what the month has come to: a month of a service is charged once."""
     owner = await db.connect(url)
     await owner.execute("SET statement_timeout = 0")
-    await owner.execute(AGAIN, timeout=600)
+    async with owner.transaction():
+        # Whoever went away while it was decided about them: that is waited for, not met crosswise.
+        await owner.execute("LOCK TABLE month_spend IN EXCLUSIVE MODE", timeout=600)
+        await owner.execute(AGAIN, timeout=600)
     await owner.execute("VACUUM month_spend", timeout=600)
     await owner.close()
 

@@ -64,6 +64,12 @@ MONTHS = """
                                  FROM jsonb_each_text(k.by_service)))
 """
 
+RESERVED = """
+    SELECT r.id::text AS id FROM reservation r
+     WHERE NOT EXISTS (SELECT FROM authorisation a
+                        WHERE a.msisdn = r.msisdn AND a.decided_at = r.reserved_at AND a.id = r.id)
+"""
+
 INVARIANTS: Final = (
     Invariant(
         name="number_standing_true",
@@ -79,5 +85,10 @@ INVARIANTS: Final = (
         name="month_spend_true",
         promise="What a holder's month has come to is the sum of the charges allowed and not given back",
         statement=MONTHS,
+    ),
+    Invariant(
+        name="no_reservation_without_decision",
+        promise="A reservation is a decision on record, of its number and its instant",
+        statement=RESERVED,
     ),
 )

@@ -56,13 +56,14 @@ def shown(row: HeldRow) -> Reservation:
     return Reservation(**{name: getattr(row, name) for name in Reservation.__struct_fields__})
 
 
+# A reservation has its decision's id, and is found by it.
 GET = """
     SELECT r.msisdn, r.sp_id, r.id, r.reference, r.state, a.service_code, r.price_fen,
            r.reserved_at, r.expires_at, r.closed_at, r.service_id, a.subscription_id
       FROM reservation r
       JOIN authorisation a
         ON a.msisdn = r.msisdn AND a.decided_at = r.reserved_at AND a.id = r.id
-     WHERE r.id = $1 AND r.sp_id = $2
+     WHERE a.id = $1 AND r.sp_id = $2
 """
 
 
