@@ -37,8 +37,17 @@ def differences(then: Facts, again: Facts) -> tuple[Reason, ...]:
 
 
 def for_sp(facts: Facts) -> Facts:
-    """Leave out what the person spends with others, and the cap she set over all of them."""
-    own_caps = msgspec.structs.replace(facts.own_caps, total_month_fen=None, total_cap_id=None)
-    return msgspec.structs.replace(
-        facts, spent_total_fen=None, spent_category_fen=None, own_caps=own_caps
+    """Leave out what the person spends with others, and the cap she set over all of them.
+
+    Of a cap on the service also which one it is: it may be one over each service of anybody. Of a
+    service that is not the SP's, nor since when it is what it is.
+    """
+    own_caps = msgspec.structs.replace(
+        facts.own_caps, total_month_fen=None, total_cap_id=None, service_cap_id=None
     )
+    service = facts.service
+    if service is not None and service.sp_id != facts.sp_id:
+        service = msgspec.structs.replace(service, status_since=None)
+    return msgspec.structs.replace(
+        facts, spent_total_fen=None, spent_category_fen=None, own_caps=own_caps, service=service
+    )  # fmt: skip

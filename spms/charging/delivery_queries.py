@@ -8,14 +8,15 @@ from spms.charging.facts import Item
 from spms.charging.model import Delivery, Finding, Kind
 from spms.core.db import Connection
 
-# The charge cites the latest decision before it about its relation. What ended before it landed was
-# seen then.
+# The charge cites the latest decision before it about its relation, of a month or of the 31 days that
+# no order outlives. What ended before it landed was seen then.
 ENDED_UNUSED = """
     SELECT c.id, c.record_id, c.msisdn, c.service_id, c.kind, c.charged_at, c.price_fen, c.delivery,
            c.sp_id, r.state
       FROM reservation r
       JOIN charge_record c ON c.msisdn = r.msisdn AND c.authorisation_id = r.id
                           AND c.charged_at > r.reserved_at - interval '1 second'
+                          AND c.charged_at < r.reserved_at + interval '32 days'
      WHERE r.reserved_at >= $1 AND r.state IN ('released', 'expired')
        AND c.delivery <> 'delivered' AND c.due_fen > 0
        AND NOT EXISTS (SELECT FROM charge_finding f
@@ -53,7 +54,7 @@ class Uncharged(NamedTuple):
 
 # A charge may be about a use and not cite its decision: it was made in the next month, or on another
 # order. So one that is not cited counts only when from it on there are fewer charges of the service than
-# deliveries.
+# deliveries; a charge that cites an earlier delivery is that one's.
 ADD_UNCHARGED = """
     WITH missed AS (
         INSERT INTO uncharged_delivery
@@ -61,8 +62,11 @@ ADD_UNCHARGED = """
         SELECT r.msisdn, r.id, r.sp_id, r.service_id, r.price_fen, r.closed_at, $4
           FROM reservation r
           CROSS JOIN LATERAL (
-               SELECT count(*) AS charges, COALESCE(bool_or(c.authorisation_id = r.id), false) AS cited
+               SELECT count(*) - count(DISTINCT q.id) AS charges,
+                      COALESCE(bool_or(c.authorisation_id = r.id), false) AS cited
                  FROM charge_record c
+                 LEFT JOIN reservation q ON q.msisdn = c.msisdn AND q.id = c.authorisation_id
+                      AND q.state = 'captured' AND q.reserved_at < r.reserved_at
                 WHERE c.msisdn = r.msisdn AND c.service_id = r.service_id
                   AND c.charged_at >= r.reserved_at AND c.charged_at <= r.closed_at + $3) had
          WHERE r.reserved_at >= $1 AND r.reserved_at < $2 AND r.state = 'captured'

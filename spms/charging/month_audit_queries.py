@@ -64,6 +64,10 @@ TOTALS = f"""
     ), found AS (
         SELECT 'duplicate' AS kind, example FROM summed WHERE months > 1
          UNION ALL
+        SELECT 'duplicate', min(CAST(s.id AS text)) FROM ({STANDING}) s
+         WHERE s.due_fen > 0 AND s.kind = 'on_demand'
+         GROUP BY s.msisdn, s.consent_id HAVING count(*) > 1
+         UNION ALL
         SELECT 'over_service_cap', example FROM summed WHERE due_fen > $3
          UNION ALL
         SELECT 'over_cap', min(example) FROM summed GROUP BY msisdn, epoch HAVING sum(due_fen) > $4

@@ -104,12 +104,10 @@ async def judge(tx: Connection, spans: Sequence[Span]) -> None:
 # in the primary key's index is read: a number's month lies scattered over the table.
 CROWD = """
     WITH capped AS MATERIALIZED (
-        SELECT v.since, own.id AS service_id, (v.category_fen ->> own.category)::bigint AS cap_fen,
-               array_agg(mate.id) AS mates
+        SELECT v.since, own.id AS service_id, own.category,
+               (v.category_fen ->> own.category)::bigint AS cap_fen
           FROM unnest($2::timestamptz[], $11::jsonb[]) AS v (since, category_fen)
           JOIN service own ON own.sp_id = $1 AND v.category_fen ? own.category
-          JOIN service mate ON mate.category = own.category
-         GROUP BY v.since, v.category_fen, own.id
     )
     UPDATE staged_verdict c SET plain = false
       FROM unnest($2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[],
@@ -146,10 +144,12 @@ CROWD = """
             OR EXISTS (SELECT FROM capped k
                         WHERE k.since = v.since AND k.service_id = c.service_id
                           AND k.cap_fen < c.number_fen + (
-                              SELECT COALESCE(sum(due_fen), 0) FROM charge_record
+                              SELECT COALESCE(sum(due_fen), 0) FROM charge_record o
                                WHERE msisdn = c.msisdn AND due_fen > 0
                                  AND charged_at >= v.month_since AND charged_at < v.month_until
-                                 AND service_id = ANY(k.mates))))
+                                 AND EXISTS (SELECT FROM service
+                                              WHERE id = o.service_id AND category = k.category
+                                             OFFSET 0))))
 """
 
 

@@ -1,7 +1,9 @@
 """A reservation is a decision on record, and the decision stays."""
 
 import asyncio
+from collections.abc import Iterable
 from datetime import date
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -31,6 +33,13 @@ UNHELD = """
 """
 
 
+async def decision(owner: Connection) -> Iterable[Any]:
+    """Return the newest one's number, id, instant, SP and service."""
+    row = await owner.fetchrow(DECISION)
+    assert row is not None
+    return tuple(row)
+
+
 async def hold(world: World) -> str:
     """Reserve one charge; return the table in which the decision lies."""
     ask = Ask(request=world.question(), sp_id=world.sp_id, actor="sp:test", reference="first")
@@ -44,7 +53,7 @@ async def test_a_reservation_without_its_decision_is_refused_in_any_statement(
     uses: World, owner: Connection
 ) -> None:
     await uses.decide(uses.question())
-    msisdn, decision_id, decided_at, *rest = await owner.fetchrow(DECISION)
+    msisdn, decision_id, decided_at, *rest = await decision(owner)
     for other in (
         ("8613900000000", decision_id, decided_at), (msisdn, uuid4(), decided_at),
         (msisdn, decision_id, decided_at + SECOND),
@@ -88,11 +97,11 @@ async def test_a_decision_goes_or_a_reservation_of_it_is_made_never_both(
     uses: World, owner: Connection
 ) -> None:
     await uses.decide(uses.question())
-    decision = await owner.fetchrow(DECISION)
+    decided = await decision(owner)
     going = owner.transaction()
     await going.start()
     assert await owner.execute("DELETE FROM authorisation") == "DELETE 1"
-    holding = asyncio.create_task(uses.pool.execute(HOLD, *decision))
+    holding = asyncio.create_task(uses.pool.execute(HOLD, *decided))
     await asyncio.sleep(0.3)
     assert not holding.done(), "it waits for who takes its decision away"
     await going.commit()
@@ -101,7 +110,7 @@ async def test_a_decision_goes_or_a_reservation_of_it_is_made_never_both(
 
     await uses.decide(uses.question())
     async with db.transaction(uses.pool) as other:
-        await other.execute(HOLD, *await owner.fetchrow(DECISION))
+        await other.execute(HOLD, *await decision(owner))
         taking = asyncio.create_task(owner.execute("DELETE FROM authorisation"))
         await asyncio.sleep(0.3)
         assert not taking.done(), "it waits for the reservation that is made"

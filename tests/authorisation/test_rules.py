@@ -414,6 +414,15 @@ def test_an_sp_is_not_told_what_the_person_spends_elsewhere() -> None:
     assert msgspec.json.decode(msgspec.json.encode(for_sp(facts)))["spent_total_fen"] is None
 
 
+def test_an_sp_is_told_since_when_only_of_a_service_of_its_own() -> None:
+    facts = some_facts()
+    assert facts.service is not None
+    service = msgspec.structs.replace(facts.service, status_since=datetime(2026, 1, 1, tzinfo=UTC))
+    for sp_id, told in ((service.sp_id, service.status_since), (uuid4(), None)):
+        seen = for_sp(msgspec.structs.replace(facts, service=service, sp_id=sp_id)).service
+        assert seen == msgspec.structs.replace(service, status_since=told)
+
+
 def test_differences_name_the_checks_that_came_out_otherwise() -> None:
     before, after = some_facts(), some_facts(relation=None, sp_status="closed")
     assert differences(before, before) == ()

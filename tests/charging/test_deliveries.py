@@ -129,8 +129,9 @@ async def test_two_uses_charged_after_both_are_both_charged(tx, world, order):
 
 
 async def test_of_two_uses_and_one_charge_one_is_missing(tx, world, order):
-    for hours in (2, 1):
-        await reserved(tx, world, world.now - hours * HOUR, order, "captured")
+    another = await make.subscription(tx, world.now - 2 * DAY, world.msisdn, world.game_id)
+    for hours, of in ((2, order), (1, another)):
+        await reserved(tx, world, world.now - hours * HOUR, of, "captured")
     await use_of(world, 5)
     world.now += 5 * DAY
     assert await later(world, deliveries.count_uncharged) == 1

@@ -65,3 +65,15 @@ async def test_a_number_out_of_service_and_a_month_paid_twice(tx, world):
         world.msisdn, uuid4(), world.now - 2 * HOUR,
     )  # fmt: skip
     assert await found(world) == [("number_not_active", 1), ("duplicate", 1)]
+
+
+async def test_an_order_that_is_charged_twice(tx, world):
+    orders = [
+        await make.subscription(tx, world.now - hours * HOUR, world.msisdn, world.game_id)
+        for hours in (4, 3)
+    ]
+    for n, order in enumerate([*orders, orders[0]]):
+        assert await found(world) == []
+        at = world.now - HOUR + timedelta(minutes=n)
+        await make.charge(tx, at, world.msisdn, world.game_id, consent_id=order)
+    assert await found(world) == [("duplicate", 1)]
