@@ -1,6 +1,7 @@
 """What a gateway sends over its stream, read strictly: MessagePack in the same way as JSON."""
 
-from typing import Annotated, Final
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -66,6 +67,14 @@ class Release(
 Frame = Decide | Reserve | Capture | Release
 
 
+class Misfit(NamedTuple):
+    """What came in the place of a frame, in a list of them."""
+
+    id: int | None
+    """None: it does not say one."""
+    refusal: Invalid
+
+
 Together = Annotated[list[Frame], msgspec.Meta(min_length=1, max_length=TOGETHER_MAX)]
 _heard = msgspec.msgpack.Decoder(
     Annotated[list[Heard], msgspec.Meta(min_length=1, max_length=TOGETHER_MAX)]
@@ -73,10 +82,19 @@ _heard = msgspec.msgpack.Decoder(
 _written = msgspec.msgpack.Encoder()
 _json: msgspec.json.Decoder[Frame | Together] = msgspec.json.Decoder(Frame | Together)
 _packed: msgspec.msgpack.Decoder[Frame | Together] = msgspec.msgpack.Decoder(Frame | Together)
+Apart = Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=TOGETHER_MAX)]
+_apart_json: Final = msgspec.json.Decoder(Apart)
+_apart_packed: Final = msgspec.msgpack.Decoder(Apart)
+_one_json: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
+_one_packed: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
+Reader = msgspec.json.Decoder[Frame] | msgspec.msgpack.Decoder[Frame]
 
 
-def read(frame: str | bytes) -> Frame | list[Frame]:
-    """Read one frame. Raises `Invalid` without repeating a value."""
+def read(frame: str | bytes) -> Frame | Sequence[Frame | Misfit]:
+    """Read one frame, or a list of them: what fits none is refused in its place.
+
+    Raises `Invalid` without repeating a value.
+    """
     if len(frame) > FRAME_BYTES_MAX:
         raise Invalid(f"a frame has at most {FRAME_BYTES_MAX} bytes")
     try:
@@ -88,8 +106,32 @@ def read(frame: str | bytes) -> Frame | list[Frame]:
     except Malformed as error:
         raise Invalid(error.detail, code=error.code) from None
     except msgspec.ValidationError as error:
-        raise Invalid("a value does not fit its field", errors=[fault(error)]) from None
-    except (msgspec.DecodeError, UnicodeError):
+        apart = _apart(frame)
+        if apart is None:
+            raise Invalid("a value does not fit its field", errors=[fault(error)]) from None
+        return apart
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise Invalid("the frame cannot be read") from None
+
+
+def _apart(frame: str | bytes) -> list[Frame | Misfit] | None:
+    """Read each of a list for itself; None: it is no list, or not of as many as it may be.
+
+    Raises `Invalid` for what has the whole frame refused.
+    """
+    try:
+        if isinstance(frame, str):
+            return [
+                _one(place, raw, _one_json) for place, raw in enumerate(_apart_json.decode(frame))
+            ]
+        parts = _apart_packed.decode(frame)
+        _look_closer(frame)
+        return [_one(place, raw, _one_packed) for place, raw in enumerate(parts)]
+    except msgspec.ValidationError:
+        return None
+    except Malformed as error:
+        raise Invalid(error.detail, code=error.code) from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise Invalid("the frame cannot be read") from None
 
 
@@ -108,13 +150,40 @@ def _decides(frame: bytes) -> list[Frame] | None:
     return [*heard] if sound([one.question for one in heard]) else None
 
 
+def _one(place: int, raw: msgspec.Raw, reader: Reader) -> Frame | Misfit:
+    try:
+        read = reader.decode(raw)
+    except msgspec.ValidationError as error:
+        found = fault(error)
+        named = msgspec.structs.replace(found, pointer=f"/{place}{found.pointer}")
+        return Misfit(
+            _named(raw, reader), Invalid("a value does not fit its field", errors=[named])
+        )
+    _look_at_text(read)
+    return read
+
+
+def _named(raw: msgspec.Raw, reader: Reader) -> int | None:
+    """Return the number by which the sender knows what is no frame."""
+    decode = (
+        msgspec.json.decode if isinstance(reader, msgspec.json.Decoder) else msgspec.msgpack.decode
+    )
+    said: Any = decode(raw)
+    found = said.get("id") if isinstance(said, dict) else None
+    return found if type(found) is int else None
+
+
+def _look_at_text(read: Frame) -> None:
+    if isinstance(read, Decide) and read.question.content is not None:
+        clean_text(read.question.content)
+
+
 def _unpacked(frame: bytes) -> Frame | list[Frame]:
     """Read MessagePack as strictly as JSON. Raises `Malformed` and what the decoder raises."""
     read = _packed.decode(frame)
     _look_closer(frame)
     for one in read if isinstance(read, list) else [read]:
-        if isinstance(one, Decide) and one.question.content is not None:
-            clean_text(one.question.content)
+        _look_at_text(one)
     return read
 
 

@@ -28,6 +28,7 @@ from spms.authorisation.frames import (
     Capture,
     Decide,
     Frame,
+    Misfit,
     Release,
     Reserve,
     read,
@@ -103,7 +104,7 @@ class Stream:
     async def _made(self, frame: str | bytes) -> Reply | list[Reply]:
         try:
             asked = read(frame)
-            if isinstance(asked, list):
+            if isinstance(asked, Sequence):
                 return await self._replies(asked)
             return (await self._replies([asked]))[0]
         except Refused as refusal:
@@ -119,19 +120,22 @@ class Stream:
         except (WebSocketDisconnect, RuntimeError, OSError):
             return  # gone; it asks again on its next stream
 
-    async def _replies(self, asked: list[Frame]) -> list[Reply]:
+    async def _replies(self, asked: Sequence[Frame | Misfit]) -> list[Reply]:
         """Answer what came in one frame, in its order."""
-        asks = [_ask(one, self._digest) for one in asked if isinstance(one, Decide | Reserve)]
+        questions = [one for one in asked if isinstance(one, Decide | Reserve)]
+        asks = [_ask(one, self._digest) for one in questions]
         if len(asks) == len(asked):
-            return list(map(_reply, asked, await self._decide(asks)))
+            return list(map(_reply, questions, await self._decide(asks)))
         others = [one for one in asked if isinstance(one, Capture | Release)]
         deciding = asyncio.ensure_future(self._decide(asks))
         closings = iter(await asyncio.gather(*[self._closed(one) for one in others]))
         answers = iter(await deciding)
         return [
-            _reply(one, next(answers)) if isinstance(one, Decide | Reserve) else next(closings)
+            Reply(id=one.id, refusal=problem(one.refusal)) if isinstance(one, Misfit)
+            else _reply(one, next(answers)) if isinstance(one, Decide | Reserve)
+            else next(closings)
             for one in asked
-        ]
+        ]  # fmt: skip
 
     async def _decide(self, asks: list[Ask]) -> Sequence[Told]:
         if not asks:

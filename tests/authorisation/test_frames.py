@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from spms.authorisation import frames
-from spms.authorisation.frames import Decide, read
+from spms.authorisation.frames import Decide, Misfit, read
 from spms.core.errors import Invalid
 
 MSISDN = "8613800138000"
@@ -117,6 +117,65 @@ def test_a_text_has_no_hidden_characters(text: str, code: str, many: int) -> Non
         assert refusal.value.instance_code == code
 
 
-def _list(told: Any) -> list[frames.Frame]:
+MISFITS: list[tuple[Any, int | None, str]] = [
+    (SOUND[0] | {"id": 7, "question": QUESTION | {"msisdn": "86138"}}, 7, "/1/question/msisdn"),
+    (SOUND[0] | {"question": QUESTION | {"price_fen": -1}}, 1, "/1/question/price_fen"),
+    (SOUND[1] | {"op": "hold"}, 2, "/1/op"),
+    (SOUND[2] | {"reservation_id": "no"}, 3, "/1/reservation_id"),
+    (SOUND[2] | {"more": 1}, 3, "/1"),
+    ({"op": "capture", "id": "4"}, None, "/1/id"),
+    ({"op": "capture", "id": True}, None, "/1/id"),
+    ({}, None, "/1"),
+    ([], None, "/1"),
+    (None, None, "/1"),
+    ("a", None, "/1"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "named", "pointer"), MISFITS)
+def test_what_fits_no_frame_is_refused_in_its_place_and_the_others_are_read(
+    wrong: Any, named: int | None, pointer: str
+) -> None:
+    whole = [SOUND[0], wrong, SOUND[2]]
+    for form in (msgspec.msgpack.encode(whole), msgspec.json.encode(whole).decode()):
+        first, misfit, last = _list(read(form))
+        assert (first.id, last.id) == (1, 3)
+        assert isinstance(misfit, Misfit)
+        assert misfit.id == named
+        (found,) = misfit.refusal.errors
+        assert found.pointer == pointer
+        assert MSISDN not in str(found)
+
+
+@pytest.mark.parametrize(
+    "whole", [[], [{}] * (frames.TOGETHER_MAX + 1), {}, None, 1, SOUND[0] | {"id": None}]
+)
+def test_what_is_no_list_of_as_many_as_may_be_is_refused_as_a_whole(whole: Any) -> None:
+    for form in (msgspec.msgpack.encode(whole), msgspec.json.encode(whole).decode()):
+        with pytest.raises(Invalid, match="does not fit"):
+            read(form)
+
+
+def test_a_hidden_character_beside_a_misfit_still_has_the_whole_frame_refused() -> None:
+    hidden = {"purpose": "message", "msisdn": MSISDN, "service_code": "100001", "content": "a\x00b"}
+    whole = [{}, {"op": "decide", "id": 1, "question": hidden}]
+    twice = written([{}, Again(SOUND[0], ("id", 1))])
+    for form, code in (
+        (msgspec.msgpack.encode(whole), "nul_char"),
+        (msgspec.json.encode(whole).decode(), "nul_char"),
+        (twice, "duplicate_key"),
+    ):
+        with pytest.raises(Invalid) as refusal:
+            read(form)
+        assert refusal.value.instance_code == code
+
+
+def test_what_is_nested_without_end_is_refused() -> None:
+    for form in (b"\x91" * 60_000 + b"\xc0", b"\x92\x80" + b"\x91" * 60_000 + b"\xc0"):
+        with pytest.raises(Invalid):
+            read(form)
+
+
+def _list(told: Any) -> list[Any]:
     assert isinstance(told, list)
     return told

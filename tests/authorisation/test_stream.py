@@ -165,6 +165,7 @@ async def test_a_frame_may_hold_many_questions_and_one_of_them_spoils_none(
         {"op": "release", "id": 2, "reservation_id": str(uuid4())},
         {"op": "reserve", "id": 3, "question": held(uses, "order-1")},
         {"op": "reserve", "id": 4, "question": held(uses, "order-2")},
+        {"op": "reserve", "id": 5, "question": held(uses, "order-3") | {"price_fen": "8"}},
     ]
     for packed in (True, False):
         text = msgspec.json.encode(together).decode()
@@ -178,10 +179,12 @@ async def test_a_frame_may_hold_many_questions_and_one_of_them_spoils_none(
             if packed
             else msgspec.json.decode(message["text"])
         )
-        assert [reply["id"] for reply in replies] == [1, 2, 3, 4]
+        assert [reply["id"] for reply in replies] == [1, 2, 3, 4, 5]
         ids = [replies[n]["answer"]["reservation"]["id"] for n in (0, 2, 3)]
         assert ids[0] == ids[1] != ids[2]
         assert replies[1]["refusal"]["status"] == 404
+        assert replies[4]["refusal"]["status"] == 400
+        assert replies[4]["refusal"]["errors"][0]["pointer"] == "/4/question/price_fen"
     assert await owner.fetchval("SELECT count(*) FROM reservation") == 2
     too_many = msgspec.msgpack.encode([{"op": "capture", "id": 1}] * (TOGETHER_MAX + 1))
     line.sent.put_nowait({"type": "websocket.receive", "bytes": too_many, "text": None})
