@@ -12,6 +12,10 @@ from rich.table import Table
 from spms.cli.process import StartError
 
 console = Console()
+PIPED_COLUMNS = 160
+"""Of a file or a pipe: rich takes 80 for these, in which no figure stays whole."""
+if not console.is_terminal:
+    console.width = PIPED_COLUMNS
 COLUMNS = (
     "",
     "figure",
