@@ -17,6 +17,8 @@ from spms.core.strict import Malformed, clean_text, scan_json
 FRAME_BYTES_MAX: Final = 65_536
 TOGETHER_MAX: Final = 256
 """Most questions in one frame."""
+DEPTH: Final = 3
+"""A list, in it a frame, in that a question."""
 
 
 class Decide(msgspec.Struct, frozen=True, tag_field="op", tag="decide", forbid_unknown_fields=True):
@@ -98,26 +100,33 @@ def read(frame: str | bytes) -> Frame | Sequence[Frame | Misfit]:
     if len(frame) > FRAME_BYTES_MAX:
         raise Invalid(f"a frame has at most {FRAME_BYTES_MAX} bytes")
     try:
+        return _read(frame)
+    except Malformed as error:
+        raise Invalid(error.detail, code=error.code) from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise Invalid("the frame cannot be read") from None
+
+
+def _read(frame: str | bytes) -> Frame | Sequence[Frame | Misfit]:
+    try:
         if isinstance(frame, bytes):
             return _decides(frame) or _unpacked(frame)
         raw = frame.encode()
         scan_json(raw)
         return _json.decode(raw)
-    except Malformed as error:
-        raise Invalid(error.detail, code=error.code) from None
     except msgspec.ValidationError as error:
         apart = _apart(frame)
         if apart is None:
             raise Invalid("a value does not fit its field", errors=[fault(error)]) from None
         return apart
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        raise Invalid("the frame cannot be read") from None
 
 
 def _apart(frame: str | bytes) -> list[Frame | Misfit] | None:
-    """Read each of a list for itself; None: it is no list, or not of as many as it may be.
+    """Read each of a list for itself; None: it is refused as a whole.
 
-    Raises `Invalid` for what has the whole frame refused.
+    That is no list, one of more than it may have, and in MessagePack one that holds what no frame
+    does, or says a thing in more bytes than it must: to look through those costs too much.
+    Raises `Malformed` and what the decoders raise.
     """
     try:
         if isinstance(frame, str):
@@ -125,14 +134,26 @@ def _apart(frame: str | bytes) -> list[Frame | Misfit] | None:
                 _one(place, raw, _one_json) for place, raw in enumerate(_apart_json.decode(frame))
             ]
         parts = _apart_packed.decode(frame)
-        _look_closer(frame)
-        return [_one(place, raw, _one_packed) for place, raw in enumerate(parts)]
     except msgspec.ValidationError:
         return None
-    except Malformed as error:
-        raise Invalid(error.detail, code=error.code) from None
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        raise Invalid("the frame cannot be read") from None
+    held = msgspec.msgpack.decode(frame)
+    if not _flat(held, DEPTH) or len(_written.encode(held)) != len(frame):
+        return None
+    return [_one(place, raw, _one_packed) for place, raw in enumerate(parts)]
+
+
+def _flat(held: Any, depth: int) -> bool:
+    """Whether this is made of what frames are made of. Raises `Malformed` for a hidden character.
+
+    Written down again none of it gets longer, so as long as before it has no key twice.
+    """
+    if isinstance(held, str):
+        clean_text(held)
+        return True
+    if isinstance(held, list | dict) and depth:
+        inside = held if isinstance(held, list) else [*held, *held.values()]
+        return all(_flat(one, depth - 1) for one in inside)
+    return held is None or isinstance(held, bytes | int)
 
 
 def _decides(frame: bytes) -> list[Frame] | None:

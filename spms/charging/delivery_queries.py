@@ -54,7 +54,8 @@ class Uncharged(NamedTuple):
 
 # A charge may be about a use and not cite its decision: it was made in the next month, or on another
 # order. So one that is not cited counts only when from it on there are fewer charges of the service than
-# deliveries; a charge that cites an earlier delivery is that one's.
+# deliveries. One that cites an earlier delivery in that one's time is its own, and what was charged again
+# is nobody's.
 ADD_UNCHARGED = """
     WITH missed AS (
         INSERT INTO uncharged_delivery
@@ -67,8 +68,10 @@ ADD_UNCHARGED = """
                  FROM charge_record c
                  LEFT JOIN reservation q ON q.msisdn = c.msisdn AND q.id = c.authorisation_id
                       AND q.state = 'captured' AND q.reserved_at < r.reserved_at
+                      AND c.charged_at <= q.closed_at + $3
                 WHERE c.msisdn = r.msisdn AND c.service_id = r.service_id
-                  AND c.charged_at >= r.reserved_at AND c.charged_at <= r.closed_at + $3) had
+                  AND c.charged_at >= r.reserved_at AND c.charged_at <= r.closed_at + $3
+                  AND NOT 'duplicate' = ANY(c.findings)) had
          WHERE r.reserved_at >= $1 AND r.reserved_at < $2 AND r.state = 'captured'
            AND NOT had.cited
            AND had.charges < (SELECT count(*) FROM reservation o

@@ -51,7 +51,7 @@ POINT = f"""
     SELECT kind, count(*) AS charges, min(CAST(id AS text)) AS example FROM judged
      WHERE kind IS NOT NULL GROUP BY kind ORDER BY kind
 """
-# A month is due once for each service, an order once; and nothing passes the operator's caps. The
+# A month is due once for each service, an order once in it (over its turn the rules alone look); and nothing passes the operator's caps. The
 # casts and the two lists are written so that another engine reads them as well.
 TOTALS = f"""
     WITH summed AS (

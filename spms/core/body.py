@@ -52,4 +52,6 @@ def without_value(words: str) -> str:
     for pattern, meaning in MEANINGS.items():
         if words.endswith(f"matching regex {pattern!r}"):
             return meaning
-    return re.sub(r"\d{6,}", "…", re.sub(r"(Invalid enum value) .*", r"\1", words))
+    return re.sub(
+        r"\d{6,}", "…", re.sub(r"(Invalid (enum )?value) .*", r"\1", words, flags=re.DOTALL)
+    )

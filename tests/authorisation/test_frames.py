@@ -129,6 +129,7 @@ MISFITS: list[tuple[Any, int | None, str]] = [
     ([], None, "/1"),
     (None, None, "/1"),
     ("a", None, "/1"),
+    ({"op": "\U0001f4b0 13 800 138 000", "id": 5}, 5, "/1/op"),
 ]
 
 
@@ -145,6 +146,7 @@ def test_what_fits_no_frame_is_refused_in_its_place_and_the_others_are_read(
         (found,) = misfit.refusal.errors
         assert found.pointer == pointer
         assert MSISDN not in str(found)
+        assert "138 000" not in str(found)
 
 
 @pytest.mark.parametrize(
@@ -156,24 +158,44 @@ def test_what_is_no_list_of_as_many_as_may_be_is_refused_as_a_whole(whole: Any) 
             read(form)
 
 
-def test_a_hidden_character_beside_a_misfit_still_has_the_whole_frame_refused() -> None:
-    hidden = {"purpose": "message", "msisdn": MSISDN, "service_code": "100001", "content": "a\x00b"}
-    whole = [{}, {"op": "decide", "id": 1, "question": hidden}]
-    twice = written([{}, Again(SOUND[0], ("id", 1))])
-    for form, code in (
-        (msgspec.msgpack.encode(whole), "nul_char"),
-        (msgspec.json.encode(whole).decode(), "nul_char"),
-        (twice, "duplicate_key"),
-    ):
+HIDDEN = {"purpose": "message", "msisdn": MSISDN, "service_code": "100001", "content": "a\x00b"}
+
+
+@pytest.mark.parametrize("more", [{}, {"x": 1}])
+def test_a_hidden_character_beside_a_misfit_still_has_the_whole_frame_refused(more: Any) -> None:
+    whole = [{}, {"op": "decide", "id": 1, "question": HIDDEN} | more]
+    for form in (msgspec.msgpack.encode(whole), msgspec.json.encode(whole).decode()):
         with pytest.raises(Invalid) as refusal:
             read(form)
-        assert refusal.value.instance_code == code
+        assert refusal.value.instance_code == "nul_char"
 
 
-def test_what_is_nested_without_end_is_refused() -> None:
-    for form in (b"\x91" * 60_000 + b"\xc0", b"\x92\x80" + b"\x91" * 60_000 + b"\xc0"):
-        with pytest.raises(Invalid):
-            read(form)
+LONGER = b"\xca\x3f\xc0\x00\x00"
+"""A number with a point in four bytes: written down again it has eight."""
+TWICE = Again(SOUND[0], ("id", 1))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        written([{}, TWICE]),
+        b"\x92" + written(TWICE) + LONGER,
+        b"\x92" + written({"op": "decide", "id": 1, "question": Again(QUESTION, ("msisdn", "1"))})
+        + b"\x96" + LONGER * 6,
+        b"\x91" * 60_000 + b"\xc0",
+        b"\x92\x80" + b"\x91" * 60_000 + b"\xc0",
+        b"\x92\xcc\x01\xdc\x52\x08" + b"\x81\xa0\x80" * 21_000,
+        b"\x92\x80\x81\x80\x01",
+        b"\x92\x80\xd6\xff\x00\x00\x00\x01",
+    ],
+)  # fmt: skip
+def test_what_no_frame_is_made_of_has_the_whole_list_refused(
+    form: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key twice could hide behind it, and to look for one byte by byte would keep all others waiting."""
+    monkeypatch.delattr(frames, "refuse_repeats")
+    with pytest.raises(Invalid):
+        read(form)
 
 
 def _list(told: Any) -> list[Any]:

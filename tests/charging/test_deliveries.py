@@ -120,8 +120,9 @@ async def test_a_delivery_without_a_charge_is_counted_once_and_only_after_its_ti
 
 
 async def test_two_uses_charged_after_both_are_both_charged(tx, world, order):
-    for hours in (2, 1):
-        await reserved(tx, world, world.now - hours * HOUR, order, "captured")
+    another = await make.subscription(tx, world.now - 2 * HOUR, world.msisdn, world.game_id)
+    for hours, of in ((2, order), (1, another)):
+        await reserved(tx, world, world.now - hours * HOUR, of, "captured")
     for minutes in (10, 5):
         await use_of(world, minutes)
     world.now += 5 * DAY
@@ -129,12 +130,39 @@ async def test_two_uses_charged_after_both_are_both_charged(tx, world, order):
 
 
 async def test_of_two_uses_and_one_charge_one_is_missing(tx, world, order):
-    another = await make.subscription(tx, world.now - 2 * DAY, world.msisdn, world.game_id)
+    another = await make.subscription(tx, world.now - 2 * HOUR, world.msisdn, world.game_id)
     for hours, of in ((2, order), (1, another)):
         await reserved(tx, world, world.now - hours * HOUR, of, "captured")
     await use_of(world, 5)
     world.now += 5 * DAY
     assert await later(world, deliveries.count_uncharged) == 1
+
+
+async def test_a_use_that_is_charged_twice_is_not_the_charge_of_the_next(tx, world, order):
+    another = await make.subscription(tx, world.now - HOUR, world.msisdn, world.game_id)
+    await reserved(tx, world, world.now - 2 * HOUR, order, "captured")
+    for minutes in (90, 80):
+        await use_of(world, minutes)
+    await reserved(tx, world, world.now - HOUR, another, "captured")
+    assert await tx.fetchval("SELECT count(*) FROM charge_record WHERE due_fen = 0") == 1
+    world.now += 5 * DAY
+    assert await later(world, deliveries.count_uncharged) == 1
+
+
+async def test_a_charge_too_late_for_the_delivery_it_cites_is_the_next_ones(tx, world):
+    orders = [
+        await make.subscription(tx, world.now - days * DAY, world.msisdn, world.game_id)
+        for days in (5, 1)
+    ]
+    cited, _ = [
+        await reserved(tx, world, world.now - at, order, "captured")
+        for order, at in zip(orders, (5 * DAY - HOUR, HOUR), strict=True)
+    ]
+    await make.charge(
+        tx, world.now, world.msisdn, world.game_id, consent_id=orders[1], authorisation_id=cited
+    )
+    world.now += 5 * DAY
+    assert await later(world, deliveries.count_uncharged) == 1, "of the first, not of both"
 
 
 async def use_of(world, minutes):
