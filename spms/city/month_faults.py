@@ -1,7 +1,7 @@
 """What is wrong in a city's month: each fault on a number of its own, beside what is right."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import NamedTuple
 
@@ -106,9 +106,11 @@ def spoil(market: Market, place: int, fault: Fault) -> Wrong | None:
 def _on_record(fault: Fault, change: Callable[[Wrong, Deal], object]) -> "_Spoiler":
     """Make a spoiler that changes something about a charge which then shows the fault."""
 
-    def spoiler(wrong: Wrong, _: Market, deal: Deal) -> None:
-        change(wrong, deal)
+    def spoiler(wrong: Wrong, _: Market, deal: Deal) -> bool:
+        if change(wrong, deal) is False:
+            return False
         wrong.label(deal.record_id, fault)
+        return True
 
     return spoiler
 
@@ -152,13 +154,25 @@ def _free_until_later(_: Wrong, deal: Deal) -> None:
     deal.charge_from = deal.at + MINUTE
 
 
-def _barred(wrong: Wrong, deal: Deal) -> None:
-    wrong.bars.append((deal.offer.company, deal.at - NEAR, deal.at + NEAR))
+def _alone(deal: Deal, deals: Iterable[Deal]) -> bool:
+    """Whether nothing else is charged meanwhile: it would be as wrong, and nobody would say so."""
+    return all(one is deal or abs(one.at - deal.at) > NEAR for one in deals)
 
 
-def _suspended(wrong: Wrong, deal: Deal) -> None:
+def _barred(wrong: Wrong, deal: Deal) -> bool:
+    company = deal.offer.company
+    if not _alone(deal, [one for one in wrong.deals if one.offer.company == company]):
+        return False
+    wrong.bars.append((company, deal.at - NEAR, deal.at + NEAR))
+    return True
+
+
+def _suspended(wrong: Wrong, deal: Deal) -> bool:
+    if not _alone(deal, wrong.deals):
+        return False
     wrong.events.append(Event(deal.at - NEAR, "suspended", "suspended", 1))
     wrong.events.append(Event(deal.at + NEAR, "resumed", "active", 1))
+    return True
 
 
 def _terminated(wrong: Wrong, deal: Deal) -> None:

@@ -78,6 +78,17 @@ def test_a_number_that_shows_a_fault_is_labelled_with_it_and_else_as_it_was(kind
     assert right.items() <= {deal.id: (deal.at, deal.offer) for deal in found.deals}.items()
 
 
+@pytest.mark.parametrize("kind", [Fault.NUMBER_SUSPENDED, Fault.BARRED])
+def test_what_holds_for_seconds_holds_for_one_charge_only(kind: Fault) -> None:
+    """Another in them would be as wrong, and no label would say so."""
+    market = Market(Month(numbers=1_000_000))
+    place = 173_946
+    one, other = market.deals(place)[6:8]
+    assert other.at - one.at == 4
+    assert other.offer.company != one.offer.company, "a bar of the one does not keep the other away"
+    assert (spoil(market, place, kind) is None) == (kind is Fault.NUMBER_SUSPENDED)
+
+
 def test_numbers_lie_as_far_apart_as_told() -> None:
     month = Month(numbers=3, companies=1, charges=1, apart=7)
     assert [month.msisdn(n) for n in range(3)] == [
