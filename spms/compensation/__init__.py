@@ -16,7 +16,7 @@ Invariants, kept by the database and not by the order in which code runs:
 
 - one charge is refunded once a round, whatever the entrance, retry or race: `claim_refunded_once`,
   the keys of `claim`, `journal_entry`, `posting` and `payout`, whose ids follow from charge and round,
-  each alone enough; a further round pays only what a worse finding leaves missing;
+  each alone enough, and of a joint refund those of `claim`; a further round pays only what a worse finding leaves missing;
 - never more than double what was charged, never more compensation than principal: the CHECK
   `claim_multiples`, over all rounds (`claim_so_far`), of the charge's real
   price (`claim_of_charge`);

@@ -17,7 +17,7 @@ from spms.compensation import queries as claims
 from spms.compensation.accounts import Account, PostingReason
 from spms.compensation.clawback_model import Clawback, ClawbackRequest, ClawbackState, GivenBack
 from spms.compensation.clawback_queries import Refunded
-from spms.compensation.journal_model import Draft, EntryLine
+from spms.compensation.journal_model import Draft, Entry, EntryLine, Part
 from spms.compensation.refusals import Moved, NotPaidOut, SamePerson
 from spms.compensation.rules import clawback_text, is_told, whose
 from spms.core import audit
@@ -95,7 +95,7 @@ async def list_page(
 
 
 async def _take_back(tx: Connection, row: Clawback, *, actor: Actor, now: datetime) -> UUID:
-    """Reverse the refund's entry; what had been recovered of it goes back to who bore it."""
+    """Reverse what was booked; what had been recovered of it goes back to who bore it."""
     about = await queries.refunded(tx, row.number, row.claim_id)
     if about is None:
         raise NotFound
@@ -108,17 +108,34 @@ async def _take_back(tx: Connection, row: Clawback, *, actor: Actor, now: dateti
     await journal.hold(tx, [row.number, chain], now=now)
     before = await receivable_queries.firsts(tx, about.sp_id, row.number, row.claim_id)
     try:
-        back = await journal.reverse(tx, row.number, row.claim_id, actor=actor, now=now)
+        back = await _reverse(tx, row, about, actor=actor, now=now)
     except journal.AlreadyReversed as error:
         raise Moved from error
     given_up_fen = await receivable_queries.written_off(tx, about.sp_id)
     parts = whose(before, back, given_up_fen)
     await _give_back(tx, about.sp_id, parts, derived_id("clawback", row.id), actor=actor, now=now)
     await payout_queries.take_back(
-        tx, row.number, about.payout_id, hashed_id("debit", row.id), now=now
+        tx, row.number, row.claim_id, hashed_id("debit", row.id), now=now
     )
     await _tell(tx, row, about, now=now)
     return back.id
+
+
+async def _reverse(
+    tx: Connection, row: Clawback, about: Refunded, *, actor: Actor, now: datetime
+) -> Entry:
+    """Take back the entry of the claim, or its part of a joint one."""
+    if about.joint_id is None:
+        return await journal.reverse(tx, row.number, row.claim_id, actor=actor, now=now)
+    part = Part(
+        id=row.claim_id,
+        charge_id=about.charge_id,
+        fen={
+            PostingReason.REFUND_PRINCIPAL: about.principal_fen,
+            PostingReason.REFUND_COMPENSATION: about.compensation_fen,
+        },
+    )
+    return await journal.reverse(tx, row.number, about.joint_id, part=part, actor=actor, now=now)
 
 
 async def _give_back(

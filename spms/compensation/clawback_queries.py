@@ -37,17 +37,25 @@ class Refunded(NamedTuple):
 
     charge_id: UUID
     sp_id: UUID
-    fen: int
+    principal_fen: int
+    compensation_fen: int
     settled: bool
-    payout_id: UUID
+    joint_id: UUID | None
+    """The joint refund that it is a part of."""
+
+    @property
+    def fen(self) -> int:
+        """Both multiples."""
+        return self.principal_fen + self.compensation_fen
 
 
 # The payout's row is held: what is settled stays so.
 REFUNDED = """
-    SELECT k.charge_id, k.sp_id, p.amount_fen AS fen, p.state = 'settled' AS settled, p.id
+    SELECT k.charge_id, k.sp_id, k.principal_fen, k.compensation_fen, p.state = 'settled' AS settled,
+           k.joint_id
       FROM claim k
-      JOIN payout p ON p.msisdn = k.msisdn AND p.charge_id = k.charge_id AND p.round = k.round
-                   AND p.takes_back IS NULL
+      JOIN payout p ON p.msisdn = k.msisdn AND p.takes_back IS NULL
+                   AND (p.joint_id = k.joint_id OR (p.charge_id = k.charge_id AND p.round = k.round))
      WHERE k.msisdn = $1 AND k.id = $2 AND k.state = 'refunded'
        FOR UPDATE OF p
 """

@@ -37,23 +37,28 @@ class Answer(StrEnum):
 
 
 class Payout(msgspec.Struct, frozen=True, kw_only=True):
-    """One refund round on its way to the bill."""
+    """What a refund gives, on its way to the bill."""
 
     msisdn: str
     id: UUID
-    charge_id: UUID
+    charge_id: UUID | None
+    """Null: a joint refund, of the same person's charges in `charge_ids`."""
+    charge_ids: list[UUID]
     charged_at: datetime
+    """Of the last of them: one person held the number at all of them."""
     sp_id: UUID
     amount_fen: int
     attempts: int
     ask: bool
     """Its outcome is unknown: ask, do not send."""
     principal_fen: int = 0
-    """Of the amount, what of the charge's price comes back."""
+    """Of the amount, what of the charges' price comes back."""
     points: int = 0
-    """Points (积分) the charge had earned and earns no more; of a debit: earns again."""
+    """Points (积分) the charges had earned and earn no more; of a debit: earn again."""
     takes_back: UUID | None = None
     """The credit that this one takes off the bill again; null of a credit."""
+    is_part: bool = False
+    """Of a debit: it takes back one charge's part of a joint credit."""
 
     @property
     def form(self) -> str:
@@ -79,11 +84,12 @@ class Credit(msgspec.Struct, frozen=True, kw_only=True):
     charged_at: datetime
     """Whoever held the number then is credited, not a later holder."""
     amount_fen: int
-    charge_id: UUID
+    charge_ids: list[UUID]
+    """The charges that were wrong: one, or several that a mass correction puts right together."""
     principal_fen: int
-    """Of the amount, what of this charge's price comes back; the rest is compensation."""
+    """Of the amount, what of their price comes back; the rest is compensation."""
     points: int
-    """Points (积分) earned by paying the charge that this takes back; of a debit: gives back. Once
+    """Points (积分) earned by paying the charges that this takes back; of a debit: gives back. Once
     for this id, as the amount."""
     takes_back: UUID | msgspec.UnsetType = msgspec.UNSET
     """Of a debit only: the id of the credit."""
@@ -96,7 +102,7 @@ def _credit(payout: Payout) -> bytes:
             msisdn=payout.msisdn,
             charged_at=payout.charged_at,
             amount_fen=payout.amount_fen,
-            charge_id=payout.charge_id,
+            charge_ids=payout.charge_ids,
             principal_fen=payout.principal_fen,
             points=payout.points,
             takes_back=payout.takes_back or msgspec.UNSET,

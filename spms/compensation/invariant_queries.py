@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from spms.compensation.mass_correction_chunk_queries import PART
 from spms.core.invariants import Invariant
 
 UNBALANCED = """
@@ -45,16 +46,31 @@ TOTALS = """
      WHERE COALESCE(t.principal_fen, 0) <> COALESCE(r.principal_fen, 0)
         OR COALESCE(t.compensation_fen, 0) <> COALESCE(r.compensation_fen, 0)
 """
+# A refund has the entry of its claim, or the joint one that its claim names.
 UNBOOKED = """
-    SELECT COALESCE(r.charge_id, p.charge_id)::text AS id
-      FROM (SELECT msisdn, charge_id, sum(amount_fen) AS fen FROM refund
-             GROUP BY msisdn, charge_id) r
-      FULL JOIN (SELECT msisdn, charge_id, sum(amount_fen) AS fen
+    SELECT COALESCE(r.charge_id, p.charge_id, r.entry_id::text, p.entry_id::text) AS id
+      FROM (SELECT msisdn, COALESCE(joint_id, id) AS entry_id,
+                   CASE WHEN count(joint_id) = 0 THEN min(charge_id::text) END AS charge_id,
+                   sum(principal_fen) AS principal_fen, sum(compensation_fen) AS compensation_fen
+              FROM claim WHERE state = 'refunded' AND principal_fen + compensation_fen > 0
+             GROUP BY msisdn, COALESCE(joint_id, id)) r
+      FULL JOIN (SELECT msisdn, entry_id, min(charge_id::text) AS charge_id,
+                        COALESCE(sum(amount_fen) FILTER (WHERE reason = 'refund_principal'), 0)
+                            AS principal_fen,
+                        COALESCE(sum(amount_fen) FILTER (WHERE reason = 'refund_compensation'), 0)
+                            AS compensation_fen
                    FROM posting WHERE credit = 'subscriber_payable' AND reverses IS NULL
                     AND reason IN ('refund_principal', 'refund_compensation')
-                  GROUP BY msisdn, charge_id) p
-        ON p.msisdn = r.msisdn AND p.charge_id = r.charge_id
-     WHERE r.fen IS DISTINCT FROM p.fen
+                  GROUP BY msisdn, entry_id) p
+        ON p.msisdn = r.msisdn AND p.entry_id = r.entry_id
+     WHERE (r.charge_id, r.principal_fen, r.compensation_fen)
+           IS DISTINCT FROM (p.charge_id, p.principal_fen, p.compensation_fen)
+"""
+# The id of a joint refund is a hash of its claims and of what each of them pays.
+MISJOINED = f"""
+    SELECT joint_id::text AS id FROM claim WHERE joint_id IS NOT NULL
+     GROUP BY msisdn, joint_id
+    HAVING joint_id <> hashed_id('joint:' || string_agg({PART}, ',' ORDER BY charge_id))
 """
 RECEIVABLE = """
     WITH advance AS (
@@ -146,8 +162,13 @@ INVARIANTS: Final[Sequence[Invariant]] = (
     ),
     Invariant(
         name="refunds_are_booked",
-        promise="what a charge was refunded is in the book, and nothing else is",
+        promise="what claims refund is in the book, in their entries, and nothing else is",
         statement=UNBOOKED,
+    ),
+    Invariant(
+        name="joint_refunds_name_their_claims",
+        promise="a joint refund has the claims, and each of them the amounts, that it was booked with",
+        statement=MISJOINED,
     ),
     Invariant(
         name="receivable_is_advances_less_recoveries",

@@ -14,11 +14,12 @@ from typing import Final
 from uuid import UUID
 
 import asyncpg
+from msgspec.structs import replace
 
 from spms.compensation import journal_queries as queries
 from spms.compensation.accounts import PAIRS, Account
 from spms.compensation.journal_chain import link
-from spms.compensation.journal_model import Damage, Draft, Drift, Entry, EntryLine
+from spms.compensation.journal_model import Damage, Draft, Drift, Entry, EntryLine, Part
 from spms.core import db
 from spms.core.access import Actor
 from spms.core.chain import Fault, FaultKind
@@ -89,31 +90,41 @@ async def _append(tx: Connection, drafts: Sequence[Draft], *, actor: Actor, now:
 
 
 async def reverse(
-    tx: Connection, msisdn: str, entry_id: UUID, *, actor: Actor, now: datetime
+    tx: Connection,
+    msisdn: str,
+    entry_id: UUID,
+    *,
+    part: Part | None = None,
+    actor: Actor,
+    now: datetime,
 ) -> Entry:
     """Take an entry back by a linked one with every line the other way round.
 
-    Raises `NotFound`, or `AlreadyReversed` when it was taken back before.
+    Of a joint entry one charge's part can be: then the linked one names what that part would be by
+    itself, and so do its lines. Raises `NotFound`, or `AlreadyReversed` when it was taken back before.
     """
     found = await queries.entries(tx, msisdn, entry_id=entry_id)
     if not found:
         raise NotFound
     (entry,) = found
+    reverses, charge_id, lines = entry.id, entry.charge_id, entry.lines
+    if part is not None:
+        reverses, charge_id, lines = part.id, part.charge_id, _part_of(entry, part)
     await queries.hold_heads(tx, [msisdn], now)
-    if await queries.is_reversed(tx, msisdn, entry_id):
+    if await queries.is_reversed(tx, msisdn, reverses):
         raise AlreadyReversed
     back = Draft(
         msisdn=msisdn,
-        id=derived_id("reversal", entry_id),
+        id=derived_id("reversal", reverses),
         kind="reversal",
-        charge_id=entry.charge_id,
-        reverses=entry_id,
+        charge_id=charge_id,
+        reverses=reverses,
         lines=[
             EntryLine(
                 id=derived_id("reversal", line.id), debit=line.credit, credit=line.debit,
                 sp_id=line.sp_id, amount_fen=line.amount_fen, reason=line.reason, reverses=line.id,
             )
-            for line in entry.lines
+            for line in lines
         ],
     )  # fmt: skip
     try:
@@ -121,6 +132,14 @@ async def reverse(
     except asyncpg.UniqueViolationError as error:
         raise AlreadyReversed from error
     return (await queries.entries(tx, msisdn, entry_id=back.id))[0]
+
+
+def _part_of(entry: Entry, part: Part) -> list[EntryLine]:
+    return [
+        replace(line, id=derived_id("part", part.id, line.reason), amount_fen=part.fen[line.reason])
+        for line in entry.lines
+        if part.fen.get(line.reason, 0) > 0
+    ]
 
 
 async def entries_of_charge(read: Connection, msisdn: str, charge_id: UUID) -> list[Entry]:

@@ -1,5 +1,6 @@
 """The nouns of the book: entries and their lines, the ends of chains, what a check found."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -30,6 +31,16 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     charge_id: UUID | None = None
     reverses: UUID | None = None
     lines: list[EntryLine]
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """What one charge has of an entry about several, to be taken back by itself."""
+
+    id: UUID
+    """The id that this part would have as an entry of its own."""
+    charge_id: UUID
+    fen: Mapping[str, int]
+    """By the reason of the line."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

@@ -107,7 +107,9 @@ async def post(tx: Connection, linked: Sequence[Linked], *, now: datetime, actor
     )
 
 
-ENTRY = """
+# What a charge was refunded together with others.
+_JOINTS = "ARRAY(SELECT joint_id FROM claim WHERE msisdn = $1 AND charge_id = $3)"
+ENTRY = f"""
     SELECT e.msisdn, e.id, e.seq, e.kind, e.charge_id, e.reverses, e.amount_fen, e.at, e.actor,
            (SELECT jsonb_agg(jsonb_build_object(
                        'id', p.id, 'debit', p.debit, 'credit', p.credit, 'sp_id', p.sp_id,
@@ -116,7 +118,9 @@ ENTRY = """
               FROM posting p WHERE p.msisdn = e.msisdn AND p.entry_id = e.id) AS lines
       FROM journal_entry e
      WHERE e.msisdn = $1 AND ($2::uuid IS NULL OR e.id = $2)
-       AND ($3::uuid IS NULL OR e.charge_id = $3)
+       AND ($3::uuid IS NULL OR e.charge_id = $3
+            OR e.id = ANY(ARRAY(SELECT id FROM payout WHERE msisdn = $1 AND joint_id = ANY({_JOINTS})))
+            OR e.id = ANY({_JOINTS}))
      ORDER BY e.seq
 """
 

@@ -1,7 +1,8 @@
 """A chunk of a mass correction as statements over sets: nothing of a charge leaves the database.
 
 Writes what `refunding.refund` writes, by the same rules (`rules.judge`, `rules.outstanding`,
-`refunding.share_to_unwind`, `journal_queries.POST`); a test holds the two against each other.
+`refunding.share_to_unwind`, `journal_queries.POST`), but what several charges bring one person is one
+entry and one credit (docs/decisions/0013); a test holds the two against each other.
 """
 
 from datetime import datetime
@@ -49,6 +50,12 @@ async def hold_heads(tx: Connection, row: Progress, until: str, *, now: datetime
     await tx.fetchval(HOLD_HEADS, *chunk)
 
 
+# A joint refund's id is a hash of its claims and of what each pays: the chain that has it holds them too.
+PART = """charge_id::text || ':' || round::text || ':' || principal_fen::text || ':'
+           || compensation_fen::text"""
+# Charges of the number's present holder of which nothing was shared out by itself.
+_PLAIN = """(s.sp_fen <= 0 AND s.operator_fen <= 0 AND o.principal_fen + o.compensation_fen > 0
+                AND (o.charged_at >= h.epoch_since) IS TRUE)"""
 # What is worked off is taken off the list with it: nothing is left to clear away when a lane ends.
 REFUND = f"""
     WITH taken AS (
@@ -73,15 +80,12 @@ REFUND = f"""
                GREATEST(0, LEAST((charged_fen - due_fen) * $5::bigint, $6::bigint)
                            - had_compensation_fen) AS compensation_fen
           FROM part p WHERE due_fen < honoured_due_fen
-    ), booked AS (
-        SELECT o.*, principal_fen + compensation_fen AS refunded_fen,
-               md5('compensation:' || id::text)::uuid AS compensation_id,
-               CASE WHEN s.sp_fen > 0 THEN gen_random_uuid() END AS sp_share_id,
-               CASE WHEN s.operator_fen > 0 THEN gen_random_uuid() END AS operator_share_id,
-               GREATEST(0, s.sp_fen) AS sp_share_fen,
+    ), shared AS (
+        SELECT o.*, GREATEST(0, s.sp_fen) AS sp_share_fen,
                GREATEST(0, s.operator_fen) AS operator_share_fen,
-               row_number() OVER chain AS n, count(*) OVER (PARTITION BY msisdn) AS of
+               count(*) FILTER (WHERE {_PLAIN}) OVER (PARTITION BY o.msisdn) > 1 AND {_PLAIN} AS joint
           FROM owed o
+          LEFT JOIN number h ON h.msisdn = o.msisdn
          CROSS JOIN LATERAL (
                SELECT COALESCE(sum(p.amount_fen) FILTER (WHERE debit = 'subscriber_balance'
                                                    AND credit = 'sp_payable'), 0)::bigint
@@ -103,13 +107,30 @@ REFUND = f"""
                           AND round < o.round) e
                  JOIN posting p ON p.msisdn = o.msisdn AND p.entry_id = e.id
                 WHERE o.principal_fen > 0 AND $7::text = 'sp') s
-         WHERE principal_fen + compensation_fen > 0
-        WINDOW chain AS (PARTITION BY msisdn ORDER BY charged_at, charge_id)
+    ), booked AS MATERIALIZED (
+        SELECT s.*, CASE WHEN joint THEN hashed_id('joint:' || string_agg({PART}, ',') OVER whole) END
+                        AS joint_id
+          FROM shared s
+        WINDOW whole AS (PARTITION BY msisdn, joint ORDER BY charge_id
+                         ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
+    ), paid AS (
+        SELECT msisdn, id, NULL::uuid AS joint_id, charge_id, round, charged_at, principal_fen,
+               compensation_fen, sp_share_fen, operator_share_fen
+          FROM booked WHERE NOT joint AND principal_fen + compensation_fen > 0
+         UNION ALL
+        SELECT msisdn, joint_id, joint_id, NULL, NULL, max(charged_at), sum(principal_fen)::bigint,
+               sum(compensation_fen)::bigint, 0, 0
+          FROM booked WHERE joint GROUP BY msisdn, joint_id
     ), counted AS MATERIALIZED (
-        SELECT b.*, (principal_fen > 0)::int + (compensation_fen > 0)::int
+        SELECT p.*, $15::uuid AS sp_id, principal_fen + compensation_fen AS refunded_fen,
+               md5('compensation:' || id::text)::uuid AS compensation_id,
+               CASE WHEN sp_share_fen > 0 THEN gen_random_uuid() END AS sp_share_id,
+               CASE WHEN operator_share_fen > 0 THEN gen_random_uuid() END AS operator_share_id,
+               (principal_fen > 0)::int + (compensation_fen > 0)::int
                    + (sp_share_fen > 0)::int + (operator_share_fen > 0)::int AS lines,
-               (sp_share_fen > 0)::int + (operator_share_fen > 0)::int AS shares
-          FROM booked b
+               (sp_share_fen > 0)::int + (operator_share_fen > 0)::int AS shares,
+               row_number() OVER chain AS n, count(*) OVER (PARTITION BY msisdn) AS of
+          FROM paid p WINDOW chain AS (PARTITION BY msisdn ORDER BY charged_at, id)
     ), told AS (
         SELECT b.*, h.seq + b.n AS seq, h.sha256 AS head,
                refunded_fen + sp_share_fen + operator_share_fen AS amount_fen,
@@ -141,12 +162,12 @@ REFUND = f"""
                            charged_fen, due_fen, round, cause, opened_at, opened_by, bearer,
                            principal_fen, compensation_fen, principal_so_far_fen,
                            compensation_so_far_fen, honoured_due_fen, second_bearer,
-                           rulebook_version)
+                           rulebook_version, joint_id)
         SELECT msisdn, id, charge_id, charged_at, sp_id, 'batch', $12, 'refunded', charged_fen,
                due_fen, round, $13, $10, $11, $7, principal_fen, compensation_fen,
                had_principal_fen + principal_fen, had_compensation_fen + compensation_fen, due_fen,
-               $17::text, $18::integer
-          FROM owed ORDER BY msisdn, charge_id
+               $17::text, $18::integer, joint_id
+          FROM booked ORDER BY msisdn, charge_id
     ), entered AS (
         INSERT INTO journal_entry (msisdn, id, seq, kind, charge_id, lines, amount_fen, at, actor,
                                    prev_sha256, sha256)
@@ -171,10 +192,11 @@ REFUND = f"""
                operator_share_fen, 'unwind_operator_share', charge_id, $10, $11
           FROM counted WHERE operator_share_fen > 0
     ), queued AS (
-        INSERT INTO payout (msisdn, id, charge_id, round, charged_at, sp_id, amount_fen, state,
-                            due_at, queued_at)
-        SELECT msisdn, hashed_id('payout:' || charge_id::text || ':' || round::text), charge_id,
-               round, charged_at, sp_id, refunded_fen, 'queued', $10, $10
+        INSERT INTO payout (msisdn, id, charge_id, round, joint_id, charged_at, sp_id, amount_fen,
+                            state, due_at, queued_at)
+        SELECT msisdn,
+               hashed_id('payout:' || COALESCE(joint_id::text, charge_id::text || ':' || round::text)),
+               charge_id, round, joint_id, charged_at, sp_id, refunded_fen, 'queued', $10, $10
           FROM counted
     ), moved AS (
         UPDATE journal_head h SET seq = c.seq, sha256 = c.sha, at = $10

@@ -11,7 +11,7 @@ from spms.compensation import journal
 from spms.compensation import payout_queries as queries
 from spms.compensation.accounts import Account, PostingReason
 from spms.compensation.gateways import Answer, BillingGateway, FileGateway, HttpGateway, Payout
-from spms.compensation.journal_model import Draft, EntryLine
+from spms.compensation.journal_model import Draft, EntryLine, Part
 from spms.core import db
 from spms.core.access import Actor, job_actor
 from spms.core.clock import Clock
@@ -59,7 +59,20 @@ async def book(tx: Connection, settled: list[Payout], *, actor: Actor, now: date
     await journal.post(tx, drafts, actor=actor, now=now)
     for one in settled:
         if one.takes_back is not None:
-            await journal.reverse(tx, one.msisdn, one.takes_back, actor=actor, now=now)
+            await journal.reverse(
+                tx, one.msisdn, one.takes_back, part=_part(one), actor=actor, now=now
+            )
+
+
+def _part(debit: Payout) -> Part | None:
+    """Return which part of a joint credit a debit takes back; None: all of the credit."""
+    if not debit.is_part or debit.charge_id is None:
+        return None
+    return Part(
+        id=derived_id("part", debit.takes_back, debit.charge_id),
+        charge_id=debit.charge_id,
+        fen={PostingReason.PAYOUT: debit.amount_fen},
+    )
 
 
 def entry_of(payout: Payout) -> Draft:

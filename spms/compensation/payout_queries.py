@@ -37,26 +37,46 @@ async def enqueue(tx: Connection, openings: list[Opening], *, now: datetime) -> 
     )
 
 
-# What a credit brought is debited again: the same charge, round and amount.
+# What a claim brought is debited again: all of its credit, or its part of a joint one.
 TAKE_BACK = """
     WITH queued AS (
         INSERT INTO payout (msisdn, id, charge_id, round, charged_at, sp_id, amount_fen, state,
                             due_at, queued_at, takes_back)
-        SELECT msisdn, $3, charge_id, round, charged_at, sp_id, amount_fen, 'queued', $4, $4, id
-          FROM payout WHERE msisdn = $1 AND id = $2 AND state = 'settled' AND takes_back IS NULL
+        SELECT k.msisdn, $3, k.charge_id, k.round, k.charged_at, k.sp_id,
+               k.principal_fen + k.compensation_fen, 'queued', $4, $4, p.id
+          FROM claim k
+          JOIN payout p ON p.msisdn = k.msisdn AND p.takes_back IS NULL
+                       AND (p.joint_id = k.joint_id
+                            OR (p.charge_id = k.charge_id AND p.round = k.round))
+         WHERE k.msisdn = $1 AND k.id = $2 AND p.state = 'settled'
         RETURNING 1)
     SELECT pg_notify('spms_work', 'payout') FROM queued LIMIT 1
 """
 
 
 async def take_back(
-    tx: Connection, msisdn: str, payout_id: UUID, debit_id: UUID, *, now: datetime
+    tx: Connection, msisdn: str, claim_id: UUID, debit_id: UUID, *, now: datetime
 ) -> None:
-    """Queue the debit that takes a settled credit off the bill again; once, its key says."""
-    await tx.execute(TAKE_BACK, msisdn, payout_id, debit_id, now)
+    """Queue the debit that takes what a claim brought off the bill again; once, its key says."""
+    await tx.execute(TAKE_BACK, msisdn, claim_id, debit_id, now)
 
 
-TAKE = """
+# The claims that a payout pays, or of a debit the one that it takes back.
+_CLAIMS = """FROM claim k WHERE k.msisdn = p.msisdn
+                     AND (k.joint_id = p.joint_id
+                          OR (k.charge_id = p.charge_id AND k.round = p.round))"""
+ABOUT = f"""
+           ARRAY(SELECT k.charge_id {_CLAIMS} ORDER BY k.charged_at, k.charge_id) AS charge_ids,
+           COALESCE((SELECT sum(k.principal_fen) {_CLAIMS}), 0)::bigint AS principal_fen,
+           COALESCE((SELECT sum(b.points) FROM points_taken_back b
+                      WHERE b.msisdn = p.msisdn
+                        AND (b.joint_id = p.joint_id
+                             OR (b.charge_id = p.charge_id AND b.round = p.round))), 0)::bigint
+               AS points,
+           EXISTS (SELECT FROM payout c WHERE c.msisdn = p.msisdn AND c.id = p.takes_back
+                                          AND c.joint_id IS NOT NULL) AS is_part
+"""
+TAKE = f"""
     WITH due AS (
         SELECT msisdn, id, state FROM payout
          WHERE state IN ('queued', 'sending', 'unknown') AND due_at <= $1
@@ -66,14 +86,8 @@ TAKE = """
        SET state = CASE d.state WHEN 'queued' THEN 'sending' ELSE 'unknown' END,
            attempts = p.attempts + 1, due_at = $1::timestamptz + $3::interval
       FROM due d WHERE p.msisdn = d.msisdn AND p.id = d.id
-    RETURNING p.msisdn, p.id, p.charge_id, p.charged_at, p.sp_id, p.amount_fen, p.attempts,
-              d.state <> 'queued' AS ask, p.takes_back,
-              COALESCE((SELECT k.principal_fen FROM claim k
-                         WHERE k.msisdn = p.msisdn AND k.charge_id = p.charge_id
-                           AND k.round = p.round), 0) AS principal_fen,
-              COALESCE((SELECT b.points FROM points_taken_back b
-                         WHERE b.msisdn = p.msisdn AND b.charge_id = p.charge_id
-                           AND b.round = p.round), 0) AS points
+    RETURNING p.msisdn, p.id, p.charge_id, p.charged_at, p.sp_id, p.amount_fen,
+              p.attempts, d.state <> 'queued' AS ask, p.takes_back, {ABOUT}
 """
 
 

@@ -32,11 +32,12 @@ class RefusedPayout(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     number: str
     """Masked."""
-    charge_id: UUID
+    charge_ids: list[UUID]
+    """The charges that were wrong: several where a mass correction puts them right together."""
     sp_id: UUID
     amount_fen: int
     principal_fen: int
-    """Of the amount, what of the charge's price comes back; the rest is compensation."""
+    """Of the amount, what of the charges' price comes back; the rest is compensation."""
     points: int
     """Points (积分) it would have taken back, of a debit given back. Whoever pays by hand has whoever
     keeps the points book them by hand too."""

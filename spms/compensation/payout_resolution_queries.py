@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from spms.compensation.gateways import Payout
+from spms.compensation.payout_queries import ABOUT
 from spms.compensation.payout_resolution_model import (
     Outcome,
     RefusedPayout,
@@ -12,14 +13,8 @@ from spms.compensation.payout_resolution_model import (
 )
 from spms.core.db import Connection, many, one
 
-REFUSED = """
-    SELECT p.id, p.msisdn AS number, p.charge_id, p.sp_id, p.amount_fen, p.ended_at AS refused_at,
-           COALESCE((SELECT k.principal_fen FROM claim k
-                      WHERE k.msisdn = p.msisdn AND k.charge_id = p.charge_id
-                        AND k.round = p.round), 0) AS principal_fen,
-           COALESCE((SELECT b.points FROM points_taken_back b
-                      WHERE b.msisdn = p.msisdn AND b.charge_id = p.charge_id
-                        AND b.round = p.round), 0) AS points,
+REFUSED = f"""
+    SELECT p.id, p.msisdn AS number, p.sp_id, p.amount_fen, p.ended_at AS refused_at, {ABOUT},
            p.attempts, p.takes_back, r.id AS resolution_id, r.outcome, r.reason, r.proposed_by
       FROM payout p
       LEFT JOIN payout_resolution r
@@ -95,7 +90,7 @@ async def decide(
     return await tx.fetchval(DECIDE, resolution_id, state, now, actor) is not None
 
 
-RESOLVE = """
+RESOLVE = f"""
     UPDATE payout p
        SET state = CASE r.outcome WHEN 'send_again' THEN 'queued' ELSE 'settled' END,
            ended_at = CASE r.outcome WHEN 'send_again' THEN NULL ELSE $2::timestamptz END,
@@ -103,7 +98,7 @@ RESOLVE = """
       FROM payout_resolution r
      WHERE r.id = $1 AND p.msisdn = r.msisdn AND p.id = r.payout_id AND p.state = 'refused'
     RETURNING p.msisdn, p.id, p.charge_id, p.charged_at, p.sp_id, p.amount_fen, p.attempts,
-              false AS ask, p.takes_back
+              false AS ask, p.takes_back, {ABOUT}
 """
 
 

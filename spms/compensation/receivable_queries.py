@@ -49,7 +49,8 @@ async def ageing(read: Connection, sp_id: UUID | None, *, at: datetime) -> list[
     return many(Ageing, await read.fetch(AGEING, sp_id, at))
 
 
-# A refund's entry has the id of its claim; the others are found by the charge that they are about.
+# A refund's entry has the id of its claim; the others are found by the charge that they are about. A
+# joint refund is of charges of which nothing was shared out.
 SHARES = """
     WITH about AS (
         SELECT msisdn, id FROM journal_entry
@@ -103,11 +104,17 @@ async def exact_balance(tx: Connection, sp_id: UUID, account: Account) -> int:
 # A refund of the same instant counts as older. What was reversed waits for nobody.
 FIRSTS = """
     WITH moved AS (
-        SELECT msisdn, id, at, reverses, reason,
+        SELECT msisdn, entry_id, at, reverses, reason,
                CASE WHEN debit = 'sp_receivable' THEN amount_fen ELSE -amount_fen END AS fen
           FROM posting WHERE sp_id = $1 AND 'sp_receivable' IN (debit, credit)
     ), firsts AS (
-        SELECT * FROM moved
+        SELECT m.fen,
+               CASE WHEN m.reverses IS NULL THEN m.at
+                    ELSE (SELECT COALESCE(o.at, k.opened_at) FROM journal_entry b
+                            LEFT JOIN journal_entry o ON o.msisdn = b.msisdn AND o.id = b.reverses
+                            LEFT JOIN claim k ON k.msisdn = b.msisdn AND k.id = b.reverses
+                           WHERE b.msisdn = m.msisdn AND b.id = m.entry_id) END AS refunded_at
+          FROM moved m
          WHERE reason IN ('refund_principal', 'unwind_sp_share', 'unwind_operator_share')
     ), taken AS (
         SELECT COALESCE(-sum(fen), 0)::bigint AS fen FROM moved
@@ -116,19 +123,16 @@ FIRSTS = """
     SELECT (SELECT COALESCE(sum(fen), 0) FROM moved)::bigint AS owed_fen,
            (SELECT COALESCE(sum(fen), 0) FROM firsts)::bigint - t.fen AS waiting_fen,
            (SELECT COALESCE(sum(f.fen), 0) FROM firsts f
-             WHERE f.reverses IS NULL
-               AND f.at > (SELECT at FROM journal_entry WHERE msisdn = $2 AND id = $3)
-               AND NOT EXISTS (SELECT FROM posting b
-                                WHERE b.msisdn = f.msisdn AND b.reverses = f.id))::bigint
+             WHERE f.refunded_at > (SELECT opened_at FROM claim WHERE msisdn = $2 AND id = $3))::bigint
                AS younger_fen,
            t.fen AS taken_fen
       FROM taken t
 """
 
 
-async def firsts(tx: Connection, sp_id: UUID, msisdn: str, entry_id: UUID) -> Firsts:
-    """Derive it from the postings alone, for a refund of a number that is in the book."""
-    (found,) = many(Firsts, await tx.fetch(FIRSTS, sp_id, msisdn, entry_id))
+async def firsts(tx: Connection, sp_id: UUID, msisdn: str, claim_id: UUID) -> Firsts:
+    """Derive it from the postings alone, for a claim that refunded something."""
+    (found,) = many(Firsts, await tx.fetch(FIRSTS, sp_id, msisdn, claim_id))
     return found
 
 

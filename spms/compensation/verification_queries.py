@@ -206,11 +206,11 @@ DISPUTED_FEES = """
           LEFT JOIN refund_total t ON t.msisdn = v.msisdn AND t.charge_id = v.charge_id
          WHERE v.state = 'awaiting_approval'
         UNION ALL
-        SELECT r.msisdn, r.charge_id, k.charged_at, r.amount_fen
+        SELECT k.msisdn, k.charge_id, k.charged_at, k.principal_fen
           FROM payout p
-          JOIN refund r ON r.msisdn = p.msisdn AND r.charge_id = p.charge_id AND r.round = p.round
-                       AND r.kind = 'principal'
-          JOIN claim k ON k.msisdn = r.msisdn AND k.id = r.claim_id
+          JOIN claim k ON k.msisdn = p.msisdn
+                      AND (k.joint_id = p.joint_id
+                           OR (k.charge_id = p.charge_id AND k.round = p.round))
          WHERE p.state <> 'settled' AND p.takes_back IS NULL
     )
     SELECT o.msisdn, sum(o.fen)::bigint AS disputed_fen,

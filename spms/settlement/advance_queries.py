@@ -15,19 +15,24 @@ from spms.core.db import Connection, many
 
 _FIRST: Final = "'refund_principal', 'unwind_sp_share', 'unwind_operator_share'"
 
-# A line that takes a refund back is of that refund, whenever it comes.
-LINES: Final = """(
+# A line that takes a refund back is of that refund, whenever it comes; of a joint one it names the claim.
+_LINES: Final = """(
     SELECT p.msisdn, p.id, p.sp_id, p.at, p.charge_id, p.debit, p.credit, p.amount_fen, p.reason,
            p.reverses,
            CASE WHEN p.debit = 'sp_receivable' THEN p.amount_fen
                 WHEN p.credit = 'sp_receivable' THEN -p.amount_fen ELSE 0 END AS fen,
            CASE WHEN p.reverses IS NULL THEN p.at
-                ELSE COALESCE((SELECT o.at FROM journal_entry b
-                                 JOIN journal_entry o ON o.msisdn = b.msisdn AND o.id = b.reverses
+                ELSE COALESCE((SELECT COALESCE(o.at, k.opened_at) FROM journal_entry b
+                                 LEFT JOIN journal_entry o
+                                   ON o.msisdn = b.msisdn AND o.id = b.reverses
+                                 LEFT JOIN claim k ON k.msisdn = b.msisdn AND k.id = b.reverses
                                 WHERE b.msisdn = p.msisdn AND b.id = p.entry_id), '-infinity')
                 END AS refunded_at
-      FROM posting p)"""
+      FROM {book} p)"""
+LINES: Final = _LINES.format(book="posting")
 """The book with, of each line, what it adds to what an SP owes, and when the refund it is of was booked."""
+LINES_OF_CHARGES: Final = _LINES.format(book="posting_of_charge")
+"""The same with a joint refund's lines taken apart by its charges."""
 
 
 def owed(cut_off: str) -> str:

@@ -56,7 +56,7 @@ _LINE = f"""
              WHERE r.msisdn = c.msisdn AND r.id = c.charge_id) AS epoch,
            c.at, CASE WHEN c.debit = 'sp_receivable' OR c.credit = 'deposits' THEN c.amount_fen
                       ELSE -c.amount_fen END AS amount_fen, c.charge_id
-      FROM {advances.LINES} c
+      FROM {advances.LINES_OF_CHARGES} c
 """
 # It was there when the statement was drawn.
 _DRAWN = "c.sp_id = $1 AND c.at <= $9"

@@ -216,10 +216,15 @@ WRITTEN = {
              "second_bearer, rulebook_version FROM claim",
     "refund": "SELECT charge_id, kind, round, sp_id, amount_fen, bearer FROM refund",
     "refund_total": "SELECT * FROM refund_total",
-    "entry": "SELECT id, kind, lines, amount_fen FROM journal_entry WHERE charge_id = ANY($1)",
-    "posting": "SELECT entry_id, debit, credit, sp_id, amount_fen, reason, charge_id, line_no, of_lines "
-               "FROM posting WHERE charge_id = ANY($1)",
-    "payout": "SELECT id, charge_id, round, charged_at, sp_id, amount_fen, state FROM payout",
+    "posting": "SELECT debit, credit, sp_id, amount_fen, reason, charge_id FROM posting_of_charge",
+    "entry": "SELECT msisdn, sum(amount_fen)::bigint FROM journal_entry GROUP BY msisdn",
+    "payout": "SELECT msisdn, sp_id, state, sum(amount_fen)::bigint FROM payout GROUP BY 1, 2, 3",
+    # Of charges that are refunded by themselves, also in which entry and by which payout.
+    "its entry": "SELECT id, kind, lines, amount_fen FROM journal_entry WHERE charge_id = ANY($1)",
+    "its posting": "SELECT entry_id, debit, credit, sp_id, amount_fen, reason, charge_id, line_no, of_lines "
+                   "FROM posting WHERE charge_id = ANY($1)",
+    "its payout": "SELECT id, charge_id, round, charged_at, sp_id, amount_fen, state FROM payout "
+                  "WHERE charge_id = ANY($1)",
 }  # fmt: skip
 
 
@@ -231,8 +236,12 @@ WRITTEN = {
 async def test_a_chunk_writes_what_refunding_one_by_one_writes(
     tx, owner, pool, clock, now, world, fill, audit, bearers
 ):
-    """Charges with and without findings, earlier rounds and shares that were paid out."""
+    """Charges with and without findings, earlier rounds, shares that were paid out, former holders."""
     await fill(6, 4)
+    await owner.execute(
+        "UPDATE number SET epoch = 2, epoch_since = $1 WHERE msisdn LIKE '%6'",
+        now - DAY + timedelta(minutes=3),
+    )
     await owner.execute(
         "INSERT INTO charge_finding (msisdn, charge_id, charged_at, kind, due_fen, found_at, "
         "found_by) SELECT msisdn, id, charged_at, 'price_mismatch', 850, charged_at, 'test' "
@@ -268,11 +277,11 @@ async def test_a_chunk_writes_what_refunding_one_by_one_writes(
     )
     ids = [one["id"] for one in rows]
 
-    async def written(connection):
+    async def written(connection, apart):
         return {
             table: Counter(
                 tuple(one) for one in await connection.fetch(
-                    statement, *([ids] if "$1" in statement else [])
+                    statement, *([apart] if "$1" in statement else [])
                 )
             )
             for table, statement in WRITTEN.items()
@@ -283,7 +292,11 @@ async def test_a_chunk_writes_what_refunding_one_by_one_writes(
         await by_set.start()
         assert await mass_correction.work_chunk(connection, now=now) == 24, "first they are listed"
         assert await mass_correction.work_chunk(connection, now=now) == 24
-        from_database = await written(connection)
+        joint = await connection.fetch("SELECT charge_id FROM claim WHERE joint_id IS NOT NULL")
+        apart = sorted(set(ids) - {one["charge_id"] for one in joint})
+        assert joint, "some are paid together"
+        assert apart, "and some by themselves"
+        from_database = await written(connection, apart)
         await by_set.rollback()
     found = await queries.disputed_many(tx, [one["msisdn"] for one in rows], ids)
     openings = []
@@ -296,7 +309,7 @@ async def test_a_chunk_writes_what_refunding_one_by_one_writes(
             rulebook_version=2, lines=refund_lines(charge, due, bearers),
         ))  # fmt: skip
     await refund(tx, openings, source=Source.BATCH, actor=make.OFFICER, now=now, telling=False)
-    assert from_database == await written(tx)
+    assert from_database == await written(tx, apart)
     assert any(one["round"] == 2 for one in await tx.fetch("SELECT round FROM claim"))
     assert (await journal.verify(pool))[1] == []
 
