@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 import pytest
 
-from spms.compensation import clawback, payout
+from spms.compensation import clawback, mass_correction, payout
+from spms.compensation.accounts import Cause
 from spms.compensation.clawback_model import ClawbackRequest, Proof
 from spms.compensation.gateways import Answer
 from spms.compensation.invariant_queries import INVARIANTS as MONEY
+from spms.compensation.mass_correction_model import CorrectionRequest
 from spms.core import db, invariants
 from spms.settlement import actions
 from spms.settlement.draw_queries import of_month
@@ -71,16 +73,46 @@ def noon(month, day):
     return datetime(2026, month, day, 4, tzinfo=UTC)
 
 
-async def twins(world, tx):
-    """Return two SPs with the same twenty charges a month; one refunds another in January."""
+async def twins(world, tx, *, joint=False):
+    """Return two SPs with the same twenty charges a month; one refunds another in January.
+
+    Joint: a mass correction refunds it together with one that was wrong, as was its twin's.
+    """
     twin_id, twin_service = await world.another_sp()
     for service_id in (world.service_id, twin_service):
         for n in range(60):
             await world.charge(1 + n * 1.4, service_id=service_id)
-    wrong = await world.charge(4, findings=["no_consent"], due_fen=0)
-    await world.charge(4.1, service_id=twin_service)
-    await refund(world, noon(1, 6))
+    if not joint:
+        wrong = await world.charge(4, findings=["no_consent"], due_fen=0)
+        await world.charge(4.1, service_id=twin_service)
+        await refund(world, noon(1, 6))
+        return twin_id, twin_service, wrong
+    wrong = await world.charge(4, price_fen=PRICE + 1)
+    await world.charge(7, service_id=twin_service, price_fen=PRICE + 1)
+    for service_id in (world.service_id, twin_service):
+        await world.charge(4.2, service_id=service_id, price_fen=PRICE + 1)
+        await correct(world, service_id, noon(1, 6))
+    assert await tx.fetchval("SELECT count(*) FROM claim WHERE joint_id IS NOT NULL") == 2
     return twin_id, twin_service, wrong
+
+
+async def correct(world, service_id, at):
+    """Put right what cost a fen too much, as if nothing had been due, and pay it out."""
+    wanted = CorrectionRequest(
+        service_id=service_id, wrong_fen=PRICE + 1, due_fen=1, from_at=JANUARY, until_at=at,
+        cause=Cause.NOT_AS_PUBLISHED, reason="loaded wrongly", apology="很抱歉。",
+    )  # fmt: skip
+    async with db.transaction(world.pool) as tx:
+        row = await mass_correction.propose(tx, wanted, actor=make.OFFICER, now=at)
+        await mass_correction.decide(
+            tx, row.id, accept=True, reason="seen", actor=make.OFFICER_2, now=at
+        )
+    more = 1
+    while more:
+        async with db.transaction(world.pool) as tx:
+            more = await mass_correction.work_chunk(tx, now=at)
+    world.clock.at = at
+    await payout.pump(world.pool, Prompt(), world.clock)
 
 
 async def refund(world, at):
@@ -179,9 +211,10 @@ LIVES = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("joint", [False, True], ids=["by itself", "joint"])
 @pytest.mark.parametrize("life", LIVES.values(), ids=LIVES)
-async def test_a_fraud_taken_back_leaves_the_sp_as_if_it_had_not_been(life, world, tx):
-    twin_id, twin_service, fraud = await twins(world, tx)
+async def test_a_fraud_taken_back_leaves_the_sp_as_if_it_had_not_been(life, joint, world, tx):
+    twin_id, twin_service, fraud = await twins(world, tx, joint=joint)
     frauds = [fraud]
     for on in sorted({*SETTLING, *(deed.on for deed in life)}):
         for deed in (each for each in life if each.on == on and not isinstance(each, Unseen)):
@@ -215,7 +248,7 @@ async def test_a_fraud_taken_back_leaves_the_sp_as_if_it_had_not_been(life, worl
     assert {each["state"] for each in (*came, *due)} == {"locked"}
     assert sum(each["payable_fen"] for each in came) == sum(each["payable_fen"] for each in due)
     assert await world.balances(world.sp_id) == await world.balances(twin_id)
-    assert "sp_receivable" not in await world.balances(twin_id), "all of it was recovered"
+    assert joint or "sp_receivable" not in await world.balances(twin_id), "all of it was recovered"
     checked = await invariants.check(tx, [*MONEY, *SETTLED])
     assert [one.name for one in checked if not one.holds] == []
     await records_come_to_their_figures(world, tx)
