@@ -29,11 +29,11 @@ class Client:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
-        self.token = ""
+        self.token, self.path = "", "/authorisations"
 
     def send(self, body: bytes) -> None:
         head = (
-            f"POST /authorisations HTTP/1.1\r\nHost: spms.test\r\nAuthorization: {self.token}\r\n"
+            f"POST {self.path} HTTP/1.1\r\nHost: spms.test\r\nAuthorization: {self.token}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         self.writer.write(head.encode() + body)
@@ -53,9 +53,12 @@ class Client:
 
 
 def shown(status: int, headers: dict[str, str], body: bytes) -> Seen:
-    """Return all of an answer but the decision's own id."""
+    """Return all of an answer but the decision's own id; of what is held that is one for ever."""
     if status == 200:
-        body = msgspec.json.encode(msgspec.json.decode(body) | {"id": ""})
+        told = msgspec.json.decode(body)
+        if not told.get("reservation"):
+            told.get("decision", told)["id"] = ""
+        body = msgspec.json.encode(told)
     return status, dict(sorted(headers.items())), body
 
 
@@ -100,10 +103,12 @@ async def routes(
         yield client
 
 
-async def usual(routes: AsyncClient, token: dict[str, str], body: bytes) -> Seen:
+async def usual(
+    routes: AsyncClient, token: dict[str, str], body: bytes, path: str = "/authorisations"
+) -> Seen:
     """Ask by the routes."""
     sent = token | {"Content-Type": "application/json"}
-    told = await routes.post("/authorisations", content=body, headers=sent)
+    told = await routes.post(path, content=body, headers=sent)
     return shown(told.status_code, dict(told.headers), told.content)
 
 
@@ -135,6 +140,39 @@ async def test_bodies_of_every_kind_are_answered_as_by_the_routes(
             await client.ask(good)
     assert short == [good] * 3
     assert await arrange.on_record(owner) == before + 3, "what was answered is on record"
+
+
+async def test_a_charge_is_held_over_the_wire_as_by_the_routes(
+    world: World, routes: AsyncClient, port: int, sign_in: SignIn, owner: Connection,
+    short: list[bytes],
+) -> None:  # fmt: skip
+    """One reference is one answer: whatever came over the wire first, the routes tell again."""
+    token = await sign_in(make.sp_actor(world.sp_id))
+
+    def held(reference: str, **values: Any) -> bytes:
+        usual = {"msisdn": world.msisdn, "service_code": world.code, "price_fen": 800}
+        return msgspec.json.encode(usual | {"reference": reference} | values)
+
+    good = held("r1")
+    bodies = [
+        good, held("r2"), held("r1", price_fen=900), held("r4", service_code="000000"),
+        held("r5", msisdn="8613000000000"), held(""), held("r6", price_fen=-1),
+        held("r7", purpose="charge"), held("r8", more=1), good[:-1] + b"{", b"null".ljust(20),
+        good.replace(b'"reference"', b'"referense"'), good.replace(b"r1", b"\xff1"),
+    ]  # fmt: skip
+    statuses = set()
+    async with connected(port, token) as client:
+        client.path = "/reservations"
+        for body in (each.ljust(len(good)) for each in bodies):
+            await client.ask(good.ljust(len(body)))
+            seen = await client.ask(body)
+            assert seen == await usual(routes, token, body, client.path), body
+            statuses.add(seen[0])
+    assert statuses >= {200, 400, 422}
+    assert {bodies[0], bodies[1]} <= set(short), "what is in order came the short way"
+    assert [row["reference"] for row in await owner.fetch("SELECT reference FROM reservation")] == [
+        "r1"
+    ]
 
 
 async def test_a_token_stops_with_the_next_question_on_an_open_connection(
