@@ -11,29 +11,55 @@ ALTER TABLE payout
     ADD CONSTRAINT payout_of_one_or_joint CHECK (
         (joint_id IS NULL) = (charge_id IS NOT NULL) AND (joint_id IS NULL) = (round IS NOT NULL));
 
--- Of a joint credit each claim's part can be taken back, once.
+-- Of a joint credit each claim's part can be taken back, once: a debit is of the charge and the amount of
+-- its credit, or of one of the claims that a joint one pays.
+ALTER TABLE payout ADD CONSTRAINT payout_debit_of_one CHECK (takes_back IS NULL OR joint_id IS NULL);
 DROP INDEX payout_taken_back_once;
 CREATE UNIQUE INDEX payout_taken_back_once ON payout (msisdn, takes_back, charge_id)
     WHERE takes_back IS NOT NULL;
+CREATE OR REPLACE FUNCTION debit_names_a_credit() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
+BEGIN
+    PERFORM FROM public.payout p
+      WHERE p.msisdn = NEW.msisdn AND p.id = NEW.takes_back AND p.takes_back IS NULL
+        AND ((p.charge_id, p.round, p.amount_fen) = (NEW.charge_id, NEW.round, NEW.amount_fen)
+             OR EXISTS (SELECT FROM public.claim k
+                         WHERE k.msisdn = NEW.msisdn AND k.charge_id = NEW.charge_id
+                           AND k.round = NEW.round AND k.joint_id = p.joint_id
+                           AND k.principal_fen + k.compensation_fen = NEW.amount_fen))
+        FOR KEY SHARE OF p;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'a debit takes back a credit'
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'payout_takes_back', TABLE = 'payout';
+    END IF;
+    RETURN NULL;
+END
+$$;
 
--- The book by charges: the lines of a joint refund are taken apart by its claims. Amounts are in fen.
+-- The book by charges: the lines of a joint refund, and of its payout, are taken apart by its claims, each
+-- with the id that what it takes back is named by. Amounts are in fen. OFFSET: by the number, line by line.
 CREATE VIEW posting_of_charge AS
-    SELECT p.msisdn,
-           CASE WHEN k.id IS NULL THEN p.id
-                ELSE hashed_id('posting:' || k.charge_id::text || ':' || substr(p.reason, 8) || ':'
-                               || k.round::text) END AS id,
-           p.entry_id, p.debit, p.credit, p.sp_id,
-           CASE WHEN k.id IS NULL THEN p.amount_fen
-                WHEN p.reason = 'refund_principal' THEN k.principal_fen
-                ELSE k.compensation_fen END AS amount_fen,
-           p.reason, COALESCE(k.charge_id, p.charge_id) AS charge_id, p.reverses, p.at, p.actor
+    SELECT p.msisdn, COALESCE(k.line_id, p.id) AS id, p.entry_id, p.debit, p.credit, p.sp_id,
+           COALESCE(k.amount_fen, p.amount_fen) AS amount_fen, p.reason,
+           COALESCE(k.charge_id, p.charge_id) AS charge_id, p.reverses, p.at, p.actor
       FROM posting p
-      LEFT JOIN claim k
-        ON p.charge_id IS NULL AND p.reason IN ('refund_principal', 'refund_compensation')
-       AND k.msisdn = p.msisdn AND k.joint_id = p.entry_id
-     WHERE k.id IS NULL
-        OR CASE p.reason WHEN 'refund_principal' THEN k.principal_fen
-                         ELSE k.compensation_fen END > 0;
+      LEFT JOIN LATERAL (
+           SELECT c.charge_id, l.amount_fen,
+                  hashed_id('posting:' || c.charge_id::text || ':' || l.kind || ':' || c.round::text)
+                      AS line_id
+             FROM claim c
+            CROSS JOIN LATERAL (VALUES
+                  ('refund_principal', 'principal', c.principal_fen),
+                  ('refund_compensation', 'compensation', c.compensation_fen),
+                  ('payout', 'payout', c.principal_fen + c.compensation_fen))
+                  AS l (reason, kind, amount_fen)
+            WHERE p.charge_id IS NULL AND p.reason IN ('refund_principal', 'refund_compensation', 'payout')
+              AND c.msisdn = p.msisdn
+              AND c.joint_id = CASE p.reason
+                  WHEN 'payout' THEN (SELECT y.joint_id FROM payout y
+                                       WHERE y.msisdn = p.msisdn AND y.id = p.entry_id)
+                  ELSE p.entry_id END
+              AND l.reason = p.reason AND l.amount_fen > 0
+           OFFSET 0) k ON true;
 GRANT SELECT ON posting_of_charge TO spms_app;
 
 -- Points by claim and by joint refund alike.

@@ -18,6 +18,7 @@ from spms.compensation.accounts import Account, PostingReason
 from spms.compensation.clawback_model import Clawback, ClawbackRequest, ClawbackState, GivenBack
 from spms.compensation.clawback_queries import Refunded
 from spms.compensation.journal_model import Draft, Entry, EntryLine, Part
+from spms.compensation.model import RefundKind
 from spms.compensation.refusals import Moved, NotPaidOut, SamePerson
 from spms.compensation.rules import clawback_text, is_told, whose
 from spms.core import audit
@@ -127,12 +128,16 @@ async def _reverse(
     """Take back the entry of the claim, or its part of a joint one."""
     if about.joint_id is None:
         return await journal.reverse(tx, row.number, row.claim_id, actor=actor, now=now)
+    parts = (
+        (PostingReason.REFUND_PRINCIPAL, RefundKind.PRINCIPAL, about.principal_fen),
+        (PostingReason.REFUND_COMPENSATION, RefundKind.COMPENSATION, about.compensation_fen),
+    )
     part = Part(
         id=row.claim_id,
         charge_id=about.charge_id,
-        fen={
-            PostingReason.REFUND_PRINCIPAL: about.principal_fen,
-            PostingReason.REFUND_COMPENSATION: about.compensation_fen,
+        lines={
+            reason: (hashed_id("posting", about.charge_id, kind, about.round), fen)
+            for reason, kind, fen in parts
         },
     )
     return await journal.reverse(tx, row.number, about.joint_id, part=part, actor=actor, now=now)

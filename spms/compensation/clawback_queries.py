@@ -36,6 +36,7 @@ class Refunded(NamedTuple):
     """What a claim brought the subscriber, and whether billing has confirmed it."""
 
     charge_id: UUID
+    round: int
     sp_id: UUID
     principal_fen: int
     compensation_fen: int
@@ -51,7 +52,7 @@ class Refunded(NamedTuple):
 
 # The payout's row is held: what is settled stays so.
 REFUNDED = """
-    SELECT k.charge_id, k.sp_id, k.principal_fen, k.compensation_fen, p.state = 'settled' AS settled,
+    SELECT k.charge_id, k.round, k.sp_id, k.principal_fen, k.compensation_fen, p.state = 'settled' AS settled,
            k.joint_id
       FROM claim k
       JOIN payout p ON p.msisdn = k.msisdn AND p.takes_back IS NULL

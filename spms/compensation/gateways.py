@@ -36,16 +36,26 @@ class Answer(StrEnum):
     """Anything may have happened: only asking tells."""
 
 
+class PaidCharge(msgspec.Struct, frozen=True, kw_only=True):
+    """What a payout gives, or takes back, for one charge."""
+
+    id: UUID
+    charged_at: datetime
+    """Whoever held the number then is meant, not a later holder."""
+    amount_fen: int
+
+
 class Payout(msgspec.Struct, frozen=True, kw_only=True):
     """What a refund gives, on its way to the bill."""
 
     msisdn: str
     id: UUID
     charge_id: UUID | None
-    """Null: a joint refund, of the same person's charges in `charge_ids`."""
-    charge_ids: list[UUID]
+    """Null: a joint refund, of the same person's charges in `charges`."""
+    round: int | None
+    charges: list[PaidCharge]
     charged_at: datetime
-    """Of the last of them: one person held the number at all of them."""
+    """Of the last of them: one person held the number at all of them, as far as was known."""
     sp_id: UUID
     amount_fen: int
     attempts: int
@@ -84,8 +94,9 @@ class Credit(msgspec.Struct, frozen=True, kw_only=True):
     charged_at: datetime
     """Whoever held the number then is credited, not a later holder."""
     amount_fen: int
-    charge_ids: list[UUID]
-    """The charges that were wrong: one, or several that a mass correction puts right together."""
+    charges: list[PaidCharge]
+    """The charges that were wrong: one, or several of one person that a mass correction puts right together.
+    Where a change of owner became known after that, each says whose its part is."""
     principal_fen: int
     """Of the amount, what of their price comes back; the rest is compensation."""
     points: int
@@ -102,7 +113,7 @@ def _credit(payout: Payout) -> bytes:
             msisdn=payout.msisdn,
             charged_at=payout.charged_at,
             amount_fen=payout.amount_fen,
-            charge_ids=payout.charge_ids,
+            charges=payout.charges,
             principal_fen=payout.principal_fen,
             points=payout.points,
             takes_back=payout.takes_back or msgspec.UNSET,

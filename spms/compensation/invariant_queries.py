@@ -72,6 +72,20 @@ MISJOINED = f"""
      GROUP BY msisdn, joint_id
     HAVING joint_id <> hashed_id('joint:' || string_agg({PART}, ',' ORDER BY charge_id))
 """
+# A reversal takes back an entry, or of a joint refund or its payout what one claim has of it.
+OVERTAKEN = """
+    SELECT e.id::text AS id FROM journal_entry e
+     WHERE e.reverses IS NOT NULL
+       AND NOT EXISTS (SELECT FROM journal_entry o
+                        WHERE o.msisdn = e.msisdn AND o.id = e.reverses AND o.amount_fen = e.amount_fen
+                          AND (o.charge_id IS NOT NULL OR o.kind NOT IN ('refund', 'payout')))
+       AND NOT EXISTS (SELECT FROM claim k
+                        WHERE k.msisdn = e.msisdn AND k.charge_id = e.charge_id
+                          AND k.joint_id IS NOT NULL
+                          AND e.reverses IN (k.id, hashed_id(
+                              'payout:' || k.charge_id::text || ':' || k.round::text))
+                          AND e.amount_fen = k.principal_fen + k.compensation_fen)
+"""
 RECEIVABLE = """
     WITH advance AS (
         SELECT sp_id, sum(amount_fen) AS fen FROM refund WHERE bearer = 'sp' GROUP BY sp_id
@@ -169,6 +183,11 @@ INVARIANTS: Final[Sequence[Invariant]] = (
         name="joint_refunds_name_their_claims",
         promise="a joint refund has the claims, and each of them the amounts, that it was booked with",
         statement=MISJOINED,
+    ),
+    Invariant(
+        name="reversals_take_back_what_was_booked",
+        promise="a reversal takes back an entry, or of a joint one a claim's part, and no more than that",
+        statement=OVERTAKEN,
     ),
     Invariant(
         name="receivable_is_advances_less_recoveries",

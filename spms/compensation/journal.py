@@ -40,6 +40,8 @@ FAULTS: Final[Mapping[str, FaultKind]] = {
     "end_missing": FaultKind.TRUNCATED,
 }
 """What the check of the book finds, in the words of all chains."""
+JOINT: Final = frozenset({"refund", "payout"})
+"""Entries that are about one charge, or else joint ones."""
 ENTRIES_AT_ONCE = 20_000
 """Of a statement that verifies; more where one chain has more."""
 SETTLED_AFTER = timedelta(hours=1)
@@ -100,13 +102,17 @@ async def reverse(
 ) -> Entry:
     """Take an entry back by a linked one with every line the other way round.
 
-    Of a joint entry one charge's part can be: then the linked one names what that part would be by
-    itself, and so do its lines. Raises `NotFound`, or `AlreadyReversed` when it was taken back before.
+    A joint entry is taken back by its parts, never as a whole: then the linked one names what the part
+    would be by itself, and so do its lines. Raises `NotFound`, `AlreadyReversed` when it was taken back
+    before, and `ValueError` for a part of what is not joint, or the whole of what is.
     """
     found = await queries.entries(tx, msisdn, entry_id=entry_id)
     if not found:
         raise NotFound
     (entry,) = found
+    if (part is not None) != (entry.charge_id is None and entry.kind in JOINT):
+        message = "a joint entry is taken back by its parts, and no other"
+        raise ValueError(message)
     reverses, charge_id, lines = entry.id, entry.charge_id, entry.lines
     if part is not None:
         reverses, charge_id, lines = part.id, part.charge_id, _part_of(entry, part)
@@ -135,11 +141,12 @@ async def reverse(
 
 
 def _part_of(entry: Entry, part: Part) -> list[EntryLine]:
-    return [
-        replace(line, id=derived_id("part", part.id, line.reason), amount_fen=part.fen[line.reason])
-        for line in entry.lines
-        if part.fen.get(line.reason, 0) > 0
-    ]
+    found = []
+    for line in entry.lines:
+        line_id, fen = part.lines.get(line.reason, (line.id, 0))
+        if fen > 0:
+            found.append(replace(line, id=line_id, amount_fen=fen))
+    return found
 
 
 async def entries_of_charge(read: Connection, msisdn: str, charge_id: UUID) -> list[Entry]:

@@ -39,8 +39,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     """The id that this part would have as an entry of its own."""
     charge_id: UUID
-    fen: Mapping[str, int]
-    """By the reason of the line."""
+    lines: Mapping[str, tuple[UUID, int]]
+    """By the line's reason: the id that its part has in `posting_of_charge`, and fen."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

@@ -56,6 +56,8 @@ PART = """charge_id::text || ':' || round::text || ':' || principal_fen::text ||
 # Charges of the number's present holder of which nothing was shared out by itself.
 _PLAIN = """(s.sp_fen <= 0 AND s.operator_fen <= 0 AND o.principal_fen + o.compensation_fen > 0
                 AND (o.charged_at >= h.epoch_since) IS TRUE)"""
+_WHOLE = """WINDOW whole AS (PARTITION BY msisdn, joint ORDER BY charge_id
+                                  ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)"""
 # What is worked off is taken off the list with it: nothing is left to clear away when a lane ends.
 REFUND = f"""
     WITH taken AS (
@@ -108,11 +110,11 @@ REFUND = f"""
                  JOIN posting p ON p.msisdn = o.msisdn AND p.entry_id = e.id
                 WHERE o.principal_fen > 0 AND $7::text = 'sp') s
     ), booked AS MATERIALIZED (
-        SELECT s.*, CASE WHEN joint THEN hashed_id('joint:' || string_agg({PART}, ',') OVER whole) END
-                        AS joint_id
-          FROM shared s
-        WINDOW whole AS (PARTITION BY msisdn, joint ORDER BY charge_id
-                         ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
+        SELECT j.*, first_value(first_joint_id) OVER whole AS joint_id
+          FROM (SELECT s.*, CASE WHEN joint AND row_number() OVER whole = 1
+                                 THEN hashed_id('joint:' || string_agg({PART}, ',') OVER whole) END
+                                AS first_joint_id
+                  FROM shared s {_WHOLE}) j {_WHOLE}
     ), paid AS (
         SELECT msisdn, id, NULL::uuid AS joint_id, charge_id, round, charged_at, principal_fen,
                compensation_fen, sp_share_fen, operator_share_fen

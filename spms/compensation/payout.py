@@ -16,7 +16,7 @@ from spms.core import db
 from spms.core.access import Actor, job_actor
 from spms.core.clock import Clock
 from spms.core.db import Connection, Pool
-from spms.core.ids import derived_id
+from spms.core.ids import derived_id, hashed_id
 from spms.core.settings import Settings
 
 BATCH_MAX = 100
@@ -68,10 +68,11 @@ def _part(debit: Payout) -> Part | None:
     """Return which part of a joint credit a debit takes back; None: all of the credit."""
     if not debit.is_part or debit.charge_id is None:
         return None
+    line_id = hashed_id("posting", debit.charge_id, "payout", debit.round)
     return Part(
-        id=derived_id("part", debit.takes_back, debit.charge_id),
+        id=hashed_id("payout", debit.charge_id, debit.round),
         charge_id=debit.charge_id,
-        fen={PostingReason.PAYOUT: debit.amount_fen},
+        lines={PostingReason.PAYOUT: (line_id, debit.amount_fen)},
     )
 
 

@@ -42,7 +42,7 @@ TAKE_BACK = """
     WITH queued AS (
         INSERT INTO payout (msisdn, id, charge_id, round, charged_at, sp_id, amount_fen, state,
                             due_at, queued_at, takes_back)
-        SELECT k.msisdn, $3, k.charge_id, k.round, k.charged_at, k.sp_id,
+        SELECT k.msisdn, $3, k.charge_id, k.round, p.charged_at, k.sp_id,
                k.principal_fen + k.compensation_fen, 'queued', $4, $4, p.id
           FROM claim k
           JOIN payout p ON p.msisdn = k.msisdn AND p.takes_back IS NULL
@@ -61,18 +61,24 @@ async def take_back(
     await tx.execute(TAKE_BACK, msisdn, claim_id, debit_id, now)
 
 
-# The claims that a payout pays, or of a debit the one that it takes back.
-_CLAIMS = """FROM claim k WHERE k.msisdn = p.msisdn
-                     AND (k.joint_id = p.joint_id
-                          OR (k.charge_id = p.charge_id AND k.round = p.round))"""
+# The claims that a payout `p` pays, or of a debit the one that it takes back: one by its key, or those of
+# a joint one among the number's.
+CLAIMS = """(
+               SELECT msisdn, charge_id, round, charged_at, principal_fen, compensation_fen FROM claim
+                WHERE p.joint_id IS NULL
+                  AND msisdn = p.msisdn AND charge_id = p.charge_id AND round = p.round
+               UNION ALL
+               SELECT msisdn, charge_id, round, charged_at, principal_fen, compensation_fen FROM claim
+                WHERE p.joint_id IS NOT NULL AND msisdn = p.msisdn AND joint_id = p.joint_id) k"""
 ABOUT = f"""
-           ARRAY(SELECT k.charge_id {_CLAIMS} ORDER BY k.charged_at, k.charge_id) AS charge_ids,
-           COALESCE((SELECT sum(k.principal_fen) {_CLAIMS}), 0)::bigint AS principal_fen,
-           COALESCE((SELECT sum(b.points) FROM points_taken_back b
-                      WHERE b.msisdn = p.msisdn
-                        AND (b.joint_id = p.joint_id
-                             OR (b.charge_id = p.charge_id AND b.round = p.round))), 0)::bigint
-               AS points,
+           (SELECT jsonb_agg(jsonb_build_object(
+                       'id', k.charge_id, 'charged_at', k.charged_at,
+                       'amount_fen', k.principal_fen + k.compensation_fen)
+                       ORDER BY k.charged_at, k.charge_id) FROM {CLAIMS}) AS charges,
+           COALESCE((SELECT sum(k.principal_fen) FROM {CLAIMS}), 0)::bigint AS principal_fen,
+           COALESCE((SELECT sum(b.points) FROM {CLAIMS}
+                       JOIN points_taken_back b ON b.msisdn = k.msisdn AND b.charge_id = k.charge_id
+                                               AND b.round = k.round), 0)::bigint AS points,
            EXISTS (SELECT FROM payout c WHERE c.msisdn = p.msisdn AND c.id = p.takes_back
                                           AND c.joint_id IS NOT NULL) AS is_part
 """
@@ -86,7 +92,7 @@ TAKE = f"""
        SET state = CASE d.state WHEN 'queued' THEN 'sending' ELSE 'unknown' END,
            attempts = p.attempts + 1, due_at = $1::timestamptz + $3::interval
       FROM due d WHERE p.msisdn = d.msisdn AND p.id = d.id
-    RETURNING p.msisdn, p.id, p.charge_id, p.charged_at, p.sp_id, p.amount_fen,
+    RETURNING p.msisdn, p.id, p.charge_id, p.round, p.charged_at, p.sp_id, p.amount_fen,
               p.attempts, d.state <> 'queued' AS ask, p.takes_back, {ABOUT}
 """
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from spms.compensation.gateways import PaidCharge
 from spms.compensation.model import Words
 
 
@@ -32,7 +33,7 @@ class RefusedPayout(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     number: str
     """Masked."""
-    charge_ids: list[UUID]
+    charges: list[PaidCharge]
     """The charges that were wrong: several where a mass correction puts them right together."""
     sp_id: UUID
     amount_fen: int

@@ -97,8 +97,8 @@ RESOLVE = f"""
            due_at = $2, detail = r.outcome
       FROM payout_resolution r
      WHERE r.id = $1 AND p.msisdn = r.msisdn AND p.id = r.payout_id AND p.state = 'refused'
-    RETURNING p.msisdn, p.id, p.charge_id, p.charged_at, p.sp_id, p.amount_fen, p.attempts,
-              false AS ask, p.takes_back, {ABOUT}
+    RETURNING p.msisdn, p.id, p.charge_id, p.round, p.charged_at, p.sp_id, p.amount_fen,
+              p.attempts, false AS ask, p.takes_back, {ABOUT}
 """
 
 

@@ -43,7 +43,7 @@ UNWINDING: Final[Mapping[Account, PostingReason]] = {
 def claim_id(charge: Disputed, number: int) -> UUID:
     """Return the identity of the claim that refunds a charge in a round: its natural key.
 
-    Its entry in the book has it too, so neither can be there twice.
+    Its entry in the book has it too, so neither can be there twice; only joint refunds have their own.
     """
     return hashed_id("claim", charge.charge_id, number)
 

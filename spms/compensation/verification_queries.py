@@ -6,6 +6,7 @@ from uuid import UUID
 from spms.compensation.accounts import Bearers, Cause
 from spms.compensation.claim_queries import Before
 from spms.compensation.model import Disputed, Source
+from spms.compensation.payout_queries import CLAIMS
 from spms.compensation.verification_model import DisputedFees, VerificationRow, VerificationState
 from spms.core.db import Connection, many
 
@@ -198,7 +199,7 @@ async def count_since(read: Connection, msisdn: str, since: datetime) -> int:
 # In dispute and not back on the bill: claims nobody has paid yet, and refunds of principal whose
 # payout the billing gateway has not confirmed. Only the present holder's charges, and of none more than
 # was charged: what findings brought back while a claim waits is not in dispute twice.
-DISPUTED_FEES = """
+DISPUTED_FEES = f"""
     WITH open AS (
         SELECT v.msisdn, v.charge_id, v.charged_at,
                LEAST(v.claimed_fen, t.charged_fen - t.principal_fen) AS fen
@@ -207,10 +208,7 @@ DISPUTED_FEES = """
          WHERE v.state = 'awaiting_approval'
         UNION ALL
         SELECT k.msisdn, k.charge_id, k.charged_at, k.principal_fen
-          FROM payout p
-          JOIN claim k ON k.msisdn = p.msisdn
-                      AND (k.joint_id = p.joint_id
-                           OR (k.charge_id = p.charge_id AND k.round = p.round))
+          FROM payout p CROSS JOIN LATERAL {CLAIMS}
          WHERE p.state <> 'settled' AND p.takes_back IS NULL
     )
     SELECT o.msisdn, sum(o.fen)::bigint AS disputed_fen,

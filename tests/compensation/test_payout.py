@@ -125,7 +125,10 @@ async def test_the_file_gateway_leaves_one_whole_file_a_credit(
     assert file.name == f"{taken.id}.json"
     told = msgspec.json.decode(file.read_bytes())
     assert (told["amount_fen"], told["principal_fen"]) == (2 * PRICE, PRICE)
-    assert told["charge_ids"] == [str(taken.charge_id)], "whoever keeps points must know of what"
+    (about,) = told["charges"]
+    assert (about["id"], about["amount_fen"]) == (str(taken.charge_id), 2 * PRICE), (
+        "whoever keeps points must know of what"
+    )
     assert "takes_back" not in told
     written = next((tmp_path / "payouts").rglob("*.json"))
     assert written.stat().st_mode & 0o077 == 0, "a payout names a person's number"
@@ -164,8 +167,8 @@ async def test_the_http_gateway_knows_only_what_it_was_told(pool, clock, now, st
     port = site._server.sockets[0].getsockname()[1]
     gateway = HttpGateway(f"http://127.0.0.1:{port}/", timeout_seconds=5)
     credit = payout.Payout(
-        msisdn="8613800138000", id=(one := payout.derived_id("x")), charge_id=one, charge_ids=[one],
-        charged_at=now, sp_id=one, amount_fen=16, attempts=1, ask=False,
+        msisdn="8613800138000", id=(one := payout.derived_id("x")), charge_id=one, round=1,
+        charges=[], charged_at=now, sp_id=one, amount_fen=16, attempts=1, ask=False,
     )  # fmt: skip
     assert await gateway.pay(credit) is paid
     assert await gateway.ask(credit) is asked

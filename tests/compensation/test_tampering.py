@@ -170,6 +170,8 @@ BREAKING = {
     "refunds_are_booked": "UPDATE posting SET amount_fen = amount_fen + 1 WHERE line_no = 1",
     "joint_refunds_name_their_claims":
         "UPDATE claim SET source = 'batch', joint_id = gen_random_uuid() WHERE state = 'refunded'",
+    "reversals_take_back_what_was_booked":
+        "UPDATE journal_entry SET reverses = gen_random_uuid() WHERE seq = 1",
     "receivable_is_advances_less_recoveries": "UPDATE posting SET debit = 'goodwill'",
     "codes_stand_for_their_causes":
         "INSERT INTO mass_correction (id, service_id, sp_id, wrong_fen, due_fen, from_at, until_at, cause,"
