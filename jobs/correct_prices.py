@@ -1,13 +1,11 @@
 """Works off approved mass corrections, chunk by chunk, and tells the people at the end.
 
 A chunk is one transaction. A run that dies loses its chunk; the next goes on behind the cursor.
-While one chunk waits for the disk at its COMMIT, the next is begun in another lane: one core is kept
-busy and no more than one.
+One core of the machine is left to others, also while a chunk waits for the disk at its COMMIT.
 """
 
 import asyncio
 import os
-from contextlib import AsyncExitStack
 from typing import Final
 
 from jobs.timetable import House
@@ -18,7 +16,7 @@ from spms.core.clock import Clock
 AT_ONCE: Final = max(1, min(mass_correction.LANES - 1, (os.cpu_count() or 2) - 1))
 """Chunks worked on side by side: one core is left to whoever looks at a bill meanwhile."""
 IN_A_ROW: Final = 8
-"""Chunks that a run does one after another, so that their COMMITs are not waited for."""
+"""Chunks that a worker does one after another before the job says what it did."""
 
 
 async def pump(house: House) -> int:
@@ -27,9 +25,8 @@ async def pump(house: House) -> int:
 
 
 async def refund_some(pool: db.Pool, clock: Clock, *, at_once: int = AT_ONCE) -> int:
-    """Do some chunks, so many at once and one more at its COMMIT; return how much was done."""
-    turn = asyncio.Semaphore(at_once)
-    return sum(await asyncio.gather(*[_work(pool, clock, turn) for _ in range(at_once + 1)]))
+    """Do some chunks, so many side by side; return how much was done."""
+    return sum(await asyncio.gather(*[_work(pool, clock) for _ in range(at_once)]))
 
 
 async def tell_some(pool: db.Pool, clock: Clock) -> int:
@@ -38,17 +35,12 @@ async def tell_some(pool: db.Pool, clock: Clock) -> int:
         return await mass_correction.tell_chunk(tx, now=clock.now())
 
 
-async def _work(pool: db.Pool, clock: Clock, turn: asyncio.Semaphore) -> int:
+async def _work(pool: db.Pool, clock: Clock) -> int:
     done = 0
     for _ in range(IN_A_ROW):
-        more = await _chunk(pool, clock, turn)
+        async with db.transaction(pool) as tx:
+            more = await mass_correction.refund_chunk(tx, now=clock.now())
         if not more:
             break
         done += more
     return done
-
-
-async def _chunk(pool: db.Pool, clock: Clock, turn: asyncio.Semaphore) -> int:
-    async with AsyncExitStack() as committing, turn:
-        tx = await committing.enter_async_context(db.transaction(pool))
-        return await mass_correction.refund_chunk(tx, now=clock.now())

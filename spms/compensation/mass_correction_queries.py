@@ -181,20 +181,20 @@ _AT_THE_WRONG_PRICE = """
 _KEPT = """ ORDER BY c.charged_at, c.id LIMIT $2
     ), kept AS (
         INSERT INTO mass_correction_charge (msisdn, correction_id, charge_id, charged_at)
-        SELECT msisdn, $1, id, charged_at FROM next ORDER BY msisdn
-        ON CONFLICT DO NOTHING
+        SELECT msisdn, $1, id, charged_at FROM next ORDER BY msisdn{again}
     )
     UPDATE mass_correction m SET listed_at = last.charged_at, listed_id = last.id
       FROM (SELECT charged_at, id FROM next ORDER BY charged_at DESC, id DESC LIMIT 1) last
      WHERE m.id = $1
     RETURNING (SELECT count(*) FROM next)
 """
-LIST = f"WITH next AS MATERIALIZED ({_AT_THE_WRONG_PRICE} {_KEPT}"
+LIST = f"WITH next AS MATERIALIZED ({_AT_THE_WRONG_PRICE} {_KEPT.format(again='')}"
 # A landing may have begun before the listing and been committed after it; who is listed a second time
 # is found refunded. A month that nothing came in for since is passed over by its index of arrivals.
 LIST_LATE = f"""
     WITH next AS MATERIALIZED ({_AT_THE_WRONG_PRICE}
-           AND c.received_at >= m.decided_at - interval '1 hour' {_KEPT}
+           AND c.received_at >= m.decided_at - interval '1 hour'
+           {_KEPT.format(again=" ON CONFLICT DO NOTHING")}
 """
 
 
