@@ -1,8 +1,10 @@
 """Pairs of B1 and B1m: a file of charges that `spms simulate --month` wrote, ingested; beside it a COPY.
 
-The COPY takes the very rows that just landed, under other ids, into the same table, in the same order
-and the same portions, on one connection, held to nothing that they cite. The ingest is the whole of it:
-to disk, looked over, audited, deduplicated, landed on as many connections as it takes.
+The COPY takes the rows that just landed, under other ids and as other numbers of the same month, into the
+same table, in the same order and the same portions, on one connection, held to nothing that they cite. As
+the same numbers it would find the pages of every index read, and written whole to the log, by the ingest
+just before it; in a month of fifty million that is most of what either has to do. The ingest is the whole
+of it: to disk, looked over, audited, deduplicated, landed on as many connections as it takes.
 """
 
 import time
@@ -26,6 +28,8 @@ from tests import make
 
 HOURS = 7200
 PIECE_BYTES = 65_536
+HEAD = "86139"
+"""Of all numbers of a month."""
 # Found by when they came: a file's time is its own.
 LANDED = f"""
     SELECT {", ".join(_CHARGE_COLUMNS)} FROM charge_record,
@@ -86,10 +90,22 @@ async def ingest(
     return time.perf_counter() - begun, receipt.landed
 
 
-async def copied(owner: Any, rows: list[Any]) -> float:
-    """COPY rows under other ids in the order of the ingest, chunk by chunk; return the seconds."""
-    at = _CHARGE_COLUMNS.index("id")
-    chunks = chunked([(*row[:at], uuid4(), *row[at + 1 :]) for row in rows])
+def elsewhere(month: Month, msisdn: str) -> str:
+    """Return the number that lies half a month of numbers further on, or else that far back."""
+    wide = month.numbers * month.apart
+    place = (int(msisdn[len(HEAD) :]) + wide // 2) % wide
+    return f"{HEAD}{place:08d}"
+
+
+async def copied(owner: Any, month: Month, rows: list[Any]) -> float:
+    """COPY rows as other charges in the order of the ingest, chunk by chunk; return the seconds."""
+    at, of = _CHARGE_COLUMNS.index("id"), _CHARGE_COLUMNS.index("msisdn")
+    others = []
+    for row in rows:
+        other = list(row)
+        other[at], other[of] = uuid4(), elsewhere(month, row[of])
+        others.append(tuple(other))
+    chunks = chunked(others)
     begun = time.perf_counter()
     for chunk in chunks:
         await owner.copy_records_to_table("charge_record", records=chunk, columns=_CHARGE_COLUMNS)
@@ -118,7 +134,7 @@ async def pairs(ground: Ground, figure_id: str, url: str, month: Month, city: Pa
             seconds, charges = await ingest(pool, sp_id, content, now, ground.directory)
             rows = [tuple(row) for row in await owner.fetch(LANDED, timeout=HOURS)]
             async with cites_aside(owner):
-                beside = await copied(owner, rows)
+                beside = await copied(owner, month, rows)
             ground.note(figure_id, charges / seconds, charges / beside)
     finally:
         await pool.close()

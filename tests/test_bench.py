@@ -190,8 +190,17 @@ async def test_a_pair_of_b1_ingests_what_the_simulator_writes_and_copies_the_sam
     lines = sum(
         len(charge_pair.delivered(city, day).read_text().splitlines()) - 1 for day in (0, 1)
     )
-    twice = await owner.fetch("SELECT count(*) AS n FROM charge_record GROUP BY msisdn, record_id")
-    assert [row["n"] for row in twice] == [2] * lines
+    twice = await owner.fetch(
+        "SELECT array_agg(msisdn) AS numbers FROM charge_record GROUP BY charged_at, record_id"
+    )
+    assert len(twice) == lines
+    known = {month.msisdn(place) for place in range(month.numbers)}
+    for row in twice:
+        one, other = row["numbers"]
+        assert charge_pair.elsewhere(month, one) == other, (
+            "the pages of one are not warm for the other"
+        )
+        assert {one, other} <= known
     assert await owner.fetchval("SELECT count(*) FROM charge_finding") > 0
     async with charge_pair.cites_aside(owner):
         pass
