@@ -71,10 +71,10 @@ CLAIMS = """(
                SELECT msisdn, charge_id, round, charged_at, principal_fen, compensation_fen FROM claim
                 WHERE p.joint_id IS NOT NULL AND msisdn = p.msisdn AND joint_id = p.joint_id) k"""
 ABOUT = f"""
-           (SELECT jsonb_agg(jsonb_build_object(
+           COALESCE((SELECT jsonb_agg(jsonb_build_object(
                        'id', k.charge_id, 'charged_at', k.charged_at,
                        'amount_fen', k.principal_fen + k.compensation_fen)
-                       ORDER BY k.charged_at, k.charge_id) FROM {CLAIMS}) AS charges,
+                       ORDER BY k.charged_at, k.charge_id) FROM {CLAIMS}), '[]') AS charges,
            COALESCE((SELECT sum(k.principal_fen) FROM {CLAIMS}), 0)::bigint AS principal_fen,
            COALESCE((SELECT sum(b.points) FROM {CLAIMS}
                        JOIN points_taken_back b ON b.msisdn = k.msisdn AND b.charge_id = k.charge_id
